@@ -1,0 +1,222 @@
+"""The broker: what stores events and carries them between nodes. The interface, with its guarantees.
+
+Implementations: `memory` (one process; the executable specification) and `redis`. One contract suite runs
+over all of them. Everything here speaks of channels that were checked before (`Namespaces.of`), and raises
+`HubError` only: ``unavailable`` with `retry_after_ms` when the storage can't be reached (at once, not after
+a pile of waiting), ``internal`` when it failed, ``conflict`` and ``limit`` where the verb says so.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..protocol.errors import HubError
+from ..protocol.event import Event, Publication
+from ..protocol.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A channel's numbering at one moment.
+
+    `offset` is the last offset given (0: none). `first` is the oldest offset still stored (offset + 1: none).
+    `previous` is where the numbering forked off the one before: positions of `previous.epoch` at or below
+    `previous.offset` are still good in this one.
+    """
+
+    epoch: str
+    offset: int
+    first: int
+    previous: Position | None = None
+
+    @property
+    def position(self) -> Position:
+        """The position of a reader who has seen everything."""
+        return Position(self.epoch, self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a channel's history, in the order of offsets and without holes, consistent with `top`."""
+
+    top: Top
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The answer to a publication. `position` is None on ephemeral channels.
+
+    `stale`: the version guard refused it, and `position` is that of the key's current event.
+    `duplicate`: it was stored before under this `event_id`, and `position` is that of then.
+    """
+
+    event_id: str
+    position: Position | None
+    stale: bool = False
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """A user's read cursor in a channel, and what it leaves unread."""
+
+    cursor: Position
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody present in a channel: (`user`, `name`) is unique in it.
+
+    `name` is what the client called itself (`as`), else the connection's id, and then `named` is False.
+    `owner` is the connection that speaks for the member: the newest. `info` and `state` are checked JSON.
+    """
+
+    user: str
+    name: str
+    named: bool
+    owner: str
+    info: bytes | None = None
+    state: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardHealth:
+    """One shard of the broker as this node sees it.
+
+    `usable`: commands are answered. `deaf_s`: seconds since the canary was last heard back (0 while it is
+    heard in time). `rtt_s`: the canary's last round trip.
+    """
+
+    name: str
+    usable: bool
+    deaf_s: float
+    rtt_s: float
+
+
+class Listener(Protocol):
+    """What a node gives to its broker. Called in the event loop, never awaited, must not raise."""
+
+    def on_event(self, epoch: str, event: Event) -> None:
+        """An announcement on a listened channel, in the order of publication; epoch "" where ephemeral."""
+
+    def on_presence(self, channel: str, change: str, member: Member) -> None:
+        """`change` is ``join``, ``leave`` or ``update``, on a listened channel."""
+
+    def on_ack(self, channel: str, user: str, inbox: Inbox) -> None:
+        """A user's read cursor moved, on a listened channel."""
+
+    def on_lost(self, channels: Collection[str]) -> None:
+        """Announcements on these may have been lost; listening to them works again."""
+
+    def on_command(self, data: bytes) -> None:
+        """Bytes that a node (or a stranger) sent to all nodes."""
+
+
+class Presence(Protocol):
+    """Who is in a channel, right across nodes."""
+
+    async def enter(self, channel: str, member: Member) -> None:
+        """`member.owner` becomes the owner. Announced: a join; an update where `info` or `state` of a member
+        that was there changed; nothing where a returning member is the same. A returning member without
+        `state` keeps the one it had. Cancels a pending leave. At most `limit` members: else ``limit``."""
+
+    async def set_state(self, channel: str, user: str, name: str, owner: str, state: bytes) -> None:
+        """Announces an update. ``conflict`` where `owner` is not the owner, or the member is gone."""
+
+    async def leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
+        """The member leaves after `grace_s` unless somebody entered as it meanwhile; a leave by anyone but
+        the owner does nothing. Announced when it happens, by whichever node lives."""
+
+    async def members(self, channel: str) -> list[Member]:
+        """All members at this moment, in the order of entering."""
+
+
+class Registry(Protocol):
+    """What nodes know together beside the channels: tickets, revocations, each other."""
+
+    async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
+        """Remember a ticket by the digest of its secret."""
+
+    async def take_ticket(self, digest: str) -> bytes | None:
+        """The ticket's claims, once."""
+
+    async def revoke(self, entry: str, until: float) -> None:
+        """Remember a revocation (``sub:ann``, ``jti:…``) until the Unix time `until`."""
+
+    async def revocations(self) -> dict[str, float]:
+        """All standing revocations: entry to Unix time."""
+
+    async def send_command(self, data: bytes) -> None:
+        """Hand bytes to every node's `on_command`, this node's own too."""
+
+    async def register_node(self, node: str, info: bytes, ttl_s: float) -> None:
+        """This node lives, and says `info` of itself, for the next `ttl_s`; its members stay present."""
+
+    async def unregister_node(self, node: str) -> None:
+        """This node departs in order."""
+
+    async def nodes(self) -> dict[str, bytes]:
+        """The nodes that live: id to info."""
+
+
+class Broker(Protocol):
+    """What stores events and carries them between nodes.
+
+    Guarantees, for each channel:
+    * a publication is one atomic step: the next offset, the stored event, the snapshot, the announcement;
+    * offsets of an epoch are given from 1 without holes, and announced in that order;
+    * what was answered with a position is stored; what was refused is not;
+    * when stored data is lost, the epoch changes before any offset is given twice;
+    * `read` and `snapshot` are consistent with the `top` that they return.
+    """
+
+    presence: Presence
+    registry: Registry
+
+    async def start(self, listener: Listener) -> None:
+        """Connect. Returns also while the storage is away: it is retried, and `health` says so."""
+
+    async def close(self) -> None:
+        """Let go of everything, within 5 s."""
+
+    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+        """Store and announce each, in order where the channel is the same; an error in one leaves the others.
+
+        The idempotency of `event_id` (5 minutes, within a channel and a publisher) is looked up first: the
+        same id with another body is ``conflict``. Then, in `state` channels, the version: a key that was
+        published with versions takes only a newer one, and after a `final` only a higher attempt. A key more
+        than `snapshot_keys` is ``limit``. With `lease_ms`, unless the key is published again or made final in
+        time, one event of type ``lease_expired`` follows with payload ``{"last": <event's fields>}``.
+        """
+
+    async def read(self, channel: str, after: int | None, limit: int) -> Page:
+        """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None.
+
+        Creates the numbering if there is none. Where events after `after` are gone, the page begins at the
+        oldest that is stored: the caller sees it by `top.first`. Identical reads at one time may be shared.
+        """
+
+    async def snapshot(self, channel: str) -> Page:
+        """The latest event of each key in the order of offsets, complete at `top.offset` (`state` only)."""
+
+    async def tops(self, channels: Sequence[str]) -> list[Top]:
+        """The numberings of many channels; prolongs their lives, and creates those that are not there."""
+
+    async def listen(self, channel: str) -> None:
+        """Take interest: returns once every later publication will reach `on_event`."""
+
+    async def unlisten(self, channel: str) -> None:
+        """Lose interest. A few announcements may still arrive."""
+
+    async def ack(self, channel: str, user: str, position: Position) -> Inbox:
+        """Move the read cursor up to `position`; a lower one changes nothing. A position beyond the top, or
+        of another epoch, is ``conflict``. Announced as `on_ack` where it moved."""
+
+    async def inbox(self, channel: str, user: str) -> Inbox:
+        """The read cursor (offset 0 where there is none or it is of another epoch) and the unread count:
+        top - max(cursor, first stored - 1)."""
+
+    def health(self) -> list[ShardHealth]:
+        """Every shard."""

@@ -1,0 +1,121 @@
+"""JSON and MessagePack of the same objects: the values of JSON only.
+
+Both directions are strict, so that an event which one client could send is one that every client can read:
+no NaN, no infinity, no binary, no extension type, no key that is not a string, no number beyond 64 bits.
+"""
+
+import math
+from typing import Any
+
+import msgpack
+import orjson
+
+from .codes import ErrorCode
+from .errors import HubError
+from .frames import Encoding, frame
+
+MAX_DEPTH = 64
+
+
+def decode(data: bytes | str, encoding: Encoding) -> dict[str, Any]:
+    """One incoming message as an object.
+
+    Raises:
+        HubError: ``bad_message``, and what is wrong with it.
+    """
+    value = loads_json(data) if encoding is Encoding.JSON else _loads_msgpack(data)
+    if not isinstance(value, dict):
+        raise _bad(f"a message is an object with a type, this is {describe(value)}")
+    return value
+
+
+def loads_json(data: bytes | str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        HubError: ``bad_message``.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise _bad(f"invalid JSON: {error.msg} at position {error.pos}") from None
+
+
+def _loads_msgpack(data: bytes | str) -> Any:
+    assert isinstance(data, bytes)
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_no_extension)
+    except HubError:
+        raise
+    except msgpack.ExtraData:
+        raise _bad("invalid MessagePack: more bytes follow the message") from None
+    except (msgpack.UnpackException, ValueError, RecursionError) as error:
+        raise _bad(f"invalid MessagePack: {_first_line(error)}") from None
+    _check_values(value, 0)
+    return value
+
+
+def _no_extension(code: int, _data: bytes) -> Any:
+    raise _bad(f"MessagePack extension type {code} is not a value of JSON")
+
+
+def _check_values(value: Any, depth: int) -> None:
+    """What MessagePack can say and JSON cannot."""
+    if depth > MAX_DEPTH:
+        raise _bad(f"the message is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise _bad("a map's keys must be strings")
+            _check_values(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_values(item, depth + 1)
+    elif isinstance(value, bytes):
+        raise _bad("MessagePack binary is not a value of JSON")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _bad("NaN and infinity are not values of JSON")
+
+
+def dumps_json(value: Any) -> bytes:
+    """A value of JSON as compact bytes; an `orjson.Fragment` inside is copied as it is.
+
+    Raises:
+        HubError: ``bad_message``: nested too deep, or text that is not valid Unicode.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:  # orjson.JSONEncodeError is a TypeError
+        raise _bad(f"not a value of JSON: {_first_line(error)}") from None
+
+
+def encode(message: dict[str, Any], encoding: Encoding) -> bytes:
+    """One outgoing message as the bytes of one frame. JSON fragments inside are unfolded for MessagePack."""
+    body = orjson.dumps(message)
+    if encoding is Encoding.MSGPACK:
+        body = transcode(body)
+    return frame(body, encoding)
+
+
+def transcode(body: bytes) -> bytes:
+    """The MessagePack of a JSON text."""
+    packed: bytes = msgpack.packb(orjson.loads(body))
+    return packed
+
+
+def describe(value: object) -> str:
+    """A value's kind in the words of JSON, for reasons."""
+    if value is None:
+        return "null"
+    for kind, word in ((bool, "a boolean"), (str, "a string"), (list, "an array"), (dict, "an object")):
+        if isinstance(value, kind):
+            return word
+    return "a number"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:120]
+
+
+def _bad(why: str) -> HubError:
+    return HubError(ErrorCode.BAD_MESSAGE, why)

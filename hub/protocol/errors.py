@@ -1,0 +1,44 @@
+"""The one exception that becomes an answer: whose fault it is stands in its code."""
+
+from .codes import HTTP_STATUS, RETRYABLE, ErrorCode
+
+
+class HubError(Exception):
+    """A command, request or connection is refused, and `reason` says exactly why.
+
+    `reason` goes to the peer and into logs as it is: it never holds a token, a ticket or a payload.
+    `retry_after_ms` accompanies ``limit``, ``rate_limited`` and ``unavailable``.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        reason: str,
+        *,
+        channel: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.channel = channel
+        self.retry_after_ms = retry_after_ms
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same command may succeed later, unchanged."""
+        return self.code in RETRYABLE
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that says the same."""
+        return HTTP_STATUS[self.code]
+
+    def fields(self) -> dict[str, object]:
+        """The fields of ``hub.error`` and of a failed entry in ``results``, without `type` and `id`."""
+        fields: dict[str, object] = {"code": self.code.value, "reason": self.reason, "retry": self.retry}
+        if self.channel is not None:
+            fields["channel"] = self.channel
+        if self.retry_after_ms is not None:
+            fields["retry_after_ms"] = self.retry_after_ms
+        return fields

@@ -1,0 +1,184 @@
+"""Events, and publications that become events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from .codec import transcode
+from .frames import Encoding, frame
+
+_OVERHEAD = 200  # bytes of an event's objects and names beside its payload, for budgets
+
+
+class Version(NamedTuple):
+    """A publisher's own order of the events of one key: first the attempt, then the number in it."""
+
+    attempt: int
+    number: int
+
+    def wire(self) -> int | list[int]:
+        """As the contract writes it: n means [0, n]."""
+        return self.number if self.attempt == 0 else [self.attempt, self.number]
+
+
+class Event:
+    """One item of application data in a channel: immutable, encoded and framed once for every receiver.
+
+    `offset` is 0 on ephemeral channels. `payload` is checked JSON. `sender` is the publishing user where it
+    was no service (`from` on the wire). `origin` is the publishing connection, known to the hub only
+    (``echo: false``), and never on the wire.
+    """
+
+    __slots__ = (
+        "_json",
+        "_msgpack",
+        "channel",
+        "final",
+        "id",
+        "key",
+        "offset",
+        "origin",
+        "payload",
+        "sender",
+        "time",
+        "type",
+        "version",
+    )
+
+    def __init__(
+        self,
+        channel: str,
+        offset: int,
+        id: str,
+        time: int,
+        type: str,
+        payload: bytes,
+        *,
+        key: str | None = None,
+        final: bool = False,
+        version: Version | None = None,
+        sender: str | None = None,
+        origin: str | None = None,
+    ) -> None:
+        self.channel = channel
+        self.offset = offset
+        self.id = id
+        self.time = time
+        self.type = type
+        self.payload = payload
+        self.key = key
+        self.final = final
+        self.version = version
+        self.sender = sender
+        self.origin = origin
+        self._json: bytes | None = None
+        self._msgpack: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that this event occupies, about: for queue and memory budgets."""
+        return len(self.payload) + _OVERHEAD
+
+    def frame(self, encoding: Encoding) -> bytes:
+        """The frame that every receiver of `encoding` gets: the same bytes object each time."""
+        if encoding is Encoding.JSON:
+            if self._json is None:
+                self._json = frame(self.body(), Encoding.JSON)
+            return self._json
+        if self._msgpack is None:
+            self._msgpack = frame(transcode(self.body()), Encoding.MSGPACK)
+        return self._msgpack
+
+    def conflated_frame(self, encoding: Encoding, conflated: int) -> bytes:
+        """The frame for one receiver that did not get the `conflated` offsets before this one."""
+        body = self.body(conflated)
+        return frame(body if encoding is Encoding.JSON else transcode(body), encoding)
+
+    def body(self, conflated: int = 0) -> bytes:
+        """The JSON of the event."""
+        return orjson.dumps(self.fields(conflated))
+
+    def fields(self, conflated: int = 0) -> dict[str, Any]:
+        """The event as the contract writes it, its payload a JSON fragment."""
+        fields: dict[str, Any] = {"type": self.type, "channel": self.channel}
+        if self.offset:
+            fields["offset"] = self.offset
+        fields["id"] = self.id
+        fields["time"] = self.time
+        if self.key is not None:
+            fields["key"] = self.key
+        if self.final:
+            fields["final"] = True
+        if self.version is not None:
+            fields["version"] = self.version.wire()
+        if self.sender is not None:
+            fields["from"] = self.sender
+        if conflated:
+            fields["conflated"] = conflated
+        fields["payload"] = orjson.Fragment(self.payload)
+        return fields
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash((self.channel, self.offset, self.id))
+
+    def __repr__(self) -> str:
+        return f"Event({self.channel} {self.offset} {self.type} {self.id})"
+
+    def _identity(self) -> tuple[object, ...]:
+        return (
+            self.channel,
+            self.offset,
+            self.id,
+            self.time,
+            self.type,
+            self.payload,
+            self.key,
+            self.final,
+            self.version,
+            self.sender,
+            self.origin,
+        )
+
+
+class Burst:
+    """Events of one channel that leave in the same turn of the loop: joined once for each encoding."""
+
+    __slots__ = ("_joined", "events")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self._joined: list[bytes | None] = [None, None]
+
+    def frames(self, encoding: Encoding) -> bytes:
+        """All frames of the burst, one after the other."""
+        joined = self._joined[encoding]
+        if joined is None:
+            frames = [event.frame(encoding) for event in self.events]
+            joined = self._joined[encoding] = frames[0] if len(frames) == 1 else b"".join(frames)
+        return joined
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a publisher asked for, checked at the edge; the broker makes an `Event` of it.
+
+    `publisher` is whom an `event_id` belongs to: the token's `sub` or the key's name. `event_id` is None where
+    the publisher gave none (then nothing is deduplicated). `lease_ms` is 1,000 to 3,600,000.
+    """
+
+    channel: str
+    type: str
+    payload: bytes
+    publisher: str
+    event_id: str | None = None
+    key: str | None = None
+    final: bool = False
+    version: Version | None = None
+    lease_ms: int | None = None
+    sender: str | None = None
+    origin: str | None = None

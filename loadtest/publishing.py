@@ -1,0 +1,67 @@
+"""A publisher's connection: pipelined requests, counted answers, no waiting in between."""
+
+from __future__ import annotations
+
+import socket
+
+from loadtest.targets.base import Target
+
+
+class PublishFailed(Exception):
+    """The server refused a publication or hung up."""
+
+
+class Publisher:
+    """One TCP connection to the target's publishing side; polled by the fleet."""
+
+    __slots__ = ("_pending", "_target", "answered", "asked", "fd", "sock", "unsent")
+
+    def __init__(self, target: Target, *, port: int = 0, timeout: float = 10.0) -> None:
+        self._target = target
+        self._pending = b""
+        self.unsent = b""
+        self.asked = 0
+        self.answered = 0
+        address = (target.host, port or target.publish_port)
+        self.sock = socket.create_connection(address, timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        hello = target.publisher_hello()
+        if hello:
+            self.sock.sendall(hello)
+        self.sock.setblocking(False)
+        self.fd = self.sock.fileno()
+
+    @property
+    def idle(self) -> bool:
+        """All that was asked is answered."""
+        return self.answered >= self.asked
+
+    def send(self, data: bytes, answers: int) -> None:
+        self.asked += answers
+        self.unsent += data
+        self.flush()
+
+    def flush(self) -> bool:
+        try:
+            sent = self.sock.send(self.unsent)
+        except BlockingIOError:
+            return False
+        self.unsent = self.unsent[sent:]
+        return not self.unsent
+
+    def receive(self) -> None:
+        try:
+            data = self.sock.recv(1 << 18)
+        except BlockingIOError:
+            return
+        if not data:
+            raise PublishFailed(f"{self._target.name} closed the publisher's connection")
+        data = self._pending + data
+        answers, taken, refusal = self._target.answers(data)
+        self._pending = data[taken:]
+        self.answered += answers
+        if refusal:
+            raise PublishFailed(f"{self._target.name} refused a publication: {refusal}")
+
+    def close(self) -> None:
+        self.sock.close()

@@ -1,0 +1,14 @@
+"""What can be measured, by name."""
+
+from __future__ import annotations
+
+from loadtest.targets.base import Target
+from loadtest.targets.floor import Floor
+from loadtest.targets.hub import Hub
+from loadtest.targets.nats import Nats
+from loadtest.targets.nchan import Nchan
+from loadtest.targets.socketio import NodeSocketIO, PythonSocketIO
+from loadtest.targets.starlette import StarletteLoop
+
+PEERS: tuple[type[Target], ...] = (Nchan, StarletteLoop, PythonSocketIO, NodeSocketIO, Nats, Floor)
+BY_NAME: dict[str, type[Target]] = {kind.name: kind for kind in (Hub, *PEERS)}
