@@ -12,27 +12,7 @@ from typing import Protocol
 
 from ..protocol.errors import HubError
 from ..protocol.event import Event, Publication
-from ..protocol.position import Position
-
-
-@dataclass(frozen=True, slots=True)
-class Top:
-    """A channel's numbering at one moment.
-
-    `offset` is the last offset given (0: none). `first` is the oldest offset still stored (offset + 1: none).
-    `previous` is where the numbering forked off the one before: positions of `previous.epoch` at or below
-    `previous.offset` are still good in this one.
-    """
-
-    epoch: str
-    offset: int
-    first: int
-    previous: Position | None = None
-
-    @property
-    def position(self) -> Position:
-        """The position of a reader who has seen everything."""
-        return Position(self.epoch, self.offset)
+from ..protocol.position import Position, Top
 
 
 @dataclass(frozen=True, slots=True)

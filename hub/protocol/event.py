@@ -167,8 +167,8 @@ class Burst:
 class Publication:
     """What a publisher asked for, checked at the edge; the broker makes an `Event` of it.
 
-    `publisher` is whom an `event_id` belongs to: the token's `sub` or the key's name. `event_id` is None where
-    the publisher gave none (then nothing is deduplicated). `lease_ms` is 1,000 to 3,600,000.
+    `publisher` is whom an `event_id` belongs to: the token's `sub` or the key's name. `event_id` is None
+    where the publisher gave none (then nothing is deduplicated). `lease_ms` is 1,000 to 3,600,000.
     """
 
     channel: str

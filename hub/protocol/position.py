@@ -1,6 +1,7 @@
 """Positions: where a reader stands in a channel's numbering."""
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .codes import ErrorCode
@@ -43,3 +44,23 @@ class Position(NamedTuple):
         if not colon or not (offset.isascii() and offset.isdigit() and len(offset) <= 16):
             raise HubError(ErrorCode.BAD_MESSAGE, "a position is written epoch:offset, as in k3f9:12")
         return cls.checked(epoch, int(offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A channel's numbering at one moment.
+
+    `offset` is the last offset given (0: none). `first` is the oldest offset still stored (offset + 1: none).
+    `previous` is where the numbering forked off the one before: positions of `previous.epoch` at or below
+    `previous.offset` are still good in this one.
+    """
+
+    epoch: str
+    offset: int
+    first: int
+    previous: Position | None = None
+
+    @property
+    def position(self) -> Position:
+        """The position of a reader who has seen everything."""
+        return Position(self.epoch, self.offset)

@@ -1,0 +1,56 @@
+"""Whether a reader can have everything after its position: pure, the same for a client and for a node."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .position import Position, Top
+
+
+class Cause(StrEnum):
+    """Why events are missing."""
+
+    TRIMMED = "trimmed"  # the history no longer holds the next event
+    TOO_FAR = "too_far"  # more than the recovery limit
+    EPOCH = "epoch"  # the position is of an unknown numbering, or beyond the top of this one
+    BACKPLANE = "backplane"  # lost between nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets `start` to `end`, both inclusive, that the reader did not get. Empty where end < start."""
+
+    start: int
+    end: int
+    cause: Cause
+
+    def fields(self) -> dict[str, object]:
+        """As the contract writes it."""
+        return {"from": self.start, "to": self.end, "cause": self.cause.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Everything after offset `after` of the current numbering can follow: `missed` events."""
+
+    after: int
+    missed: int
+
+
+def judge(since: Position, top: Top, limit: int) -> Resume | Gap:
+    """What a reader at `since` gets, where the channel is at `top` and at most `limit` events are replayed.
+
+    A position of the numbering that the present one forked from is good up to the fork (contract section 1).
+    """
+    good = since.epoch == top.epoch or (
+        top.previous is not None
+        and since.epoch == top.previous.epoch
+        and since.offset <= top.previous.offset
+    )
+    if not good or since.offset > top.offset:
+        return Gap(1, top.offset, Cause.EPOCH)
+    missed = top.offset - since.offset
+    if missed and since.offset + 1 < top.first:
+        return Gap(since.offset + 1, top.offset, Cause.TRIMMED)
+    if missed > limit:
+        return Gap(since.offset + 1, top.offset, Cause.TOO_FAR)
+    return Resume(since.offset, missed)

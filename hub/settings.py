@@ -1,0 +1,139 @@
+"""Every setting with its default, once: `HUB_*` in the environment, or ``hub.toml``."""
+
+import resource
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from .namespaces import SHIPPED, Namespace, Namespaces
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """The hub's settings. Times are seconds unless the name ends in ``_ms``; sizes are bytes.
+
+    Lists and tables are JSON in the environment (``HUB_ALLOWED_ORIGINS='["https://example.com"]'``).
+    The environment wins over ``hub.toml`` in the working directory.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_",
+        toml_file="hub.toml",
+        extra="forbid",
+        populate_by_name=True,
+        nested_model_default_partial_update=True,
+    )
+
+    # where
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Count = 1
+    broker: str = "memory://"
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "hub"
+
+    # who: keys of tokens and services
+    jwt_secret: SecretStr | None = None
+    jwt_previous_secret: SecretStr | None = None
+    jwt_public_key: str | None = None
+    jwt_previous_public_key: str | None = None
+    jwt_algorithms: list[str] | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwks_url: str | None = None
+    api_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    node_secret: SecretStr | None = None
+    query_token: bool = True
+    allowed_origins: list[str] = Field(default_factory=list)
+    require_origin: bool = False
+    trusted_proxies: list[str] = Field(default_factory=list)
+
+    # a connection
+    heartbeat_ms: Annotated[int, Field(ge=100, le=600_000)] = 25_000
+    auth_timeout: Positive = 10.0
+    close_timeout: Positive = 5.0
+    message_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    frame_bytes: Annotated[int, Field(ge=4096)] = 524_288
+    outbox_bytes: Annotated[int, Field(ge=4096)] = 1_048_576
+    write_buffer_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    max_channels: Count = 128
+    max_pending_commands: Count = 256
+    command_rate: Positive = 100.0
+    command_burst: Count = 400
+    reconnect_min_ms: Count = 500
+    reconnect_max_ms: Count = 20_000
+    resume_ttl: Positive = 86_400.0
+
+    # a node
+    max_connections: int = 0  # 0: as many as the process has file descriptors for, less 512
+    max_connections_per_user: Count = 200
+    max_connections_per_address: Count = 20_000
+    max_connection_age: float = 0.0  # 0: for ever
+    accept_rate: Positive = 2_000.0
+    drain_notice: Annotated[float, Field(ge=0)] = 5.0
+    drain_seconds: Annotated[float, Field(ge=0)] = 30.0
+    recovery_limit: Count = 1000
+    tail_bytes: Annotated[int, Field(ge=0)] = 67_108_864
+    channel_linger: Annotated[float, Field(ge=0)] = 5.0
+    position_check: Positive = 30.0
+    presence_grace: Annotated[float, Field(ge=0)] = 15.0
+    presence_batch: Positive = 0.2
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8_388_608
+    ready_requires_all_shards: bool = False
+    metrics_public: bool = True
+
+    # channels
+    namespaces: dict[str, Namespace] = Field(default_factory=dict)
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _over_shipped(cls, value: Any) -> Any:
+        """The shipped namespaces stand unless a setting of the same name changes some of their rules."""
+        if not isinstance(value, dict):
+            return value
+        table: dict[str, Any] = {name: dict(rules) for name, rules in SHIPPED.items()}
+        for name, rules in value.items():
+            rules = rules.model_dump(by_alias=True) if isinstance(rules, Namespace) else rules
+            table[name] = {**table.get(name, {}), **rules} if isinstance(rules, dict) else rules
+        return table
+
+    @property
+    def table(self) -> Namespaces:
+        """The namespaces, shipped and own."""
+        return Namespaces(self.namespaces) if self.namespaces else Namespaces.shipped()
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The signature algorithms that tokens may use: by setting, else what the keys are for."""
+        if self.jwt_algorithms:
+            return self.jwt_algorithms
+        if self.jwt_public_key or self.jwks_url:
+            return ["RS256", "ES256", "EdDSA"] + (["HS256"] if self.jwt_secret else [])
+        return ["HS256"]
+
+    @property
+    def connection_limit(self) -> int:
+        """Connections that this process takes: `max_connections`, else by `RLIMIT_NOFILE` less 512."""
+        by_descriptors = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 512)
+        return min(self.max_connections, by_descriptors) if self.max_connections else by_descriptors
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then ``hub.toml``."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
