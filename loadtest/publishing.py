@@ -20,7 +20,7 @@ class Publisher:
         self._target = target
         self._pending = b""
         self.unsent = b""
-        self.asked = 0
+        self.asked = target.hello_answers
         self.answered = 0
         address = (target.host, port or target.publish_port)
         self.sock = socket.create_connection(address, timeout)

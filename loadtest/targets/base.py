@@ -34,6 +34,8 @@ class Target:
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    #: Answers that the server gives to ``publisher_hello``.
+    hello_answers: ClassVar[int] = 0
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", secret: str = "", second_port: int = 0) -> None:
         self.port = port
