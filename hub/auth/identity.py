@@ -36,7 +36,9 @@ class Identity:
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether a grant allows it; one's own ``user:<sub>`` is always allowed, compared literally."""
-        return self.grants.subscribe.matches(channel) or channel == self.own_channel or channel in self.channels
+        return (
+            self.grants.subscribe.matches(channel) or channel == self.own_channel or channel in self.channels
+        )
 
     def may_publish(self, channel: str) -> bool:
         """Whether a grant allows publishing; the namespace has its own say."""

@@ -1,0 +1,165 @@
+"""From the claims of a checked token to an `Identity`. Past this module nobody sees a raw claims dict."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from ..protocol.channels import namespace_of
+from ..protocol.errors import HubError
+from .grants import pattern
+from .identity import Grants, Identity
+from .refusals import expired, invalid
+
+MAX_USER = 256
+MAX_INFO_BYTES = 4096
+LEEWAY_S = 10.0
+"""How far the issuer's clock may be ahead. `exp` has none: a connection ends at that very second too."""
+
+# A date in milliseconds would make a token that lives for 50,000 years: a common slip, and a dangerous one.
+_MAX_TIME = 100_000_000_000
+
+HUB_FIELDS = ("subscribe", "publish", "presence", "channels", "info", "service")
+
+
+def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) -> Identity:
+    """Check the claims at the Unix time `now`.
+
+    Raises:
+        HubError: ``token_expired``, or ``token_invalid`` with the claim and what is wrong with it.
+    """
+    user = _user(claims)
+    expires_at = _time(claims, "exp")
+    if expires_at is None:
+        raise invalid("claim exp is missing")
+    issued_at = _time(claims, "iat")
+    _check_times(now, leeway, expires_at, _time(claims, "nbf"), issued_at)
+    hub = _hub(claims)
+    return Identity(
+        user=user,
+        expires_at=expires_at,
+        grants=grants(_strings(hub, "subscribe"), _strings(hub, "publish"), _strings(hub, "presence")),
+        channels=_channels(hub),
+        info=_info(hub),
+        service=_flag(hub, "service"),
+        issued_at=issued_at,
+        jti=_jti(claims),
+        name=user,
+    )
+
+
+def check_addressed(claims: Mapping[str, Any], issuer: str | None, audience: str | None) -> None:
+    """Check `iss` and `aud` (RFC 7519 sections 4.1.1 and 4.1.3) where settings name them.
+
+    Raises:
+        HubError: ``token_invalid``.
+    """
+    if issuer is not None and claims.get("iss") != issuer:
+        raise invalid(f"claim iss {'is not' if 'iss' in claims else 'is missing; it must be'} {issuer}")
+    if audience is None:
+        return
+    meant = claims.get("aud")
+    if audience not in (meant if isinstance(meant, list) else [meant]):
+        raise invalid(
+            f"claim aud {'does not name' if 'aud' in claims else 'is missing; it must name'} {audience}"
+        )
+
+
+@lru_cache(maxsize=4096)
+def grants(subscribe: tuple[str, ...], publish: tuple[str, ...], presence: tuple[str, ...]) -> Grants:
+    """The shared `Grants` of three sets of patterns."""
+    return Grants(pattern(subscribe), pattern(publish), pattern(presence))
+
+
+def span(seconds: float) -> str:
+    """A time span as people say it: ``90 s``, ``4 h``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _check_times(
+    now: float, leeway: float, expires_at: float, not_before: float | None, issued_at: float | None
+) -> None:
+    if expires_at <= now:
+        raise expired(f"the token expired {span(now - expires_at)} ago (claim exp)")
+    if not_before is not None and not_before > now + leeway:
+        raise invalid(f"the token is not valid before {span(not_before - now)} from now (claim nbf)")
+    if issued_at is not None and issued_at > now + leeway:
+        raise invalid(f"the token was issued {span(issued_at - now)} in the future (claim iat)")
+
+
+def _user(claims: Mapping[str, Any]) -> str:
+    user = claims.get("sub")
+    if user is None:
+        raise invalid("claim sub is missing")
+    if not isinstance(user, str):
+        raise invalid("claim sub must be a string")
+    if not 1 <= len(user) <= MAX_USER:
+        raise invalid(f"claim sub must have 1 to {MAX_USER} characters")
+    return user
+
+
+def _jti(claims: Mapping[str, Any]) -> str | None:
+    jti = claims.get("jti")
+    if not isinstance(jti, str | None):
+        raise invalid("claim jti must be a string")
+    return jti
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid(f"claim {name} must be a number of seconds since 1970")
+    if not 0 <= value < _MAX_TIME:
+        raise invalid(f"claim {name} must be in seconds since 1970, and this is out of range (milliseconds?)")
+    return float(value)
+
+
+def _hub(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    hub = claims.get("hub")
+    if hub is None:
+        return {}
+    if not isinstance(hub, dict):
+        raise invalid("claim hub must be an object")
+    return hub
+
+
+def _strings(hub: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = hub.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise invalid(f"claim hub.{name} must be a list of strings")
+    return tuple(dict.fromkeys(value))
+
+
+def _channels(hub: Mapping[str, Any]) -> tuple[str, ...]:
+    channels = _strings(hub, "channels")
+    for index, channel in enumerate(channels):
+        try:
+            namespace_of(channel)
+        except HubError as error:
+            raise invalid(f"claim hub.channels[{index}]: {error.reason}") from None
+    return channels
+
+
+def _info(hub: Mapping[str, Any]) -> bytes | None:
+    value = hub.get("info")
+    if value is None:
+        return None
+    info = orjson.dumps(value)
+    if len(info) > MAX_INFO_BYTES:
+        raise invalid(f"claim hub.info has {len(info)} bytes of JSON; {MAX_INFO_BYTES} are allowed")
+    return info
+
+
+def _flag(hub: Mapping[str, Any], name: str) -> bool:
+    value = hub.get(name)
+    if not isinstance(value, bool | None):
+        raise invalid(f"claim hub.{name} must be true or false")
+    return bool(value)

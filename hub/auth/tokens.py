@@ -1,0 +1,98 @@
+"""Who a token speaks for: signature, times, addressee, claims; and the memory of what was found out."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from . import claims, jws
+from .identity import Identity
+from .keys import Keys, refusal
+from .refusals import invalid
+
+
+class Authenticator:
+    """Checks tokens.
+
+    A good token is remembered by its SHA-256 until it expires, `cache_size` of them at most, so that a storm
+    of reconnects costs a hash for each. The memory is dropped when the keys' `version` changes. Bad tokens
+    are not remembered: refusing one is cheap, and remembering them would let strangers push good ones out.
+    `clock` gives Unix seconds; `leeway` is for `nbf` and `iat`.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        algorithms: Sequence[str],
+        issuer: str | None = None,
+        audience: str | None = None,
+        leeway: float = claims.LEEWAY_S,
+        clock: Callable[[], float] = time.time,
+        cache_size: int = 32768,
+    ) -> None:
+        self._keys = keys
+        self._algorithms = tuple(algorithms)
+        self._issuer = issuer
+        self._audience = audience
+        self._leeway = leeway
+        self._clock = clock
+        self._cache_size = cache_size
+        self._cache: OrderedDict[bytes, Identity] = OrderedDict()
+        self._version = keys.version()
+
+    async def verify(self, token: str) -> Identity:
+        """The identity that a token proves.
+
+        Raises:
+            HubError: ``unauthenticated``, ``token_invalid`` or ``token_expired`` with the exact reason, and
+                ``unavailable`` where the keys can't be had just now.
+        """
+        known = self.verify_cached(token)
+        if known is not None:
+            return known
+        found = await self._check(token)
+        self._remember(token, found)
+        return found
+
+    def verify_cached(self, token: str) -> Identity | None:
+        """The identity of a token that was verified before and still holds, without waiting; else None."""
+        self._drop_outdated()
+        digest = _digest(token)
+        known = self._cache.get(digest)
+        if known is None:
+            return None
+        if known.expires_at <= self._clock():
+            del self._cache[digest]
+            return None
+        self._cache.move_to_end(digest)
+        return known
+
+    async def _check(self, token: str) -> Identity:
+        parsed = jws.parse(token)
+        if (why := refusal(parsed.algorithm, self._algorithms)) is not None:
+            raise invalid(why)
+        keys = await self._keys.keys_for(parsed)
+        if not any(key.verifies(parsed) for key in keys):
+            raise invalid("the signature does not match: another key signed this token, or it was changed")
+        return self._read(jws.claims(parsed))
+
+    def _read(self, found: dict[str, Any]) -> Identity:
+        claims.check_addressed(found, self._issuer, self._audience)
+        return claims.identity(found, self._clock(), self._leeway)
+
+    def _remember(self, token: str, identity: Identity) -> None:
+        self._drop_outdated()
+        self._cache[_digest(token)] = identity
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+
+    def _drop_outdated(self) -> None:
+        version = self._keys.version()
+        if version != self._version:
+            self._version = version
+            self._cache.clear()
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode(errors="surrogatepass")).digest()
