@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from loadtest.ledger import Receiver
+if TYPE_CHECKING:
+    from loadtest.ledger import Receiver
 
 #: Linux's ip(7): choose the local port at connect, so that one port serves several destinations.
 _IP_BIND_ADDRESS_NO_PORT = 24
@@ -23,7 +25,7 @@ class Connection:
     """State of one socket; ``receiver`` belongs to the client and outlives it."""
 
     __slots__ = ("began_ns", "channels", "close_code", "fd", "pending", "phase", "receiver", "replies",
-                 "slot", "sock", "unsent")
+                 "retry_after", "slot", "sock", "unsent")
 
     def __init__(self, slot: int, channels: tuple[int, ...], receiver: Receiver, request: bytes) -> None:
         self.slot = slot
@@ -34,6 +36,7 @@ class Connection:
         self.phase = Phase.CONNECTING
         self.replies = 0
         self.close_code = 0
+        self.retry_after = 0.0
         self.began_ns = 0
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.fd = self.sock.fileno()

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from loadtest import frames
 from loadtest.connection import Connection, Phase
 from loadtest.latency import Latencies, Timeline
 from loadtest.ledger import Count, Receiver, marks, run_of
-from loadtest.publishing import Publisher
-from loadtest.targets.base import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from loadtest.publishing import Publisher
+    from loadtest.targets.base import Target
 
 #: (channel, first, last, ((time, how many), …)): what a chunk of whole event frames means.
 _Meaning = tuple[int, int, int, tuple[tuple[int, int], ...]]
@@ -148,6 +152,10 @@ class Fleet:
             self.poll(0.05)
         return True
 
+    def fileno(self) -> int:
+        """The epoll itself, so that several fleets can be waited for together."""
+        return self._epoll.fileno()
+
     def poll_for(self, seconds: float) -> None:
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
@@ -198,7 +206,7 @@ class Fleet:
         channel, first, last, times = meaning
         now = time.perf_counter_ns()
         seen = connection.receiver.last
-        if seen.get(channel, 0) == first - 1:
+        if seen.get(channel) == first - 1:
             seen[channel] = last
             self.count.delivered += last - first + 1
         else:
@@ -262,6 +270,7 @@ class Fleet:
             return None
         status, head, rest = parsed
         if status != 101:
+            connection.retry_after = frames.retry_after(head)
             self._lose(connection, f"refused with HTTP {status}: {rest[:300].decode('latin-1')}")
             return None
         connection.pending = b""

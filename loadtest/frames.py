@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _FIN, _MASKED = 0x80, 0x80
@@ -81,6 +84,15 @@ def split_head(data: bytes) -> tuple[int, bytes, bytes] | None:
     except (IndexError, ValueError) as error:
         raise FrameError(f"not an HTTP response: {head[:80]!r}") from error
     return status, head, data[end + 4 :]
+
+
+def retry_after(head: bytes) -> float:
+    """Seconds of a Retry-After header in its number form (RFC 9110 section 10.2.3); 0 without one."""
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"retry-after" and value.strip().isdigit():
+            return float(value)
+    return 0.0
 
 
 def http_responses(data: bytes) -> Iterator[tuple[int, bytes, int]]:

@@ -40,7 +40,8 @@ class Count:
 class Receiver:
     """What one client has seen of its channels: the last sequence of each and the holes below it.
 
-    It outlives the client's sockets: a resumed connection goes on in the same receiver.
+    It outlives the client's sockets: a resumed connection goes on in the same receiver. A channel for
+    which nothing was expected begins with the first event seen of it.
     """
 
     last: dict[int, int] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Receiver:
 
     def take(self, channel: int, sequence: int, count: Count) -> None:
         """Enter one event, in the order of its arrival."""
-        last = self.last.get(channel, 0)
+        last = self.last.get(channel, sequence - 1)
         if sequence == last + 1:
             self.last[channel] = sequence
             count.delivered += 1

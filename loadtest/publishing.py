@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
-from loadtest.targets.base import Target
+if TYPE_CHECKING:
+    from loadtest.targets.base import Target
 
 
 class PublishFailed(Exception):

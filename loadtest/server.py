@@ -8,12 +8,16 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loadtest.accounting import Usage, process_tree, read_usage
-from loadtest.targets.base import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loadtest.targets.base import Target
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0

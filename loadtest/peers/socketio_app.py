@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 import socketio
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 SECRET = os.environ["PEER_SECRET"]
 server = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], http_compression=False)

@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import jwt
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 SECRET = os.environ["PEER_SECRET"]
 sockets: defaultdict[str, set[WebSocket]] = defaultdict(set)

@@ -10,5 +10,8 @@ from loadtest.targets.nchan import Nchan
 from loadtest.targets.socketio import NodeSocketIO, PythonSocketIO
 from loadtest.targets.starlette import StarletteLoop
 
+__all__ = ["BY_NAME", "PEERS", "Hub", "Target"]
+
 PEERS: tuple[type[Target], ...] = (Nchan, StarletteLoop, PythonSocketIO, NodeSocketIO, Nats, Floor)
-BY_NAME: dict[str, type[Target]] = {kind.name: kind for kind in (Hub, *PEERS)}
+_ALL: tuple[type[Target], ...] = (Hub, *PEERS)
+BY_NAME: dict[str, type[Target]] = {kind.name: kind for kind in _ALL}

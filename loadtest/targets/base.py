@@ -13,6 +13,10 @@ from typing import ClassVar
 
 from loadtest.frames import http_responses
 
+#: Channel numbers from here on are jobs, from there on a user's own; below them plain documents. Only the
+#: hub gives them different names (and delivery modes).
+JOB_FIRST, USER_FIRST = 500_000, 1_000_000
+
 PEERS_DIR = Path(__file__).resolve().parent.parent / "peers"
 
 
@@ -36,6 +40,8 @@ class Target:
     title: ClassVar[str] = ""
     #: Answers that the server gives to ``publisher_hello``.
     hello_answers: ClassVar[int] = 0
+    #: Can a client choose among channels?
+    has_channels: ClassVar[bool] = True
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", secret: str = "", second_port: int = 0) -> None:
         self.port = port

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loadtest import frames
 from loadtest.targets.base import PEERS_DIR, Command, Target, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Floor(Target):
@@ -15,6 +18,7 @@ class Floor(Target):
 
     name = "floor"
     title = "the floor (C, epoll)"
+    has_channels = False
 
     def command(self, scratch: Path) -> Command:
         compiler = shutil.which("gcc") or shutil.which("cc")

@@ -7,21 +7,25 @@ import sys
 from pathlib import Path
 
 from loadtest import frames, tokens
-from loadtest.targets.base import Command, Target
+from loadtest.targets.base import JOB_FIRST, USER_FIRST, Command, Target
 
 API_KEY = "loadtest-key"
 _SUBSCRIBED = b'{"type":"hub.subscribed"'
 
 
 class Hub(Target):
-    """Channels are ``doc:load-N``: every event numbered and stored, as most users would run it."""
+    """Plain channels are ``doc:load-N``: every event numbered and stored, as most users would run it."""
 
     name = "hub"
     title = "this hub"
     broker = "memory://"
     workers = 1
-    namespace = "doc"
-    settings: dict[str, str] = {}
+
+    def __init__(self, port: int, *, host: str = "127.0.0.1", secret: str = "", second_port: int = 0) -> None:
+        super().__init__(port, host=host, secret=secret, second_port=second_port)
+        self.settings: dict[str, str] = {}
+        #: Where a returning client resumes: slot → channel → (epoch, offset).
+        self.positions: dict[int, dict[int, tuple[str, int]]] = {}
 
     def command(self, scratch: Path) -> Command:
         arguments = [str(Path(sys.executable).with_name("hub")), "serve", "--host", self.host,
@@ -31,12 +35,23 @@ class Hub(Target):
         environment = {
             "HUB_JWT_SECRET": self.secret,
             "HUB_API_KEYS": json.dumps({"loadtest": API_KEY}),
+            # The generator is one address, and admission would only stretch the way in.
+            "HUB_MAX_CONNECTIONS_PER_ADDRESS": "200000",
+            "HUB_ACCEPT_RATE": "100000",
             **self.settings,
         }
         return Command(arguments, environment, scratch)
 
     def channel(self, number: int) -> str:
-        return f"{self.namespace}:load-{number}"
+        if number >= USER_FIRST:
+            return f"user:load-{number - USER_FIRST}"
+        return f"job:load-{number}" if number >= JOB_FIRST else f"doc:load-{number}"
+
+    @staticmethod
+    def number(channel: str) -> int:
+        """The inverse of ``channel``."""
+        number = int(channel.rpartition("-")[2])
+        return number + USER_FIRST if channel.startswith("user:") else number
 
     def token(self, slot: int) -> str:
         return tokens.user_token(f"load-{slot}", self.secret, subscribe=["*"])
@@ -48,7 +63,14 @@ class Hub(Target):
     def after_open(self, slot: int, channels: tuple[int, ...]) -> bytes:
         if not channels:
             return b""
-        return self.subscribe([{"channel": self.channel(number)} for number in channels])
+        positions = self.positions.get(slot, {})
+        return self.subscribe([self._entry(number, positions.get(number)) for number in channels])
+
+    def _entry(self, number: int, position: tuple[str, int] | None) -> dict[str, object]:
+        entry: dict[str, object] = {"channel": self.channel(number)}
+        if position is not None:
+            entry["since"] = {"epoch": position[0], "offset": position[1]}
+        return entry
 
     def subscribe(self, entries: list[dict[str, object]]) -> bytes:
         """The subscribe command for some ``{channel, since?}``, framed."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from loadtest import frames
 from loadtest.targets.base import PEERS_DIR, Command, Target, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PONG = frames.client_frame(frames.BINARY, b"PONG\r\n")
 

@@ -6,10 +6,13 @@ import json
 import shutil
 import sys
 from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loadtest import frames, tokens
 from loadtest.targets.base import PEERS_DIR, Command, Target, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PONG = frames.client_frame(frames.TEXT, b"3")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loadtest import frames, tokens
 from loadtest.targets.base import PEERS_DIR, Command, Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class StarletteLoop(Target):

@@ -1,0 +1,76 @@
+"""All clients lose their link, events go on, and everybody comes back with a position."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from loadtest.accounting import command_calls
+from loadtest.redis_info import redis_info
+from loadtest.targets.hub import Hub
+
+if TYPE_CHECKING:
+    from loadtest.bench import Bench, Plan
+
+_EACH = 3
+
+
+def resume(bench: Bench) -> None:
+    """``clients`` with three channels each out of ``channels``; each misses about ``missed`` events."""
+    options, target = bench.options, bench.server.target
+    if not isinstance(target, Hub):
+        raise TypeError("resume speaks the hub's own protocol")
+    clients, channels = options.clients or 1000, options.channels or 50
+    plan: Plan = [(slot, tuple(1 + (slot * 7 + step * 13) % channels for step in range(_EACH)))
+                  for slot in range(clients)]
+    epochs: dict[int, str] = {}
+    bench.fleet.on_control = lambda connection, payload: _learn(target, epochs, payload)
+    bench.connect(plan)
+    for channel in range(1, channels + 1):
+        bench.feed.emit(channel)
+    bench.feed.settle()
+    _drop(bench, plan, epochs, target)
+    for channel in range(1, channels + 1):
+        bench.feed.emit(channel, -(-options.missed // _EACH))
+    bench.fleet.poll_until(lambda: bench.publisher.idle, 30)
+    due = bench.feed.lost()
+    before = bench.usage()
+    reads = _reads(options.redis)
+    bench.fresh_counts()
+    bench.fleet.connect_all(plan, progress=bench.bar("returning", clients))
+    arrived = bench.fleet.poll_until(lambda: bench.fleet.count.delivered >= due, 60)
+    after = bench.usage()
+    bench.result.record(clients=clients, channels=channels, replayed_per_client=due / clients)
+    bench.result.count(bench.fleet.count, bench.feed.lost())
+    if arrived and before and after:
+        bench.result.record(cpu_us_per_client=after.since(before).cpu / clients * 1e6)
+    if options.redis:
+        bench.result.record(redis_reads=_reads(options.redis) - reads)
+    bench.result.times(bench.fleet.join_latencies.summary())
+
+
+def _drop(bench: Bench, plan: Plan, epochs: dict[int, str], target: Hub) -> None:
+    """Cut every link without a word; the client keeps the position of the last event it saw."""
+    target.positions = {
+        slot: {channel: (epochs[channel], bench.fleet.receivers[slot].last[channel]) for channel in channels}
+        for slot, channels in plan
+    }
+    for connection in list(bench.fleet.connections.values()):
+        bench.fleet.close(connection)
+    bench.feed.forget_listeners()
+    bench.fleet.poll_for(0.5)
+
+
+def _learn(target: Hub, epochs: dict[int, str], payload: bytes) -> None:
+    if payload.startswith(b'{"type":"hub.subscribed"'):
+        reply = json.loads(payload)
+        for entry in reply.get("results", [reply]):
+            epochs[target.number(entry["channel"])] = entry["epoch"]
+
+
+def _reads(url: str) -> int:
+    if not url:
+        return 0
+    calls = command_calls(redis_info(url))
+    return sum(calls.get(name, 0) for name in ("xrange", "xrevrange", "evalsha_ro", "eval_ro"))
+
