@@ -79,7 +79,8 @@ class StaticKeys:
 
     Public keys are PEM, or a PEM certificate. While a key is being changed, the old one stands as the
     previous one until its last token has expired. A `kid` is not looked at. What `problems` complains about
-    is not used.
+    is not used. `algorithms` None allows all that the keys fit; else there must be a key for each, unless
+    `complete` is False and others may have it.
     """
 
     def __init__(
@@ -89,31 +90,40 @@ class StaticKeys:
         previous_secret: str | bytes | None = None,
         public_key: str | bytes | None = None,
         previous_public_key: str | bytes | None = None,
-        algorithms: Sequence[str] = ("HS256",),
+        algorithms: Sequence[str] | None = None,
+        complete: bool = True,
     ) -> None:
+        wanted = ALGORITHMS if algorithms is None else tuple(algorithms)
         self._problems = [
             f"{each} is no algorithm for tokens; there are {', '.join(ALGORITHMS)}"
-            for each in algorithms
+            for each in wanted
             if each not in ALGORITHMS
         ]
-        self._algorithms = tuple(each for each in algorithms if each in ALGORITHMS)
+        self._allowed = tuple(each for each in wanted if each in ALGORITHMS)
         self._keys: dict[str, list[Key]] = {}
-        for name, value in (("secret", secret), ("previous secret", previous_secret)):
+        for name, value in (("JWT secret", secret), ("JWT previous secret", previous_secret)):
             if value:
-                self._add(f"JWT {name}", self._secret(f"JWT {name}", _bytes(value)))
-        for name, value in (("public key", public_key), ("previous public key", previous_public_key)):
+                self._add(name, self._secret(name, _bytes(value)))
+        for name, value in (("JWT public key", public_key), ("JWT previous public key", previous_public_key)):
             if value:
-                self._add(f"JWT {name}", self._public(f"JWT {name}", _bytes(value)))
-        if not self._problems:
+                self._add(name, self._public(name, _bytes(value)))
+        if algorithms is None:
+            self._allowed = self.algorithms
+        elif complete and not self._problems:
             self._problems += [
                 f"tokens by {each} are allowed, but no key for them is given"
-                for each in self._algorithms
+                for each in self._allowed
                 if each not in self._keys
             ]
 
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms that there is a key for."""
+        return tuple(each for each in self._allowed if each in self._keys)
+
     async def keys_for(self, jws: Jws) -> Sequence[Key]:
         """See `Keys`."""
-        if (why := refusal(jws.algorithm, self._algorithms)) is not None:
+        if (why := refusal(jws.algorithm, self._allowed)) is not None:
             raise invalid(why)
         keys = self._keys.get(jws.algorithm)
         if keys is None:
@@ -131,9 +141,9 @@ class StaticKeys:
     def _add(self, name: str, material: Any) -> None:
         if material is None:
             return
-        keys = bind(material, self._algorithms)
+        keys = bind(material, self._allowed)
         if not keys:
-            allowed = ", ".join(self._algorithms) or "none"
+            allowed = ", ".join(self._allowed) or "none"
             self._problems.append(f"the {name} fits none of the allowed algorithms ({allowed})")
         for key in keys:
             self._keys.setdefault(key.algorithm, []).append(key)

@@ -18,13 +18,13 @@ class Authenticator:
     A good token is remembered by its SHA-256 until it expires, `cache_size` of them at most, so that a storm
     of reconnects costs a hash for each. The memory is dropped when the keys' `version` changes. Bad tokens
     are not remembered: refusing one is cheap, and remembering them would let strangers push good ones out.
-    `clock` gives Unix seconds; `leeway` is for `nbf` and `iat`.
+    `algorithms` None accepts what the keys do. `clock` gives Unix seconds; `leeway` is for `nbf` and `iat`.
     """
 
     def __init__(
         self,
         keys: Keys,
-        algorithms: Sequence[str],
+        algorithms: Sequence[str] | None = None,
         issuer: str | None = None,
         audience: str | None = None,
         leeway: float = claims.LEEWAY_S,
@@ -32,7 +32,7 @@ class Authenticator:
         cache_size: int = 32768,
     ) -> None:
         self._keys = keys
-        self._algorithms = tuple(algorithms)
+        self._algorithms = None if algorithms is None else tuple(algorithms)
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway
@@ -70,7 +70,7 @@ class Authenticator:
 
     async def _check(self, token: str) -> Identity:
         parsed = jws.parse(token)
-        if (why := refusal(parsed.algorithm, self._algorithms)) is not None:
+        if self._algorithms is not None and (why := refusal(parsed.algorithm, self._algorithms)) is not None:
             raise invalid(why)
         keys = await self._keys.keys_for(parsed)
         if not any(key.verifies(parsed) for key in keys):
