@@ -12,50 +12,44 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import Progress
 
-from loadtest import growth, report, runner, storm
-from loadtest.accounting import Gone
+from loadtest import growth, report, runner
 from loadtest.bench import Options
-from loadtest.crowd import CrowdFailed
-from loadtest.fleet import ClientFailed
+from loadtest.commands import figures_cli, storm_cli
+from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 from loadtest.machine import Unfit
-from loadtest.publishing import PublishFailed
 from loadtest.redis_server import own_redis
 from loadtest.scenarios import COMPARABLE, SCENARIOS
-from loadtest.server import Down
-from loadtest.targets import BY_NAME, PEERS
-from loadtest.targets.base import Unavailable
+from loadtest.targets import BY_NAME, PEERS, Hub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from loadtest.results import Result
 
-OK, FAILED, UNFIT, INTERRUPTED = 0, 1, 2, 130
-_TROUBLE = (Unfit, Down, Gone, ClientFailed, CrowdFailed, PublishFailed, Unavailable, OSError)
-
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
-    made.add_argument("scenario", choices=[*SCENARIOS, "growth", "storm"],
-                      help="storm has options of its own: storm --help")
+    made.add_argument("scenario", choices=[*SCENARIOS, "growth", "storm", "figures"],
+                      help="storm and figures have options of their own: storm --help")
     add = made.add_argument
-    add("--clients", type=_positive, default=0)
-    add("--channels", type=_positive, default=0, help="channels in all; for idle and connect: a client")
-    add("--events", type=_positive, default=0, help="how many times to publish")
+    add("--clients", type=positive, default=0)
+    add("--channels", type=positive, default=0, help="channels in all; for idle and connect: a client")
+    add("--events", type=positive, default=0, help="how many times to publish")
     add("--rate", type=float, default=10.0, help="times a second (default 10)")
-    add("--batch", type=_positive, default=1, help="events published in one go")
+    add("--batch", type=positive, default=1, help="events published in one go")
     add("--seconds", type=float, default=0.0, help="how long to hold (idle, soak, mixed-dashboard)")
-    add("--missed", type=_positive, default=20, help="events a returning client missed (resume)")
-    add("--slow", type=_positive, default=0, help="clients that do not read (slow-consumers)")
-    add("--size", type=_positive, default=200, help="bytes of an event's payload")
-    add("--processes", type=_positive, default=1, help="load processes (idle)")
+    add("--missed", type=positive, default=20, help="events a returning client missed (resume)")
+    add("--slow", type=positive, default=0, help="clients that do not read (slow-consumers)")
+    add("--size", type=positive, default=200, help="bytes of an event's payload")
+    add("--processes", type=positive, default=1, help="load processes (idle)")
     add("--target", choices=list(BY_NAME), default="hub", help="what to measure")
     add("--peers", nargs="*", metavar="PEER", help=f"compare with these ({', '.join(k.name for k in PEERS)})")
-    add("--rounds", type=_positive, default=0, help="rounds of A B A B (default 1, with --peers 2)")
+    add("--rounds", type=positive, default=0, help="rounds of A B A B (default 1, with --peers 2)")
     add("--url", help="ws://host:port of a running hub, whose costs are then not read")
     add("--secret", default="", help="the HS256 secret of the hub at --url")
+    add("--api-key", default="", help="an API key of the hub at --url")
     add("--redis", action="store_true", help="run the hub over a Redis server started for it")
-    add("--workers", type=_positive, default=1, help="worker processes of the hub")
+    add("--workers", type=positive, default=1, help="worker processes of the hub")
     add("--set", action="append", default=[], metavar="HUB_NAME=VALUE", help="a setting of the hub")
     add("--json", type=Path, help="where to write (default build/loadtest/SCENARIO.json)")
     add("--plot", type=Path, help="draw latency over time and percentiles here (PNG, SVG)")
@@ -68,13 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     if words[:1] == ["storm"]:
         return storm_cli(words[1:], console)
+    if words[:1] == ["figures"]:
+        return figures_cli(words[1:], console)
     args = parser().parse_args(words)
     try:
         results = _measure(args, console)
     except runner.Interrupted as stop:
         _print(stop.results, args, console)
         return INTERRUPTED
-    except _TROUBLE as error:
+    except TROUBLE as error:
         console.print(f"{args.scenario}: {error}", style="red", highlight=False, markup=False)
         return UNFIT
     _print(results, args, console)
@@ -122,6 +118,8 @@ def _against_url(args: argparse.Namespace, options: Options, progress: Progress)
     if parts.scheme != "ws" or not parts.hostname or not parts.port:
         raise Unfit("--url must be ws://host:port (TLS and compression are left out of the measurement)")
     target = BY_NAME[args.target](parts.port, host=parts.hostname, secret=args.secret)
+    if isinstance(target, Hub):
+        target.api_key = args.api_key
     return runner.run_once(args.scenario, target, options, progress, url=True)
 
 
@@ -130,55 +128,13 @@ def _print(results: list[Result], args: argparse.Namespace, console: Console) ->
     if args.peers is not None and len(results) > 1:
         report.show_ratios(results, console)
     path = args.json or Path("build/loadtest") / f"{args.scenario}.json"
-    report.save(results, path, {name: str(value) for name, value in vars(args).items() if name != "secret"})
+    report.save(results, path, {name: str(value) for name, value in vars(args).items() if name not in ("secret", "api_key")})
     console.print(f"figures: {path}", highlight=False)
     if args.plot:
         from loadtest import plot  # matplotlib takes a second to import and is needed only here
 
         plot.draw(results, args.plot, title=args.scenario)
         console.print(f"picture: {args.plot}", highlight=False)
-
-
-def storm_cli(words: Sequence[str], console: Console) -> int:
-    """``storm`` with its own options; the same exit codes."""
-    made = argparse.ArgumentParser(prog="python -m loadtest storm", description=storm.__doc__)
-    add = made.add_argument
-    add("--case", choices=[*storm.CASES, "all"], default="all")
-    add("--clients", type=_positive, default=10_000, help="half on each of two nodes (default 10000)")
-    add("--herd", type=_positive, default=2_000, help="clients without manners")
-    add("--quiet", type=float, default=10.0, help="seconds of ordinary life before")
-    add("--repeat", type=_positive, default=1)
-    add("--set", action="append", default=[], metavar="HUB_NAME=VALUE", help="a setting of both nodes")
-    add("--json", type=Path, default=Path("build/loadtest/storm.json"))
-    add("--plot", type=Path, help="draw reconnects and latency over time here, one picture a case")
-    args = made.parse_args(words)
-    cases = list(storm.CASES) if args.case == "all" else [args.case]
-    results: list[Result] = []
-    code = OK
-    try:
-        for _ in range(args.repeat):
-            for case in cases:
-                plan = storm.Storm(case, args.clients, args.herd, args.quiet,
-                                   dict(pair.split("=", 1) for pair in args.set))
-                results.append(storm.run(plan, console, args.plot))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except _TROUBLE as error:
-        console.print(f"storm: {error}", style="red", highlight=False, markup=False)
-        code = UNFIT
-    report.show(results, console, title="storm")
-    report.save(results, args.json, {"clients": args.clients, "herd": args.herd})
-    missed = [f"{result.target}: {name}" for result in results for name in storm.missed(result)]
-    for line in missed:
-        console.print(f"missed: {line}", style="red", highlight=False)
-    return code or (FAILED if missed else OK)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
 
 
 def entry() -> None:

@@ -24,7 +24,7 @@ class Feed:
     def __init__(self, fleet: Fleet, publisher: Publisher, *, size: int = 200) -> None:
         self._fleet = fleet
         self._publisher = publisher
-        self._size = size
+        self.size = size
         self.published: dict[int, int] = {}
         self.expected = 0
         self._listeners: dict[int, int] = {}
@@ -41,7 +41,7 @@ class Feed:
         """Publish ``count`` events to ``channel`` in one go."""
         first = self.published.get(channel, 0) + 1
         now = time.perf_counter_ns()
-        bodies = [event_body(mark(channel, first + step, now), self._size) for step in range(count)]
+        bodies = [event_body(mark(channel, first + step, now), self.size) for step in range(count)]
         self.published[channel] = first + count - 1
         self.expected += count * self._listeners.get(channel, 0)
         self._fleet.publish(self._publisher, *self._fleet.target.publication(channel, bodies))

@@ -318,5 +318,17 @@ class Fleet:
         self.on_closed(connection, why)
 
 
+def poll_together(fleets: Sequence[Fleet], seconds: float) -> None:
+    """Serve several fleets for so long, none waiting for another."""
+    ends = time.monotonic() + seconds
+    with select.epoll() as either:
+        by_number = {fleet.fileno(): fleet for fleet in fleets}
+        for number in by_number:
+            either.register(number, _READ)
+        while (left := ends - time.monotonic()) > 0:
+            for number, _ in either.poll(min(left, 0.25)):
+                by_number[number].poll(0)
+
+
 def _refuse_loss(connection: Connection, why: str) -> None:
     raise ClientFailed(f"client {connection.slot}: {why}")

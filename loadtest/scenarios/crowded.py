@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from loadtest.crowd import Crowd
-from loadtest.fleet import Fleet
+from loadtest.fleet import Fleet, poll_together
 from loadtest.machine import SOURCES
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ def soak(bench: Bench) -> None:
         while (passed := time.monotonic() - began) < seconds:
             bench.feed.emit(1)
             churn.turn()
-            bench.fleet.poll_for(0.1)
             if settled is None and passed > seconds * _SETTLED:
                 settled = bench.usage(memory=True)
             progress(int(passed))
@@ -101,7 +100,7 @@ class _Churn:
             self.begun += 1
             self._alive.append(self.fleet.open(slot, (2 + slot % 1000, 2 + slot % 37)))
         self._bench.feed.emit(2 + self._draw.randrange(1000))
-        self.fleet.poll_for(0.2)
+        poll_together((self._bench.fleet, self.fleet), 0.2)
         for _ in range(self._clients // 10):
             dropped = self._alive.pop(self._draw.randrange(len(self._alive)))
             self.fleet.close(dropped)

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from loadtest.connection import Connection
 
 _SLOW_FROM = 1_000_000
+_EVENT_BYTES = 4096
 
 
 def slow_consumers(bench: Bench) -> None:
-    """Healthy clients beside some that read nothing at all; every event is 4 KB to fill their buffers."""
+    """Healthy clients beside some that read nothing; events of 4 KB and more, to fill the buffers soon."""
     options = bench.options
-    clients, slow = options.clients or 500, options.slow or 50
-    ticks = options.events or 200
+    clients, slow = options.clients or 100, options.slow or 20
+    ticks, batch = options.events or 100, max(10, options.batch)
+    bench.feed.size = max(_EVENT_BYTES, options.size)
     outcomes: dict[str, int] = {}
     lame = Fleet(bench.server.target, sources=SOURCES)
     lame.receive_buffer = 4096
@@ -27,7 +29,7 @@ def slow_consumers(bench: Bench) -> None:
     lame.connect_all([(_SLOW_FROM + slot, (1,)) for slot in range(slow)])
     before = bench.usage(memory=True)
     with bench.measuring():
-        bench.feed.steadily(ticks, options.rate * 5, lambda _: bench.feed.emit(1),
+        bench.feed.steadily(ticks, options.rate, lambda _: bench.feed.emit(1, batch),
                             progress=bench.bar("events", ticks))
     after = bench.usage(memory=True)
     lame.poll_for(2.0)  # now they read what is left for them, and how it ended

@@ -9,7 +9,6 @@ from pathlib import Path
 from loadtest import frames, tokens
 from loadtest.targets.base import JOB_FIRST, USER_FIRST, Command, Target
 
-API_KEY = "loadtest-key"
 _SUBSCRIBED = b'{"type":"hub.subscribed"'
 
 
@@ -24,6 +23,7 @@ class Hub(Target):
     def __init__(self, port: int, *, host: str = "127.0.0.1", secret: str = "", second_port: int = 0) -> None:
         super().__init__(port, host=host, secret=secret, second_port=second_port)
         self.settings: dict[str, str] = {}
+        self.api_key = "loadtest-key-of-a-server-that-lives-for-seconds"
         #: Where a returning client resumes: slot → channel → (epoch, offset).
         self.positions: dict[int, dict[int, tuple[str, int]]] = {}
 
@@ -34,7 +34,7 @@ class Hub(Target):
             arguments += ["--workers", str(self.workers)]
         environment = {
             "HUB_JWT_SECRET": self.secret,
-            "HUB_API_KEYS": json.dumps({"loadtest": API_KEY}),
+            "HUB_API_KEYS": json.dumps({"loadtest": self.api_key}),
             # The generator is one address, and admission would only stretch the way in.
             "HUB_MAX_CONNECTIONS_PER_ADDRESS": "200000",
             "HUB_ACCEPT_RATE": "100000",
@@ -102,7 +102,7 @@ class Hub(Target):
         return self.post("/v1/batch", b'{"events":[' + b",".join(events) + b"]}"), 1
 
     def post(self, path: str, body: bytes) -> bytes:
-        return self._post(path, f"Authorization: Bearer {API_KEY}\r\n") % len(body) + body
+        return self._post(path, f"Authorization: Bearer {self.api_key}\r\n") % len(body) + body
 
     def answers(self, data: bytes) -> tuple[int, int, str]:
         count, taken, refusal = super().answers(data)

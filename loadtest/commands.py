@@ -1,0 +1,85 @@
+"""The commands that are more than one scenario: ``storm`` and ``figures``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import Progress
+
+from loadtest import figures, report, runner, storm
+from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from loadtest.results import Result
+
+
+def storm_cli(words: Sequence[str], console: Console) -> int:
+    """``storm`` with its own options; the same exit codes."""
+    made = argparse.ArgumentParser(prog="python -m loadtest storm", description=storm.__doc__)
+    add = made.add_argument
+    add("--case", choices=[*storm.CASES, "all"], default="all")
+    add("--clients", type=positive, default=10_000, help="half on each of two nodes (default 10000)")
+    add("--herd", type=positive, default=2_000, help="clients without manners")
+    add("--quiet", type=float, default=10.0, help="seconds of ordinary life before")
+    add("--repeat", type=positive, default=1)
+    add("--set", action="append", default=[], metavar="HUB_NAME=VALUE", help="a setting of both nodes")
+    add("--json", type=Path, default=Path("build/loadtest/storm.json"))
+    add("--plot", type=Path, help="draw reconnects and latency over time here, one picture a case")
+    args = made.parse_args(words)
+    cases = list(storm.CASES) if args.case == "all" else [args.case]
+    results: list[Result] = []
+    code = OK
+    try:
+        for _ in range(args.repeat):
+            for case in cases:
+                plan = storm.Storm(case, args.clients, args.herd, args.quiet,
+                                   dict(pair.split("=", 1) for pair in args.set))
+                results.append(storm.run(plan, console, args.plot))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except TROUBLE as error:
+        console.print(f"storm: {error}", style="red", highlight=False, markup=False)
+        code = UNFIT
+    report.show(results, console, title="storm")
+    report.save(results, args.json, {"clients": args.clients, "herd": args.herd})
+    missed = [f"{result.target}: {name}" for result in results for name in storm.missed(result)]
+    for line in missed:
+        console.print(f"missed: {line}", style="red", highlight=False)
+    return code or (FAILED if missed else OK)
+
+
+def figures_cli(words: Sequence[str], console: Console) -> int:
+    """``figures``: every bounded figure in one go; exit code 1 when a bound is missed."""
+    made = argparse.ArgumentParser(prog="python -m loadtest figures", description=figures.__doc__)
+    made.add_argument("groups", nargs="*", metavar="GROUP",
+                      help=f"{', '.join(figures.GROUPS)} (default: all but long)")
+    made.add_argument("--rounds", type=positive, default=3, help="rounds of A B A B in the comparison")
+    made.add_argument("--json", type=Path, default=Path("build/loadtest/figures.json"))
+    args = made.parse_args(words)
+    groups = set(args.groups) or set(figures.GROUPS) - {"long"}
+    if unknown := groups - set(figures.GROUPS):
+        made.error(f"no such group: {', '.join(sorted(unknown))}")
+    rows: list[figures.Row] = []
+    results: list[Result] = []
+    code = OK
+    try:
+        with Progress(console=console, transient=True) as progress:
+            for row, result in figures.measure(groups, progress, args.rounds):
+                rows.append(row)
+                if result not in results:
+                    results.append(result)
+    except (KeyboardInterrupt, runner.Interrupted):
+        code = INTERRUPTED
+    except TROUBLE as error:
+        console.print(f"figures: {error}", style="red", highlight=False, markup=False)
+        code = UNFIT
+    figures.show(rows, console)
+    report.save(results, args.json, {"groups": sorted(groups), "rounds": args.rounds})
+    held = all(row.held for row in rows) and not any(result.failed for result in results)
+    return code or (OK if held else FAILED)
