@@ -12,7 +12,7 @@ from .grants import pattern
 from .identity import Grants, Identity
 from .refusals import expired, invalid
 
-MAX_USER = 256
+MAX_ID = 256
 MAX_INFO_BYTES = 4096
 LEEWAY_S = 10.0
 """How far the issuer's clock may be ahead. `exp` has none: a connection ends at that very second too."""
@@ -97,15 +97,19 @@ def _user(claims: Mapping[str, Any]) -> str:
         raise invalid("claim sub is missing")
     if not isinstance(user, str):
         raise invalid("claim sub must be a string")
-    if not 1 <= len(user) <= MAX_USER:
-        raise invalid(f"claim sub must have 1 to {MAX_USER} characters")
+    if not 1 <= len(user) <= MAX_ID:
+        raise invalid(f"claim sub must have 1 to {MAX_ID} characters")
     return user
 
 
 def _jti(claims: Mapping[str, Any]) -> str | None:
     jti = claims.get("jti")
-    if not isinstance(jti, str | None):
+    if jti is None:
+        return None
+    if not isinstance(jti, str):
         raise invalid("claim jti must be a string")
+    if not 1 <= len(jti) <= MAX_ID:
+        raise invalid(f"claim jti must have 1 to {MAX_ID} characters")
     return jti
 
 

@@ -78,5 +78,5 @@ def _told(token: str) -> list[str]:
 
 
 def _moment(when: float, now: float) -> str:
-    stamp = datetime.fromtimestamp(min(when, 253402300799), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    stamp = datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"{stamp} (in {claims.span(when - now)})"

@@ -166,7 +166,7 @@ class JwksKeys:
         if self._flight is None:
             if self._error is not None and now < self._next_fetch:
                 raise self._unavailable(self._next_fetch - now)
-            self._bucket = min(_BURST, self._bucket + (now - self._filled_at) / _EVERY_S)
+            self._bucket = min(_BURST, self._bucket + max(0.0, now - self._filled_at) / _EVERY_S)
             self._filled_at = now
             if self._bucket < 1:
                 raise self._unavailable((1 - self._bucket) * _EVERY_S)

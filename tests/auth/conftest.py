@@ -49,6 +49,7 @@ CURVES: dict[str, Callable[[], ec.EllipticCurve]] = {
     "ES256": ec.SECP256R1,
     "ES384": ec.SECP384R1,
     "ES512": ec.SECP521R1,
+    "ES256K": ec.SECP256K1,
 }
 
 

@@ -74,6 +74,7 @@ def test_equal_grants_are_one_object() -> None:
         ({"nbf": [1]}, "claim nbf must be a number of seconds since 1970"),
         ({"iat": NOW + 600}, "the token was issued 10 min in the future (claim iat)"),
         ({"jti": 5}, "claim jti must be a string"),
+        ({"jti": ""}, "claim jti must have 1 to 256 characters"),
         ({"hub": []}, "claim hub must be an object"),
         ({"hub": {"subscribe": "job:*"}}, "claim hub.subscribe must be a list of strings"),
         ({"hub": {"publish": [1]}}, "claim hub.publish must be a list of strings"),

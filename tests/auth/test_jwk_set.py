@@ -15,7 +15,7 @@ from .conftest import Pair, good, pair, token
 from .issuer import jwk
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA"])
 def test_every_kind_of_key(algorithm: str, pairs: dict[str, Pair]) -> None:
     keys = KeySet([jwk(pairs[algorithm], algorithm, kid="k1", use="sig")], ASYMMETRIC)
     parsed = jws.parse(token(good(), pairs[algorithm].private, algorithm, kid="k1"))

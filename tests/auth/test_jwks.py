@@ -156,6 +156,22 @@ async def test_old_keys_serve_while_the_endpoint_is_down(
     assert (await refusal(keys, signed(old, "old"))).code is ErrorCode.TOKEN_INVALID
 
 
+async def test_an_unknown_kid_while_the_endpoint_fails(
+    issuer: Issuer, keys: JwksKeys, old: Pair, new: Pair
+) -> None:
+    """Nobody can say whether it is a new key, so the token is not called bad."""
+    issuer.publish(jwk(old, "ES256", kid="old"))
+    assert await ask(keys, signed(old, "old"))
+    issuer.status = 503
+    for _ in range(3):
+        error = await refusal(keys, signed(new, "new"))
+        assert error.code is ErrorCode.UNAVAILABLE
+        assert error.reason.endswith("the endpoint answered HTTP 503")
+        assert error.retry_after_ms
+    assert issuer.requests == 2  # the failure is remembered for a while
+    assert await ask(keys, signed(old, "old"))
+
+
 async def test_old_keys_do_not_serve_for_ever(
     issuer: Issuer, keys: JwksKeys, old: Pair, clock: Clock
 ) -> None:

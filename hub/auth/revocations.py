@@ -1,0 +1,112 @@
+"""Tokens that were taken back before they expired."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..protocol.codes import ErrorCode
+from ..protocol.errors import HubError
+from .claims import MAX_ID
+from .identity import Identity
+from .refusals import invalid
+
+MAX_ENTRIES = 100_000
+_PRUNE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """`since`: tokens issued up to this Unix time are hit. `until`: when the last of them has expired."""
+
+    since: float
+    until: float
+
+
+class Revocations:
+    """What this node knows of revocations.
+
+    An entry is ``jti:<jti>``, one token, or ``sub:<user>``, all tokens of a user that were issued up to now
+    (by `iat`, which counts whole seconds: a token made in the same second is hit too) or do not say when.
+    Between nodes the moment travels in the entry: ``sub@<Unix time>:<user>``. API keys are no tokens: they
+    are taken back in the settings.
+    """
+
+    def __init__(self, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
+        self._clock = clock
+        self._max_entries = max_entries
+        self._entries: dict[str, Revocation] = {}
+        self._next_prune = clock() + _PRUNE_EVERY_S
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: str, until: float) -> str:
+        """Take an entry, for this node; returned is the entry with its moment, for the others.
+
+        Both forms are taken. Of several for one user the widest counts.
+
+        Raises:
+            HubError: ``bad_message`` where it is no entry; ``limit`` where there are too many.
+        """
+        target, since = self._parse(entry)
+        self._make_room(target)
+        before = self._entries.get(target)
+        if before is not None:
+            since, until = max(since, before.since), max(until, before.until)
+        self._entries[target] = Revocation(since, until)
+        kind, _, value = target.partition(":")
+        return f"{kind}@{since!r}:{value}"
+
+    def is_revoked(self, identity: Identity) -> bool:
+        """Whether the token was taken back."""
+        if not self._entries or math.isinf(identity.expires_at):
+            return False
+        if identity.jti is not None and self._standing(f"jti:{identity.jti}") is not None:
+            return True
+        user = self._standing(f"sub:{identity.user}")
+        return user is not None and (identity.issued_at is None or identity.issued_at <= user.since)
+
+    def check(self, identity: Identity) -> None:
+        """Refuse a token that was taken back.
+
+        Raises:
+            HubError: ``token_invalid``.
+        """
+        if self.is_revoked(identity):
+            raise invalid("this token was revoked")
+
+    def prune(self) -> None:
+        """Forget what has ended."""
+        now = self._clock()
+        self._next_prune = now + _PRUNE_EVERY_S
+        self._entries = {target: each for target, each in self._entries.items() if each.until > now}
+
+    def _standing(self, target: str) -> Revocation | None:
+        found = self._entries.get(target)
+        return found if found is not None and found.until > self._clock() else None
+
+    def _parse(self, entry: str) -> tuple[str, float]:
+        """What an entry is about, ``sub:ann``, and its moment."""
+        head, _, value = entry.partition(":")
+        kind, at, moment = head.partition("@")
+        try:
+            since = float(moment) if at else self._clock()
+        except ValueError:
+            since = math.nan
+        if kind not in ("sub", "jti") or not math.isfinite(since):
+            raise HubError(ErrorCode.BAD_MESSAGE, "a revocation is sub:<user> or jti:<jti>")
+        if not 1 <= len(value) <= MAX_ID:
+            raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} has 1 to {MAX_ID} characters")
+        return f"{kind}:{value}", since
+
+    def _make_room(self, target: str) -> None:
+        full = len(self._entries) >= self._max_entries and target not in self._entries
+        if full or self._clock() >= self._next_prune:
+            self.prune()
+        if len(self._entries) >= self._max_entries and target not in self._entries:
+            # Dropping one would let a revoked token in again.
+            raise HubError(
+                ErrorCode.LIMIT,
+                f"{self._max_entries} revocations stand already",
+                retry_after_ms=round(_PRUNE_EVERY_S * 1000),
+            )
