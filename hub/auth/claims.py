@@ -156,7 +156,8 @@ def _info(hub: Mapping[str, Any]) -> bytes | None:
     value = hub.get("info")
     if value is None:
         return None
-    info = orjson.dumps(value)
+    # Copied, as it lives as long as a connection: the result of orjson keeps all 4 KiB that it was built in.
+    info = bytes(memoryview(orjson.dumps(value)))
     if len(info) > MAX_INFO_BYTES:
         raise invalid(f"claim hub.info has {len(info)} bytes of JSON; {MAX_INFO_BYTES} are allowed")
     return info

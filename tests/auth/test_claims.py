@@ -1,5 +1,6 @@
 """Every claim, right and wrong, with the exact words."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -53,6 +54,17 @@ def test_equal_grants_are_one_object() -> None:
     first = identity(good(hub={"subscribe": ["job:*"]}), NOW)
     second = identity(good(sub="bob", hub={"subscribe": ["job:*"]}), NOW)
     assert first.grants is second.grants
+
+
+def test_an_identity_is_small() -> None:
+    """Thousands of connections hold one; the raw result of orjson alone would be 4 KiB."""
+    hub = {"subscribe": ["job:*"], "channels": ["job:42"], "info": {"name": "Ann"}}
+    identity(good(hub=hub), NOW)  # what is shared exists now
+    tracemalloc.start()
+    kept = [identity(good(sub=f"user{at}", hub=hub), NOW) for at in range(100)]
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size / len(kept) < 1200
 
 
 @pytest.mark.parametrize(
