@@ -10,8 +10,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import settings
 
 from hub.auth.tokens import Authenticator
+
+# A busy machine is no fault of an example.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 NOW = 1_767_225_600.0
 SECRET = "a secret of more than thirty-two bytes, truly"

@@ -52,9 +52,9 @@ def test_examples(patterns: list[str], name: str, expected: bool) -> None:
 
 def test_a_hostile_pattern_is_matched_in_linear_time() -> None:
     hostile = Pattern(["*a" * 4000 + "b"])
-    started = time.perf_counter()
+    started = time.process_time()
     assert not hostile.matches("a" * 8000)
-    assert time.perf_counter() - started < 0.5  # a backtracking matcher would not end in this universe
+    assert time.process_time() - started < 0.5  # a backtracking matcher would not end in this universe
 
 
 def test_keeps_what_it_was_made_of_and_is_shared() -> None:
