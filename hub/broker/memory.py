@@ -145,8 +145,8 @@ class MemoryBroker:
         del self._streams[stream.channel]
         for keyed in stream.keys.values():
             self._timers.cancel(keyed.alarm)
-        self._timers.cancel(stream.history_alarm)
-        self._timers.cancel(stream.records_alarm)
+        for alarm in (stream.life_alarm, stream.history_alarm, stream.records_alarm):
+            self._timers.cancel(alarm)
 
     def _prune(self, stream: Stream) -> None:
         now = self._clock()
