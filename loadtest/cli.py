@@ -128,7 +128,8 @@ def _print(results: list[Result], args: argparse.Namespace, console: Console) ->
     if args.peers is not None and len(results) > 1:
         report.show_ratios(results, console)
     path = args.json or Path("build/loadtest") / f"{args.scenario}.json"
-    report.save(results, path, {name: str(value) for name, value in vars(args).items() if name not in ("secret", "api_key")})
+    report.save(results, path, {name: str(value) for name, value in vars(args).items()
+                                if name not in ("secret", "api_key")})
     console.print(f"figures: {path}", highlight=False)
     if args.plot:
         from loadtest import plot  # matplotlib takes a second to import and is needed only here
