@@ -1,0 +1,54 @@
+"""The Python client.
+
+```python
+async with Client("ws://hub:8000/ws", token=make_token) as hub:
+    async for event in hub.subscribe("job:42"):
+        print(event.type, event.payload)
+```
+"""
+
+from hub.protocol.codes import ErrorCode
+from hub.protocol.errors import HubError
+from hub.protocol.position import Position
+
+from .sdk.backoff import Timing
+from .sdk.client import Client
+from .sdk.errors import NotConnected, QueueFull, SdkError, Stopped, TokenRefused, UnknownOutcome
+from .sdk.items import (
+    Event,
+    Gap,
+    History,
+    Item,
+    PresenceChange,
+    PresenceKind,
+    Published,
+    Snapshot,
+    State,
+    Status,
+)
+from .sdk.subscription import Subscription
+
+__all__ = [
+    "Client",
+    "ErrorCode",
+    "Event",
+    "Gap",
+    "History",
+    "HubError",
+    "Item",
+    "NotConnected",
+    "Position",
+    "PresenceChange",
+    "PresenceKind",
+    "Published",
+    "QueueFull",
+    "SdkError",
+    "Snapshot",
+    "State",
+    "Status",
+    "Stopped",
+    "Subscription",
+    "Timing",
+    "TokenRefused",
+    "UnknownOutcome",
+]

@@ -1,0 +1,76 @@
+"""When to try again: full jitter between reconnects, and the windows that the hub assigns."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Clock, sleep and randomness in one place, so that tests hand in their own.
+
+    `now` is monotonic seconds, `random` is uniform in [0, 1).
+    """
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Seconds from now, between which the hub wants a client back."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: Any) -> "Window | None":
+        """From a message's ``{"min_ms":…,"max_ms":…}``; None where there is none or it is malformed."""
+        if not isinstance(value, dict):
+            return None
+        low, high = value.get("min_ms"), value.get("max_ms")
+        if type(low) is not int or type(high) is not int or not 0 <= low <= high:
+            return None
+        return cls(low / 1000, high / 1000)
+
+    def pick(self, timing: Timing) -> float:
+        """A random moment inside it."""
+        return self.low + timing.random() * (self.high - self.low)
+
+
+class Backoff:
+    """Full jitter: attempt n waits a random time up to min(`high`, `low` * 2**n) seconds.
+
+    The count starts anew only after a connection that lived for `high` seconds: a hub that accepts and drops
+    is not hammered.
+    """
+
+    def __init__(self, timing: Timing, low: float = 0.5, high: float = 20.0) -> None:
+        self._timing = timing
+        self._attempt = 0
+        self.low = low
+        self.high = high
+
+    def adopt(self, window: Window | None) -> None:
+        """Take the bounds of ``hub.welcome``."""
+        if window is not None and window.high > 0:
+            self.low, self.high = window.low, window.high
+
+    def next(self) -> float:
+        """The next delay in seconds."""
+        ceiling = min(self.high, max(self.low, 0.001) * 2.0 ** min(self._attempt, 32))
+        self._attempt += 1
+        return self._timing.random() * ceiling
+
+    def lived(self, seconds: float) -> None:
+        """A connection ended after `seconds`."""
+        if seconds >= self.high:
+            self._attempt = 0
+
+    def reset(self) -> None:
+        """Start anew."""
+        self._attempt = 0

@@ -1,0 +1,211 @@
+"""All subscriptions of a client: asked for in batches on each new connection, fed, repaired, ended."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from hub.protocol.codec import dumps_json
+from hub.protocol.codes import ErrorCode
+from hub.protocol.errors import HubError
+
+from .feed import Feed
+from .items import error_of
+from .link import Link
+
+log = logging.getLogger("hub.client")
+MAX_ENTRY = 2048  # bytes of one entry of a batch; a well-formed one stays below 1,000
+STALL = 1.0  # seconds that the reader waits for a slow application before it looks who waits behind it
+_FATAL_AT_FIRST = ErrorCode.LIMIT
+
+
+class Registry:
+    """See the module's head.
+
+    `pressed` says whether the application waits for an answer that lies behind the events it does not take:
+    then reading has to go on, and the feed that is full lapses until the application has caught up.
+    """
+
+    def __init__(self, pressed: Callable[[], bool], adopt: Callable[[str], Feed | None]) -> None:
+        self._feeds: dict[str, Feed] = {}
+        self._timers: dict[Feed, asyncio.TimerHandle] = {}
+        self._pressed = pressed
+        self._adopt = adopt
+        self._link: Link | None = None
+
+    def add(self, feed: Feed) -> None:
+        """Begin a subscription.
+
+        Raises:
+            ValueError: the client has one on this channel.
+            HubError: ``bad_message`` or ``too_large``: what was asked for could never be sent.
+        """
+        if len(dumps_json(feed.request())) > MAX_ENTRY:
+            raise HubError(ErrorCode.TOO_LARGE, f"a subscription is {MAX_ENTRY} bytes of JSON at most")
+        if feed.channel in self._feeds:
+            raise ValueError(f"this client is subscribed to {feed.channel} already")
+        self._feeds[feed.channel] = feed
+        self.repair(feed)
+
+    def remove(self, feed: Feed) -> None:
+        """End a subscription at the application's wish."""
+        if self._feeds.get(feed.channel) is feed:
+            del self._feeds[feed.channel]
+            for link in {feed.link, feed.asking} - {None}:
+                if link is not None and link.alive:
+                    link.post({"type": "unsubscribe", "channel": feed.channel})
+        self._finish(feed, None)
+
+    def end(self, error: BaseException | None) -> None:
+        """The client stops."""
+        for feed in [*self._feeds.values()]:
+            self._finish(feed, error)
+        self._feeds.clear()
+
+    def up(self, link: Link) -> None:
+        """A new connection: move everything over to it, by position."""
+        self._link = link
+        self._ask(link, [feed for feed in self._feeds.values() if not feed.lapsed])
+
+    def down(self, link: Link) -> None:
+        """A connection is gone."""
+        if self._link is link:
+            self._link = None
+        for feed in self._feeds.values():
+            if feed.link is link:
+                feed.link = None
+            if feed.asking is link:
+                feed.asking = None
+
+    def repair(self, feed: Feed, delay: float = 0.0) -> None:
+        """Ask for everything after the feed's position, `delay` seconds from now, else at the next `up`."""
+        if delay:
+            loop = asyncio.get_running_loop()
+            self._cancel(feed)
+            self._timers[feed] = loop.call_later(delay, self.repair, feed)
+            return
+        feed.lapsed = False
+        if self._feeds.get(feed.channel) is feed and self._link is not None and self._link.alive:
+            self._ask(self._link, [feed])
+
+    def reads(self, link: Link) -> bool:
+        """Whether any feed still depends on `link`."""
+        return any(feed.link is link for feed in self._feeds.values())
+
+    async def handle(self, link: Link, message: dict[str, Any]) -> bool:
+        """A message about a channel; False where it is about none of ours.
+
+        Raises:
+            HubError: ``bad_message``: the connection talks nonsense.
+        """
+        kind, channel = message.get("type"), message.get("channel")
+        if kind == "hub.subscribed" and "id" not in message and isinstance(channel, str):
+            self._announced(link, channel, message)
+            return True
+        feed = self._feeds.get(channel) if isinstance(channel, str) else None
+        if feed is None or feed.link is not link:
+            return False
+        if not (isinstance(kind, str) and kind.startswith("hub.")):
+            if not feed.receive(message):
+                self._hole(feed, message)
+        elif kind == "hub.unsubscribed":
+            error = HubError(ErrorCode.FORBIDDEN, str(message.get("reason")), channel=feed.channel)
+            self._fail(feed, error)
+        else:
+            _notice(feed, kind, message)
+        while feed.buffer.full and not await feed.buffer.room(STALL):
+            if self._pressed():
+                feed.lapse()
+                return True
+        return True
+
+    def taken(self, feed: Feed) -> None:
+        """The application took an item."""
+        if feed.lapsed and feed.buffer.low:
+            self.repair(feed)
+
+    def _ask(self, link: Link, feeds: Iterable[Feed]) -> None:
+        """Batch subscribes, each within what the hub reads in one message."""
+        batch: list[Feed] = []
+        entries: list[dict[str, Any]] = []
+        room = limit = link.welcome.message_bytes - 256
+        for feed in feeds:
+            entry = feed.request()
+            size = len(dumps_json(entry)) + 1
+            if entries and size > room:
+                self._send(link, batch, entries)
+                batch, entries, room = [], [], limit
+            batch.append(feed)
+            entries.append(entry)
+            room -= size
+        if entries:
+            self._send(link, batch, entries)
+
+    def _send(self, link: Link, feeds: list[Feed], entries: list[dict[str, Any]]) -> None:
+        for feed in feeds:
+            self._cancel(feed)
+            feed.asking = link
+        link.ask({"type": "subscribe", "channels": entries}, partial(self._answered, link, feeds))
+
+    def _answered(self, link: Link, feeds: list[Feed], reply: dict[str, Any]) -> None:
+        results = reply.get("results")
+        by_channel = {r.get("channel"): r for r in results} if isinstance(results, list) else {}
+        for feed in feeds:
+            if self._feeds.get(feed.channel) is not feed or feed.asking is not link:
+                continue  # ended, or asked for elsewhere since
+            entry = by_channel.get(feed.channel, reply)
+            if "code" in entry:
+                self._refused(feed, error_of(entry))
+            else:
+                feed.attach(link, entry)
+                if feed.presence_state is not None:
+                    state = {"type": "set_presence", "channel": feed.channel, "state": feed.presence_state}
+                    link.post(state)
+
+    def _announced(self, link: Link, channel: str, message: dict[str, Any]) -> None:
+        """A channel of the token. One that the application has itself is asked for by position."""
+        if channel not in self._feeds and (feed := self._adopt(channel)) is not None:
+            self._feeds[channel] = feed
+            feed.attach(link, message)
+
+    def _refused(self, feed: Feed, error: HubError) -> None:
+        feed.asking = feed.link = None
+        if not error.retry or (error.code is _FATAL_AT_FIRST and not feed.answered):
+            self._fail(feed, error)
+            return
+        delay = feed.backoff.next() + (error.retry_after_ms or 0) / 1000
+        log.warning("%s: %s, again in %.1f s", feed.channel, error.reason, delay)
+        self.repair(feed, max(delay, 0.001))
+
+    def _hole(self, feed: Feed, message: dict[str, Any]) -> None:
+        """The next event is not the next: ask again from the position, soon, later where it does not help."""
+        log.warning("%s: a hole before offset %s, repairing", feed.channel, message.get("offset"))
+        feed.link = None
+        self.repair(feed, max(feed.backoff.next(), 0.001))
+
+    def _fail(self, feed: Feed, error: HubError) -> None:
+        self._feeds.pop(feed.channel, None)
+        self._finish(feed, error)
+
+    def _finish(self, feed: Feed, error: BaseException | None) -> None:
+        self._cancel(feed)
+        feed.finish(error)
+
+    def _cancel(self, feed: Feed) -> None:
+        timer = self._timers.pop(feed, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _notice(feed: Feed, kind: str, message: dict[str, Any]) -> None:
+    if kind == "hub.snapshot":
+        feed.snapshot_page(message)
+    elif kind == "hub.gap":
+        feed.gap(message)
+    elif kind == "hub.resubscribe":
+        feed.resubscribe(message)
+    elif kind in ("hub.join", "hub.leave", "hub.update", "hub.presence"):
+        feed.presence(kind.removeprefix("hub."), message)
+    elif kind == "hub.acked":
+        feed.acked(message)

@@ -1,0 +1,188 @@
+"""Keeps a client connected: opens, waits as the hub says, moves over before a node leaves, renews the token.
+
+a connection                then
+--------------------------  -----------------------------------------------------------------
+is asked to leave (drain)   the next one is opened inside the window, takes over, the old one is closed
+ends, window given          the next one inside the window
+ends                        the next one with backoff
+ends, token refused         a new token once, then as above; refused again: `TokenRefused`
+ends, table says stop       `Stopped`
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hub.protocol.codes import Then
+from hub.protocol.errors import HubError
+
+from .backoff import Backoff, Timing
+from .errors import NotConnected, Stopped, TokenRefused
+from .handshake import Departure, Endpoint, Refused
+from .items import State, Status
+from .link import Link
+from .tokens import TokenSource
+
+log = logging.getLogger("hub.client")
+RENEWAL_SPREAD = 10.0  # seconds; the hub asks for a new token 30 to 60 s before the old one ends
+
+
+class Supervisor:
+    """See the module's head. `up` and `down` are called as connections come and go; both may overlap in time.
+
+    `settled` waits until nothing depends on an old connection any more.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tokens: TokenSource,
+        timing: Timing,
+        handle: Callable[[Link, dict[str, Any]], Awaitable[None]],
+        up: Callable[[Link], None],
+        down: Callable[[Link], None],
+        settled: Callable[[Link], Awaitable[None]],
+        tell: Callable[[Status], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._tokens = tokens
+        self._timing = timing
+        self._handle = handle
+        self._up = up
+        self._down = down
+        self._settled = settled
+        self._tell = tell
+        self._backoff = Backoff(timing)
+        self._resume: str | None = None
+        self._renewed = False
+        self._links: set[Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Run until cancelled.
+
+        Raises:
+            Stopped: the hub wants this client no more, or its token.
+        """
+        try:
+            link = await self._establish(0.0)
+            while True:
+                following = await self._live(link)
+                if link.alive:
+                    self.spawn(self._retire(link))
+                link = following
+        finally:
+            await self._close()
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Run beside, until the end of the client."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def renew(self, link: Link) -> None:
+        """``hub.token_expiring``: a new token in place, at a moment of our own in the time that is left."""
+        if not self._tokens.renewable:
+            log.warning("the token expires soon, and there is no callable to get a new one from")
+            return
+        await self._timing.sleep(self._timing.random() * RENEWAL_SPREAD)
+        backoff = Backoff(self._timing, 1.0, 10.0)
+        while link.alive:
+            try:
+                token = await self._tokens.get()
+                await link.call({"type": "authenticate", "token": token})
+                return
+            except (NotConnected, TokenRefused):
+                return  # the next connection asks for a token of its own
+            except HubError as error:
+                log.warning("the new token was refused, the old one stays in force: %s", error.reason)
+            except Exception as error:
+                log.warning("no new token: %s", type(error).__name__)  # its text may quote a secret
+            await self._timing.sleep(backoff.next())
+
+    async def _live(self, link: Link) -> Link:
+        """Use `link` until it ends or is asked to leave; returns the one that follows, already in use."""
+        await _first(link.ended, link.drained)
+        if link.ended.done():
+            self._backoff.lived(self._timing.now() - link.born)
+            return await self._establish(self._after(link.ended.result()))
+        window = link.drained.result()
+        delay = window.pick(self._timing) if window is not None else self._backoff.next()
+        self._tell(Status(State.DRAINING, "the node is leaving", delay))
+        following = asyncio.ensure_future(self._establish(delay))
+        try:
+            await _first(link.ended, following)
+            if not following.done() and link.ended.result().then is Then.STOP:
+                self._after(link.ended.result())
+            return await following
+        finally:
+            following.cancel()
+
+    async def _establish(self, delay: float) -> Link:
+        """The next connection, however long it takes, in use."""
+        reason = ""
+        while True:
+            if delay > 0:
+                self._tell(Status(State.WAITING, reason, delay))
+                await self._timing.sleep(delay)
+            self._tell(Status(State.CONNECTING, reason))
+            try:
+                return await self._open()
+            except Refused as refused:
+                reason = refused.departure.reason
+                log.info("not connected: %s", reason)
+                delay = self._after(refused.departure)
+
+    async def _open(self) -> Link:
+        try:
+            token = await self._tokens.get()
+        except TokenRefused:
+            raise
+        except Exception as error:  # its text may quote a secret
+            raise Refused(Departure(Then.BACKOFF, f"no token: {type(error).__name__}")) from None
+        socket, welcome = await self._endpoint.open(token, self._resume)
+        encoding, deadline = self._endpoint.encoding, self._endpoint.deadline
+        link = Link(socket, welcome, encoding, self._handle, self._timing, deadline)
+        self._tell(Status(State.CONNECTED, welcome.connection, resumed=self._resume is not None))
+        self._resume, self._renewed = welcome.resume, False
+        self._backoff.adopt(welcome.reconnect)
+        self._links.add(link)
+        link.ended.add_done_callback(lambda _: self._lost(link))
+        self._up(link)
+        link.start()
+        return link
+
+    def _after(self, departure: Departure) -> float:
+        """The seconds until the next attempt.
+
+        Raises:
+            Stopped: there is none.
+        """
+        if departure.then is Then.STOP:
+            raise Stopped(departure.reason, departure.code)
+        if departure.then is Then.RENEW:
+            if self._renewed or not self._tokens.renewable:
+                why = "twice" if self._renewed else "and there is no callable to get a new one from"
+                raise TokenRefused(f"the hub refused the token, {why}: {departure.reason}", departure.code)
+            self._renewed = True
+        backoff = self._backoff.next()
+        return departure.window.pick(self._timing) if departure.window is not None else backoff
+
+    async def _retire(self, link: Link) -> None:
+        await self._settled(link)
+        await link.close()
+
+    def _lost(self, link: Link) -> None:
+        self._links.discard(link)
+        self._down(link)
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(link.close() for link in self._links), return_exceptions=True)
+
+
+async def _first(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)

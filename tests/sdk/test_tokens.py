@@ -1,0 +1,84 @@
+"""Tokens: renewed when refused, renewed in place, and not for ever."""
+
+# ruff: noqa: SIM117  the hub, the client and the subscription are three steps of a test, not one line
+
+import asyncio
+
+import pytest
+
+from hub.client import (
+    Client,
+    TokenRefused,
+)
+
+from .clock import Clock
+from .fake import FakeHub, Peer, problem
+from .steps import welcome
+
+
+@pytest.mark.parametrize("refusal", [401, 4201, 4202])
+async def test_a_refused_token_is_renewed_once(refusal: int) -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.say("hub.error", code="token_expired", reason="expired", retry=False)
+        await peer.say("hub.close", code=refusal, reason="expired", reconnect=None)
+        await peer.socket.close(refusal)
+
+    first = problem(401, "expired") if refusal == 401 else refuse
+    tokens = iter(["old", "new"])
+    async with FakeHub(first, welcome) as hub:
+        async with Client(hub.url, lambda: next(tokens), timing=Clock().timing):
+            assert hub.peers[-1].token == "new"
+
+
+async def test_a_token_refused_twice_stops_the_client() -> None:
+    refusals = [problem(401, "the signature does not match") for _ in range(2)]
+    async with FakeHub(*refusals) as hub:
+        with pytest.raises(TokenRefused, match="the signature does not match") as refused:
+            await Client(hub.url, lambda: "secret-token", timing=Clock().timing).start()
+        assert hub.refused == 2
+    assert "secret-token" not in str(refused.value)
+    assert refused.value.code == 401
+
+
+async def test_a_fixed_token_is_refused_once() -> None:
+    async with FakeHub(problem(401, "expired")) as hub:
+        with pytest.raises(TokenRefused, match="no callable"):
+            await Client(hub.url, "t", timing=Clock().timing).start()
+
+
+async def test_an_async_token_callable_that_fails_is_asked_again() -> None:
+    calls = 0
+
+    async def token() -> str:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise ConnectionError("https://idp/?secret=1")
+        return "t3"
+
+    clock, seen = Clock(), []
+    async with FakeHub(welcome) as hub:
+        async with Client(hub.url, token, timing=clock.timing, on_status=seen.append):
+            assert hub.peers[0].token == "t3"
+    assert clock.slept == [0.25, 0.5]
+    assert not any("secret" in status.reason for status in seen)
+
+
+async def test_an_expiring_token_is_renewed_in_place_after_a_jitter() -> None:
+    done = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.say("hub.token_expiring", expires_at=1)
+        asked = await peer.expect("authenticate")
+        assert asked["token"] == "second"
+        await peer.say("hub.error", id=asked["id"], code="token_invalid", reason="no", retry=False)
+        asked = await peer.expect("authenticate")
+        assert asked["token"] == "third"
+        await peer.say("hub.authenticated", id=asked["id"], user="ann", expires_at=2)
+        done.set()
+
+    tokens, clock = iter(["first", "second", "third"]), Clock()
+    async with FakeHub(script) as hub, Client(hub.url, lambda: next(tokens), timing=clock.timing):
+        await done.wait()
+    assert clock.slept[0] == 5.0
