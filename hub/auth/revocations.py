@@ -22,13 +22,47 @@ class Revocation:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is taken back: ``sub`` or ``jti``, of whom; `since` None where it was not said."""
+
+    kind: str
+    value: str
+    since: float | None
+
+    @property
+    def target(self) -> str:
+        """Without the moment: ``sub:ann``."""
+        return f"{self.kind}:{self.value}"
+
+
+def parse(entry: str) -> Entry:
+    """Read ``jti:<jti>``, ``sub:<user>`` or ``sub@<Unix time>:<user>``.
+
+    Raises:
+        HubError: ``bad_message``.
+    """
+    head, _, value = entry.partition(":")
+    kind, at, moment = head.partition("@")
+    try:
+        since = float(moment) if at else None
+    except ValueError:
+        since = math.nan
+    if kind not in ("sub", "jti") or not math.isfinite(since or 0.0):
+        raise HubError(ErrorCode.BAD_MESSAGE, "a revocation is sub:<user> or jti:<jti>")
+    if not 1 <= len(value) <= MAX_ID:
+        raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} has 1 to {MAX_ID} characters")
+    return Entry(kind, value, since)
+
+
 class Revocations:
     """What this node knows of revocations.
 
     An entry is ``jti:<jti>``, one token, or ``sub:<user>``, all tokens of a user that were issued up to now
     (by `iat`, which counts whole seconds: a token made in the same second is hit too) or do not say when.
-    Between nodes the moment travels in the entry: ``sub@<Unix time>:<user>``. API keys are no tokens: they
-    are taken back in the settings.
+    Where nodes tell each other, and in what they remember together, the moment is part of the entry, by
+    `stamp`: heard again later, it must not hit the tokens made since. API keys are no tokens: they are taken
+    back in the settings.
     """
 
     def __init__(self, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
@@ -40,22 +74,39 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, entry: str, until: float) -> str:
-        """Take an entry, for this node; returned is the entry with its moment, for the others.
+    def stamp(self, entry: str) -> str:
+        """The entry with this moment, unless it has one: ``sub@1767225600.0:ann``. One token needs none.
 
-        Both forms are taken. Of several for one user the widest counts.
+        Raises:
+            HubError: ``bad_message`` where it is no entry.
+        """
+        parsed = parse(entry)
+        if parsed.kind == "jti":
+            return parsed.target
+        since = self._clock() if parsed.since is None else parsed.since
+        return f"sub@{since!r}:{parsed.value}"
+
+    def add(self, entry: str, until: float) -> bool:
+        """Take an entry; whether it is news.
+
+        Of several for one user the latest moments count. One without a moment is of now, the first time.
 
         Raises:
             HubError: ``bad_message`` where it is no entry; ``limit`` where there are too many.
         """
-        target, since = self._parse(entry)
-        self._make_room(target)
-        before = self._entries.get(target)
-        if before is not None:
-            since, until = max(since, before.since), max(until, before.until)
-        self._entries[target] = Revocation(since, until)
-        kind, _, value = target.partition(":")
-        return f"{kind}@{since!r}:{value}"
+        parsed = parse(entry)
+        if until <= self._clock():
+            return False
+        self._make_room(parsed.target)
+        before = self._entries.get(parsed.target)
+        if before is None:
+            since = self._clock() if parsed.since is None else parsed.since
+            after = Revocation(since, until)
+        else:
+            since = before.since if parsed.since is None else parsed.since
+            after = Revocation(max(since, before.since), max(until, before.until))
+        self._entries[parsed.target] = after
+        return after != before
 
     def is_revoked(self, identity: Identity) -> bool:
         """Whether the token was taken back."""
@@ -84,20 +135,6 @@ class Revocations:
     def _standing(self, target: str) -> Revocation | None:
         found = self._entries.get(target)
         return found if found is not None and found.until > self._clock() else None
-
-    def _parse(self, entry: str) -> tuple[str, float]:
-        """What an entry is about, ``sub:ann``, and its moment."""
-        head, _, value = entry.partition(":")
-        kind, at, moment = head.partition("@")
-        try:
-            since = float(moment) if at else self._clock()
-        except ValueError:
-            since = math.nan
-        if kind not in ("sub", "jti") or not math.isfinite(since):
-            raise HubError(ErrorCode.BAD_MESSAGE, "a revocation is sub:<user> or jti:<jti>")
-        if not 1 <= len(value) <= MAX_ID:
-            raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} has 1 to {MAX_ID} characters")
-        return f"{kind}:{value}", since
 
     def _make_room(self, target: str) -> None:
         full = len(self._entries) >= self._max_entries and target not in self._entries

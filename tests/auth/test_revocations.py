@@ -5,7 +5,7 @@ import pytest
 from hub.auth.api_keys import ApiKeys
 from hub.auth.claims import identity
 from hub.auth.identity import Identity
-from hub.auth.revocations import Revocations
+from hub.auth.revocations import Entry, Revocations, parse
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
@@ -38,11 +38,17 @@ def test_all_tokens_of_a_user_up_to_now(clock: Clock, iat: float | None, hit: bo
 
 
 def test_the_moment_travels_to_other_nodes(clock: Clock) -> None:
-    entry = Revocations(clock).add("sub:a:n@n", UNTIL)
+    entry = Revocations(clock).stamp("sub:a:n@n")
     assert entry == f"sub@{NOW!r}:a:n@n"
+    assert Revocations(clock).stamp(entry) == entry
+    assert Revocations(clock).stamp("jti:t1") == "jti:t1"
+    assert parse(entry) == Entry("sub", "a:n@n", NOW)
     clock.now += 100  # the other node hears of it later, or starts anew
     other = Revocations(clock)
-    assert other.add(entry, UNTIL) == entry
+    assert other.add(entry, UNTIL)
+    clock.now += 100
+    assert not other.add(entry, UNTIL)  # no news: nothing moves
+    assert not other.add("sub:a:n@n", UNTIL)
     assert other.is_revoked(person("a:n@n", iat=NOW))
     assert not other.is_revoked(identity(good(sub="a:n@n", iat=NOW + 50), NOW + 60))
 
@@ -50,7 +56,8 @@ def test_the_moment_travels_to_other_nodes(clock: Clock) -> None:
 def test_of_several_the_widest_counts(clock: Clock) -> None:
     revoked = Revocations(clock)
     revoked.add(f"sub@{NOW + 5}:ann", NOW + 10)
-    assert revoked.add(f"sub@{NOW - 5}:ann", NOW + 60) == f"sub@{NOW + 5}:ann"
+    assert revoked.add(f"sub@{NOW - 5}:ann", NOW + 60)
+    assert not revoked.add(f"sub@{NOW - 5}:ann", NOW + 5)
     assert len(revoked) == 1
     clock.now = NOW + 30
     assert revoked.is_revoked(person(iat=NOW))
@@ -61,6 +68,7 @@ def test_it_ends_with_the_tokens(clock: Clock) -> None:
     revoked.add("sub:ann", UNTIL)
     clock.now = UNTIL
     assert not revoked.is_revoked(person())
+    assert not revoked.add("sub:cid", UNTIL)
     revoked.add("sub:bob", UNTIL + 60)
     assert len(revoked) == 1  # the ended one was swept out in passing
     clock.now = UNTIL + 60
@@ -87,9 +95,12 @@ def test_it_is_bounded_and_drops_nothing_that_stands(clock: Clock) -> None:
     "entry", ["", "ann", "sub:", "user:ann", "sub@x:ann", "sub@nan:ann", "sub@inf:ann", "jti:" + "x" * 257]
 )
 def test_what_is_no_entry(clock: Clock, entry: str) -> None:
-    with pytest.raises(HubError) as caught:
-        Revocations(clock).add(entry, UNTIL)
-    assert caught.value.code is ErrorCode.BAD_MESSAGE
+    revoked = Revocations(clock)
+    for take in (revoked.stamp, lambda entry: revoked.add(entry, UNTIL)):
+        with pytest.raises(HubError) as caught:
+            take(entry)
+        assert caught.value.code is ErrorCode.BAD_MESSAGE
+    assert len(revoked) == 0
 
 
 def test_a_services_key_is_no_token(clock: Clock) -> None:
