@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Count = 1
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/ws"
     broker: str = "memory://"
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "hub"
 
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     reconnect_min_ms: Count = 500
     reconnect_max_ms: Count = 20_000
     resume_ttl: Positive = 86_400.0
+    revocation_ttl: Positive = 30 * 86_400.0  # longer than any token lives
 
     # a node
     max_connections: int = 0  # 0: as many as the process has file descriptors for, less 512

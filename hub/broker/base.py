@@ -152,8 +152,13 @@ class Broker(Protocol):
     * `read` and `snapshot` are consistent with the `top` that they return.
     """
 
-    presence: Presence
-    registry: Registry
+    @property
+    def presence(self) -> Presence:
+        """Who is in a channel."""
+
+    @property
+    def registry(self) -> Registry:
+        """What nodes know together."""
 
     async def start(self, listener: Listener) -> None:
         """Connect. Returns also while the storage is away: it is retried, and `health` says so."""

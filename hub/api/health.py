@@ -1,0 +1,39 @@
+"""Whether the node lives, whether it should get traffic, and what it counts."""
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..exposition import NodeCollector
+from .requests import Requests, answer
+
+
+async def livez(_requests: Requests, _request: Request) -> Response:
+    """`GET /livez`: the process answers."""
+    return answer({"live": True})
+
+
+async def readyz(requests: Requests, _request: Request) -> Response:
+    """`GET /readyz`: 503 while deaf, draining, or without a usable shard; the reasons stand in the body."""
+    reasons = requests.node.unready()
+    shards = [
+        {
+            "name": shard.name,
+            "usable": shard.usable,
+            "deaf_s": round(shard.deaf_s, 3),
+            "rtt_ms": round(shard.rtt_s * 1000, 3),
+        }
+        for shard in requests.node.broker.health()
+    ]
+    body = {"ready": not reasons, "reasons": reasons, "node": requests.node.id, "shards": shards}
+    return answer(body, 503 if reasons else 200)
+
+
+async def metrics(requests: Requests, request: Request) -> Response:
+    """`GET /metrics` in Prometheus' text format."""
+    if not requests.node.settings.metrics_public:
+        await requests.service(request)
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(requests.node))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,141 @@
+"""The composition root: from settings to a hub that serves. Only here implementations are picked."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import handlers
+from .admission import Admission
+from .api.app import build
+from .api.requests import Requests
+from .auth.addresses import TrustedProxies
+from .auth.api_keys import ApiKeys
+from .auth.jwks import JwksKeys
+from .auth.keyring import KeyRing
+from .auth.keys import Keys, StaticKeys
+from .auth.origins import Origins
+from .auth.signing import Signer
+from .auth.tickets import Tickets
+from .auth.tokens import Authenticator
+from .broker.base import Broker
+from .broker.memory import MemoryBroker
+from .gate import Gate
+from .node import Node
+from .protocol import ids
+from .settings import Settings
+
+
+class NotStarted(RuntimeError):
+    """A request reached a hub whose lifespan was never entered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the hub was not started: pass its lifespan to the outer app, "
+            "Starlette(lifespan=hub.lifespan, routes=[Mount('/hub', hub.app)]); "
+            "Starlette does not run the lifespan of a mounted app"
+        )
+
+
+class Hub:
+    """A notification hub inside an ASGI app of one's own.
+
+        hub = Hub(Settings(jwt_secret=...))
+        app = Starlette(lifespan=hub.lifespan, routes=[Mount("/hub", hub.app)])
+
+    `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.node: Node | None = None
+        self._inner: ASGIApp | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[dict[str, Any]]:
+        """Start the node; stop it at the end. The state is what the fast lane needs."""
+        settings = self.settings
+        node_id = ids.node_id(secrets.randbits(ids.NODE_BITS))
+        secret = node_secret(settings)
+        keys = make_keys(settings)
+        authenticator = Authenticator(
+            keys, settings.algorithms, settings.jwt_issuer, settings.jwt_audience
+        )
+        broker = make_broker(settings, node_id)
+        node = Node(settings, broker, authenticator, secret, handlers.execute, id=node_id)
+        tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
+        origins = Origins(settings.allowed_origins, not settings.require_origin)
+        gate = Gate(node, tickets, origins, TrustedProxies(settings.trusted_proxies), Admission(node))
+        requests = Requests(node, make_api_keys(settings))
+        await node.start()
+        self.node = node
+        self._inner = build(requests, gate, tickets, origin_pattern(settings.allowed_origins))
+        try:
+            yield {"hub_gate": gate}
+        finally:
+            self._inner = None
+            await node.stop()
+            self.node = None
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI app.
+
+        Raises:
+            NotStarted: the lifespan was not entered.
+        """
+        if self._inner is None:
+            raise NotStarted
+        await self._inner(scope, receive, send)
+
+
+def make_keys(settings: Settings) -> Keys:
+    """Where tokens' keys come from."""
+    sources: list[Keys] = []
+    if settings.jwt_secret or settings.jwt_public_key:
+        secret, previous = settings.jwt_secret, settings.jwt_previous_secret
+        sources.append(
+            StaticKeys(
+                secret=secret.get_secret_value() if secret else None,
+                previous_secret=previous.get_secret_value() if previous else None,
+                public_key=settings.jwt_public_key,
+                previous_public_key=settings.jwt_previous_public_key,
+                algorithms=settings.algorithms,
+                complete=settings.jwks_url is None,
+            )
+        )
+    if settings.jwks_url:
+        sources.append(JwksKeys(settings.jwks_url))
+    return KeyRing(sources)
+
+
+def make_api_keys(settings: Settings) -> ApiKeys:
+    """The services' keys."""
+    return ApiKeys({name: key.get_secret_value() for name, key in settings.api_keys.items()})
+
+
+def make_broker(settings: Settings, node_id: str) -> Broker:
+    """The broker that the setting names."""
+    if settings.broker == "memory://":
+        return MemoryBroker(settings.table)
+    from .broker.redis import RedisBroker
+
+    return RedisBroker(settings.broker, settings.table, node_id=node_id, prefix=settings.prefix)
+
+
+def node_secret(settings: Settings) -> str:
+    """What nodes sign for each other with: their own secret, else the tokens'; one made up where there is
+    neither, which other nodes do not share."""
+    for secret in (settings.node_secret, settings.jwt_secret):
+        if secret is not None:
+            return secret.get_secret_value()
+    return secrets.token_urlsafe(32)
+
+
+def origin_pattern(allowed: list[str]) -> str | None:
+    """The allowed origins as one regular expression, for CORS; None where only the own host is allowed."""
+    if not allowed:
+        return None
+    return "|".join(re.escape(origin).replace(r"\*", r"[^/]*") for origin in allowed)

@@ -1,0 +1,401 @@
+"""One connection: joins a session's state, an outbox and a transport, and knows when what is due.
+
+The four parts stay apart: `Session` decodes and keeps the protocol state, the shell (`transport/`) does I/O,
+the outbox queues, and what a command does is in `handlers`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from . import pushes
+from .auth.identity import Identity
+from .bucket import Bucket
+from .metrics import Metrics
+from .outbox import Outbox
+from .protocol import codes, console
+from .protocol.codec import encode
+from .protocol.codes import CloseCode, ErrorCode, Then
+from .protocol.commands import (
+    Authenticate,
+    Command,
+    CommandId,
+    Ping,
+    SubscribeMany,
+)
+from .protocol.errors import HubError
+from .protocol.frames import Encoding
+from .protocol.session import HelpRequested, Session, State
+from .settings import Settings
+from .subscription import Subscription
+from .tasks import Tasks
+from .turn import Turn
+from .wheel import Wheel
+
+log = logging.getLogger(__name__)
+
+Window = tuple[int, int]  # milliseconds, from and to, in which a client is to come back
+
+
+class Shell(Protocol):
+    """The transport of a connection: bytes of whole frames out, whole messages in."""
+
+    def write(self, data: bytes) -> None:
+        """Send frames. Calls `Outbox.block` when its buffer is full, and `unblock` when it is not any more."""
+
+    def ping(self) -> None:
+        """Send a ping (RFC 6455 section 5.5.2)."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake (RFC 6455 section 7.1.2), which has a time limit."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more for now: back-pressure on the client."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+    def admitted(self) -> None:
+        """The client has said who it is: messages may be as large as the limits say."""
+
+
+class Host(Protocol):
+    """What a connection needs of its node."""
+
+    settings: Settings
+    turn: Turn
+    wheel: Wheel
+    tasks: Tasks
+    metrics: Metrics
+    heartbeat: float
+    default_window: Window
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def wall(self) -> float:
+        """Unix seconds."""
+
+    def new_connection_id(self) -> str:
+        """An id that no other connection of any node has."""
+
+    async def execute(self, connection: "Connection", command: Command) -> None:
+        """Do what a command asks for; raises `HubError`."""
+
+    def forget(self, connection: "Connection", code: int) -> None:
+        """The connection is over."""
+
+
+class Connection:
+    """See the module's head. Made by a transport once its handshake is through; `gone` ends it.
+
+    `member` is this connection's id, or that of the first one in the chain that it continues by `resume`: by it
+    presence and ``echo: false`` know a returning one again.
+    """
+
+    __slots__ = (
+        "_after",
+        "_bucket",
+        "_expiry_told",
+        "_paused",
+        "_pending",
+        "_ping_at",
+        "_publish_buckets",
+        "acked",
+        "address",
+        "closed",
+        "draining",
+        "id",
+        "identity",
+        "last_error",
+        "last_heard",
+        "member",
+        "node",
+        "opened_at",
+        "outbox",
+        "session",
+        "shell",
+        "slot",
+        "subscriptions",
+    )
+
+    def __init__(
+        self, node: Host, shell: Shell, encoding: Encoding, console: bool, address: str
+    ) -> None:
+        self.node = node
+        self.shell: Shell | None = shell
+        self.id = node.new_connection_id()
+        self.session = Session(encoding, console)
+        self.outbox = Outbox(shell, node.turn, encoding, node.settings.outbox_bytes, self._overflow)
+        self.address = address
+        self.identity: Identity | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.member = self.id
+        self.opened_at = self.last_heard = node.now()
+        self.last_error: str | None = None
+        self.acked: dict[str, int] | None = None
+        self.closed = False
+        self.draining: float | None = None
+        self.slot = 0
+        self._bucket: Bucket | None = None
+        self._publish_buckets: dict[str, Bucket] | None = None
+        self._after: dict[str, asyncio.Future[None]] | None = None
+        self._pending = 0
+        self._paused = False
+        self._expiry_told = False
+        self._ping_at = self.opened_at + node.heartbeat * random.random()
+        node.wheel.at(min(self._ping_at, self.opened_at + node.settings.auth_timeout), self)
+
+    @property
+    def who(self) -> tuple[str, bytes | None]:
+        """The user, and what presence shows of it."""
+        assert self.identity is not None
+        return self.identity.user, self.identity.info
+
+    # In
+
+    def receive(self, data: bytes, text: bool) -> None:
+        """One whole message from the transport."""
+        self.last_heard = self.node.now()
+        if self.closed:
+            return
+        self.node.metrics.bytes_received += len(data)
+        try:
+            command = self.session.receive(data, text)
+        except HelpRequested:
+            self.push({"type": "hub.help", "lines": list(console.USAGE.values())})
+        except HubError as error:
+            self.refuse(self.session.last_id, error)
+            if self.session.exhausted:
+                self.close(CloseCode.PROTOCOL_ERROR, f"too many bad messages; the last: {error.reason}")
+        else:
+            self._accept(command)
+
+    def heard(self) -> None:
+        """A control frame came in: the peer is there."""
+        self.last_heard = self.node.now()
+
+    def _accept(self, command: Command) -> None:
+        now = self.last_heard
+        if self._bucket is None:
+            settings = self.node.settings
+            self._bucket = Bucket(settings.command_rate, settings.command_burst, now)
+        wait = self._bucket.take(now)
+        if wait:
+            self.refuse(command.id, rate_limited("commands on this connection", wait))
+        elif isinstance(command, Ping):
+            self.node.metrics.commands["ping"] += 1
+            self.reply(command.id, {"type": "hub.pong", "time": int(self.node.wall() * 1000)})
+        else:
+            self._start(command)
+
+    def _start(self, command: Command) -> None:
+        """Run a command in a task of its own, after the commands before it on the same channels."""
+        channels = _channels_of(command)
+        done: asyncio.Future[None] | None = None
+        before: list[asyncio.Future[None]] = []
+        if channels:
+            if self._after is None:
+                self._after = {}
+            before = [future for name in channels if (future := self._after.get(name)) is not None]
+            done = asyncio.get_running_loop().create_future()
+            self._after.update(dict.fromkeys(channels, done))
+        self._pending += 1
+        if self._pending >= self.node.settings.max_pending_commands and self.shell and not self._paused:
+            self._paused = True
+            self.shell.pause_reading()
+        self.node.tasks.spawn(self._run(command, channels, before, done))
+
+    async def _run(
+        self,
+        command: Command,
+        channels: Sequence[str],
+        before: Sequence[asyncio.Future[None]],
+        done: asyncio.Future[None] | None,
+    ) -> None:
+        try:
+            for future in before:
+                if not future.done():
+                    await future
+            if not self.closed:
+                await self.node.execute(self, command)
+        except HubError as error:
+            self.refuse(command.id, error)
+        except Exception:
+            log.exception("%s failed on %s", type(command).__name__, self.id)
+            self.refuse(command.id, HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
+        finally:
+            self._finished(channels, done)
+
+    def _finished(self, channels: Sequence[str], done: asyncio.Future[None] | None) -> None:
+        if done is not None and self._after is not None:
+            for name in channels:
+                if self._after.get(name) is done:
+                    del self._after[name]
+            done.set_result(None)
+            if not self._after:
+                self._after = None
+        self._pending -= 1
+        if self._paused and self.shell and self._pending <= self.node.settings.max_pending_commands // 2:
+            self._paused = False
+            self.shell.resume_reading()
+
+    # Out
+
+    def push(self, message: dict[str, Any]) -> None:
+        """Send a message of the hub."""
+        if not self.closed:
+            self.outbox.push(encode(message, self.outbox.encoding))
+
+    def share(self, push: pushes.Push) -> None:
+        """Send a message that others get too."""
+        if not self.closed:
+            self.outbox.push(push.frame(self.outbox.encoding))
+
+    def reply(self, id: CommandId, message: dict[str, Any]) -> None:
+        """Answer a command; `type` first, then its `id`."""
+        if id is not None:
+            message = {"type": message["type"], "id": id, **message}
+        self.push(message)
+
+    def refuse(self, id: CommandId, error: HubError) -> None:
+        """Answer a command, or a message that was none, with what is wrong."""
+        self.last_error = f"{error.code.value}: {error.reason}"
+        self.node.metrics.errors[error.code.value] += 1
+        self.reply(id, {"type": "hub.error", **error.fields()})
+
+    def publish_wait(self, namespace: str, rate: float, burst: float) -> float:
+        """Take one publication from this connection's bucket; the seconds to wait where it is empty."""
+        if self._publish_buckets is None:
+            self._publish_buckets = {}
+        bucket = self._publish_buckets.get(namespace)
+        if bucket is None:
+            bucket = self._publish_buckets[namespace] = Bucket(rate, burst, self.node.now())
+        return bucket.take(self.node.now())
+
+    # Time
+
+    def on_time(self, now: float) -> float | None:
+        """The wheel's call: heartbeat, silence, expiry of the token, the deadline for a token."""
+        if self.closed:
+            return None
+        node = self.node
+        if self.session.state is State.WAITING:
+            deadline = self.opened_at + node.settings.auth_timeout
+            if now >= deadline:
+                self.close(CloseCode.AUTH_TIMEOUT, f"no token within {node.settings.auth_timeout:g} s")
+                return None
+            return min(deadline, self._heartbeat(now) or deadline)
+        if self.draining is not None and now >= self.draining:
+            self.close(CloseCode.DRAINING, "this node is going away", node.default_window)
+            return None
+        due = self._heartbeat(now)
+        if due is None:
+            return None
+        expiry = self._expiry(now)
+        if expiry is None:
+            return None
+        return min(due, expiry, self.draining or due)
+
+    def _heartbeat(self, now: float) -> float | None:
+        silence = now - max(self.last_heard, self.node.wheel.stalled_at)
+        if silence > 1.5 * self.node.heartbeat:
+            self.close(CloseCode.HEARTBEAT_TIMEOUT, f"nothing was heard for {silence:.0f} s")
+            return None
+        if now >= self._ping_at:
+            self._ping_at = now + self.node.heartbeat * random.uniform(0.9, 1.0)
+            if self.shell is not None:
+                self.shell.ping()
+        return self._ping_at
+
+    def _expiry(self, now: float) -> float | None:
+        """The monotonic time of the next step towards expiry. The wall clock is asked each time: it jumps."""
+        assert self.identity is not None
+        left = self.identity.expires_at - self.node.wall()
+        if left <= 0:
+            self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+            return None
+        if left > 60:
+            # The wheel calls at least once a heartbeat; far from expiry that is often enough.
+            return now + min(left - random.uniform(30, 60), 3600.0)
+        if not self._expiry_told:
+            self._expiry_told = True
+            expires_at = int(self.identity.expires_at * 1000)
+            self.push({"type": "hub.token_expiring", "expires_at": expires_at})
+        return now + left
+
+    def renewed(self, identity: Identity) -> None:
+        """Another token of the same user is in force now."""
+        self.identity = identity
+        self._expiry_told = False
+        self.reschedule()
+
+    def reschedule(self) -> None:
+        """What is due has changed: look at it now."""
+        self.node.wheel.remove(self)
+        if not self.closed:
+            self.node.wheel.at(self.node.now(), self)
+
+    # The end
+
+    def close(self, code: int, reason: str, window: Window | None = None) -> None:
+        """Close from the hub's side: `hub.close` goes ahead of the queue, then the closing handshake."""
+        if self.closed:
+            return
+        if codes.then(code) is Then.STOP:
+            window = None
+        elif window is None:
+            window = (self.node.settings.reconnect_min_ms, self.node.settings.reconnect_max_ms)
+        shell = self.shell
+        message = {
+            "type": "hub.close",
+            "code": int(code),
+            "reason": reason,
+            "reconnect": {"min_ms": window[0], "max_ms": window[1]} if window else None,
+        }
+        self.last_error = self.last_error or reason
+        gathered = self.outbox.close()
+        self._end(code)
+        if shell is not None:
+            shell.write(gathered + encode(message, self.session.encoding))
+            shell.close(code, reason)
+
+    def gone(self, code: int) -> None:
+        """The transport is lost, or the peer has closed with `code`."""
+        if not self.closed:
+            self.outbox.close()
+            self._end(code)
+        self.shell = None
+
+    def _end(self, code: int) -> None:
+        self.closed = True
+        self.session.closed()
+        self.node.wheel.remove(self)
+        self.node.forget(self, code)
+
+    def _overflow(self) -> None:
+        self.close(
+            CloseCode.SLOW_CONSUMER,
+            f"more than {self.outbox.limit} bytes waited for this client to read",
+        )
+
+
+def rate_limited(what: str, wait: float) -> HubError:
+    """The refusal of something that came too often; `wait` is seconds."""
+    milliseconds = max(1, int(wait * 1000) + 1)
+    return HubError(
+        ErrorCode.RATE_LIMITED, f"too many {what}; wait {milliseconds} ms", retry_after_ms=milliseconds
+    )
+
+
+def _channels_of(command: Command) -> tuple[str, ...]:
+    """The channels on which a command takes effect in the order sent."""
+    if isinstance(command, Authenticate | Ping):
+        return ()
+    if isinstance(command, SubscribeMany):
+        return tuple({entry.channel for entry in command.entries if not isinstance(entry, HubError)})
+    return (command.channel,)
+
+

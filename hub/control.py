@@ -1,0 +1,92 @@
+"""Commands between nodes: signed with a secret of the nodes' own, so that who can write into the storage
+cannot disconnect anybody by it. What does not verify is counted, and does nothing.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from .auth.signing import Signer
+from .broker.base import Registry
+from .metrics import Metrics
+from .tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+MAX_AGE_S = 60.0
+Handler = Callable[[dict[str, Any]], Any]
+
+
+class Control:
+    """Sends commands to all nodes (this one too), and calls `handlers` by the command's name.
+
+    A handler that returns something answers a question (`ask`).
+    """
+
+    def __init__(
+        self,
+        node: str,
+        registry: Registry,
+        signer: Signer,
+        tasks: Tasks,
+        metrics: Metrics,
+        wall: Callable[[], float],
+    ) -> None:
+        self._node = node
+        self._registry = registry
+        self._signer = signer
+        self._tasks = tasks
+        self._metrics = metrics
+        self._wall = wall
+        self.handlers: dict[str, Handler] = {}
+        self._questions: dict[str, list[Any]] = {}
+
+    async def send(self, do: str, **fields: Any) -> None:
+        """Have every node do something.
+
+        Raises:
+            HubError: the storage is away, and not every node may have heard it.
+        """
+        body = orjson.dumps({**fields, "do": do, "from": self._node, "at": self._wall()})
+        await self._registry.send_command(self._signer.sign(body).encode())
+
+    async def ask(self, do: str, nodes: int, deadline_s: float, **fields: Any) -> list[Any]:
+        """Ask every node; the answers of those that answered in time, `nodes` being how many there are.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        question = secrets.token_hex(8)
+        answers = self._questions[question] = []
+        try:
+            await self.send(do, question=question, **fields)
+            deadline = asyncio.get_running_loop().time() + deadline_s
+            while len(answers) < nodes and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(0.01)
+            return answers
+        finally:
+            del self._questions[question]
+
+    def on_command(self, data: bytes) -> None:
+        """Bytes from the broker."""
+        body = self._signer.verify(data.decode("latin-1"))
+        command = orjson.loads(body) if body is not None else None
+        if command is None or abs(self._wall() - command["at"]) > MAX_AGE_S:
+            self._metrics.errors["foreign_command"] += 1
+            return
+        if command["do"] == "answer":
+            answers = self._questions.get(command["question"])
+            if answers is not None:
+                answers.append(command["answer"])
+            return
+        handler = self.handlers.get(command["do"])
+        if handler is None:
+            log.info("a node of another version asked for %s", command["do"])
+            return
+        answer = handler(command)
+        if answer is not None and "question" in command:
+            self._tasks.spawn(self.send("answer", question=command["question"], answer=answer))

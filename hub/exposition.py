@@ -1,0 +1,71 @@
+"""A node's counters as Prometheus metrics, read when they are asked for."""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .node import Node
+
+
+class NodeCollector(Collector):
+    """See the module's head."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics of the node, at this moment."""
+        yield from self._gauges()
+        yield from self._counters()
+        yield from self._shards()
+
+    def _gauges(self) -> Iterable[Metric]:
+        node = self._node
+        for name, text, value in (
+            ("connections", "Admitted connections", len(node.roster)),
+            ("sockets", "Upgraded sockets, those without a token yet included", node.roster.sockets),
+            ("channels", "Channels that this node listens to", len(node.channels)),
+            ("tasks", "Commands and replays under way", len(node.tasks)),
+            ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
+            ("loop_lag_seconds", "How late the event loop came to its timer", node.metrics.loop_lag_s),
+            ("draining", "1 while the node departs", int(node.draining)),
+            ("ready", "1 while /readyz is green", int(not node.unready())),
+        ):
+            yield GaugeMetricFamily(f"hub_{name}", text, value=value)
+
+    def _counters(self) -> Iterable[Metric]:
+        metrics = self._node.metrics
+        for name, text, value in (
+            ("connections_opened", "Connections admitted", metrics.connections_opened),
+            ("published", "Publications taken by this node", metrics.published),
+            ("delivered", "Live events handed to connections", self._node.turn.delivered),
+            ("recovered", "Subscriptions resumed without a gap", metrics.recovered),
+            ("unrecovered", "Subscriptions resumed with a gap", metrics.unrecovered),
+            ("gaps", "Gaps between nodes", metrics.gaps),
+            ("gap_events_refilled", "Events refilled from the store after a gap", metrics.refilled),
+            ("gap_events_lost", "Events that no refill could bring back", metrics.lost),
+            ("position_checks_failed", "Losses that only a position check found", metrics.checks_failed),
+            ("received_bytes", "Bytes of messages received", metrics.bytes_received),
+        ):
+            yield CounterMetricFamily(f"hub_{name}", text, value=value)
+        for name, label, text, counter in (
+            ("commands", "type", "Commands received", metrics.commands),
+            ("closed", "reason", "Connections closed", metrics.closed),
+            ("refused", "code", "Handshakes refused", metrics.refused),
+            ("errors", "code", "Commands refused", metrics.errors),
+        ):
+            family = CounterMetricFamily(f"hub_{name}", text, labels=[label])
+            for key, value in counter.items():
+                family.add_metric([key], value)
+            yield family
+
+    def _shards(self) -> Iterable[Metric]:
+        usable = GaugeMetricFamily("hub_shard_usable", "1 while the shard answers", labels=["shard"])
+        deaf = GaugeMetricFamily("hub_shard_deaf_seconds", "Since the canary was heard", labels=["shard"])
+        rtt = GaugeMetricFamily("hub_shard_rtt_seconds", "The canary's round trip", labels=["shard"])
+        for shard in self._node.broker.health():
+            usable.add_metric([shard.name], int(shard.usable))
+            deaf.add_metric([shard.name], shard.deaf_s)
+            rtt.add_metric([shard.name], shard.rtt_s)
+        yield from (usable, deaf, rtt)

@@ -1,0 +1,42 @@
+"""What a node counts. Plain integers on the hot paths; `Collector` turns them into Prometheus metrics."""
+
+from collections import Counter
+
+
+class Metrics:
+    """Counters of one node, since its start."""
+
+    __slots__ = (
+        "bytes_received",
+        "checks_failed",
+        "closed",
+        "commands",
+        "connections_opened",
+        "delivered",
+        "errors",
+        "gaps",
+        "loop_lag_s",
+        "lost",
+        "published",
+        "recovered",
+        "refilled",
+        "refused",
+        "unrecovered",
+    )
+
+    def __init__(self) -> None:
+        self.connections_opened = 0
+        self.delivered = 0
+        self.published = 0
+        self.gaps = 0
+        self.refilled = 0
+        self.lost = 0
+        self.recovered = 0
+        self.unrecovered = 0
+        self.checks_failed = 0
+        self.bytes_received = 0
+        self.loop_lag_s = 0.0
+        self.commands: Counter[str] = Counter()
+        self.closed: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()

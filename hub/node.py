@@ -1,0 +1,416 @@
+"""A node: who listens to what here, and what all the parts of one hub process share."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+from .auth.identity import Identity
+from .auth.resume import ResumeTokens, Returning
+from .auth.revocations import Revocations
+from .auth.signing import Signer
+from .auth.tokens import Authenticator
+from .broker.base import Broker, Inbox, Member, Published
+from .channels import Channels
+from .connection import Connection, Window
+from .control import Control
+from .metrics import Metrics
+from .presence import PresenceBoard
+from .protocol import codes, ids
+from .protocol.codes import CloseCode, ErrorCode
+from .protocol.commands import Command
+from .protocol.errors import HubError
+from .protocol.event import Event, Publication
+from .publishing import Publishing
+from .pushes import Push
+from .roster import Roster
+from .settings import Settings
+from .subscription import Subscription
+from .tasks import Tasks
+from .turn import Turn
+from .wheel import Wheel
+
+log = logging.getLogger(__name__)
+
+Execute = Callable[["Node", Connection, Command], Awaitable[None]]
+
+SWEEP_S = 1.0
+DEAF_S = 5.0
+MAX_DESCRIBED = 1000  # connections that one node describes in one answer
+REGISTER_S = 5.0  # a node says that it lives so often, and is taken for dead after three times that
+
+
+class Node:
+    """See the module's head. It is also the broker's `Listener`.
+
+    `execute` does a connection's command (`handlers.execute`): handed in, because commands stand above nodes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        broker: Broker,
+        authenticator: Authenticator,
+        secret: str,
+        execute: Execute,
+        *,
+        id: str,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.id = id
+        self.broker = broker
+        self.namespaces = settings.table
+        self.metrics = Metrics()
+        self.turn = Turn(loop.call_soon)
+        self.wheel = Wheel(loop)
+        self.tasks = Tasks()
+        self.now = loop.time
+        self.wall = wall
+        self.heartbeat = settings.heartbeat_ms / 1000
+        self.default_window: Window = (settings.reconnect_min_ms, settings.reconnect_max_ms)
+        self.roster = Roster()
+        self.publishing = Publishing(self.namespaces, settings.message_bytes)
+        self.revocations = Revocations(wall)
+        self.control = Control(
+            self.id, broker.registry, Signer(secret, "node"), self.tasks, self.metrics, wall
+        )
+        self.control.handlers.update(
+            disconnect=self._on_disconnect,
+            revoke=self._on_revoke,
+            connections=self._on_find_connections,
+            subscribers=self._on_count_subscribers,
+        )
+        self._revoked: dict[str, float] = {}
+        self.channels = Channels(
+            broker,
+            self.namespaces,
+            self.turn,
+            self.tasks,
+            self.metrics,
+            self.now,
+            linger=settings.channel_linger,
+            tail_bytes=settings.tail_bytes,
+            frame_bytes=settings.frame_bytes,
+            position_check=settings.position_check,
+            on_gap=lambda channel: self.presence.refresh(channel),
+        )
+        self.presence = PresenceBoard(
+            broker, self.tasks, self.channels.get, settings.presence_batch, settings.presence_grace
+        )
+        self._authenticator = authenticator
+        self._resume = ResumeTokens(Signer(secret, "resume"), wall, settings.resume_ttl)
+        self._execute = execute
+        self.draining = False
+        self.accepting = True
+        self.started = False
+
+    # Life
+
+    async def start(self) -> None:
+        """Connect to the broker and begin the standing work."""
+        await self.broker.start(self)
+        self.tasks.spawn(self._every(SWEEP_S, self._sweep))
+        self.tasks.spawn(self._every(REGISTER_S, self._register))
+        self.tasks.spawn(self.channels.check_positions())
+        self.started = True
+
+    async def stop(self) -> None:
+        """Close what is still open, and let go of the broker."""
+        self.started = False
+        for connection in list(self.roster.all()):
+            connection.close(CloseCode.DRAINING, "this node is going away")
+        with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
+            await asyncio.wait_for(self.broker.registry.unregister_node(self.id), 1.0)
+        await self.tasks.close()
+        await self.broker.close()
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except HubError as error:
+                log.info("standing work waits: %s", error.reason)
+            await asyncio.sleep(seconds)
+
+    async def _sweep(self) -> None:
+        self.channels.sweep()
+        self.metrics.loop_lag_s = self.wheel.lag
+
+    async def _register(self) -> None:
+        info = b'{"connections":%d}' % len(self.roster)
+        await self.broker.registry.register_node(self.id, info, 3 * REGISTER_S)
+        for entry, until in (await self.broker.registry.revocations()).items():
+            self._apply_revocation(entry, until)
+
+    # Connections
+
+    def new_connection_id(self) -> str:
+        """An id that no other connection of any node has."""
+        return ids.connection_id(secrets.randbits(ids.CONNECTION_BITS))
+
+    async def verify(self, token: str) -> Identity:
+        """Who a token speaks for.
+
+        Raises:
+            HubError: exactly why not.
+        """
+        identity = await self._authenticator.verify(token)
+        self.revocations.check(identity)
+        return identity
+
+    def returning(self, resume: str | None, user: str) -> Returning | None:
+        """The connection that a `resume` value continues; it may be any node's."""
+        return self._resume.check(resume, user) if resume else None
+
+    def resume_token(self, connection: Connection, identity: Identity) -> str:
+        """The `resume` value of a welcome."""
+        return self._resume.issue(connection.member, self.id, identity.user)
+
+    def enter(self, connection: Connection, identity: Identity, returning: Returning | None) -> None:
+        """A connection has said who it is: from now on it counts.
+
+        Raises:
+            HubError: ``limit``.
+        """
+        member = returning.connection if returning else connection.id
+        # The connection that this one continues has given up its place.
+        held = [other for other in self.roster.of_user(identity.user) if other.member != member]
+        most = self.settings.max_connections_per_user
+        if len(held) >= most:
+            why = f"user {identity.user} has {len(held)} connections, {most} are allowed"
+            raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
+        connection.identity = identity
+        connection.member = member
+        connection.session.opened()
+        self.roster.add(identity.user, connection)
+        self.metrics.connections_opened += 1
+        connection.reschedule()
+        if connection.shell is not None:
+            connection.shell.admitted()
+
+    async def execute(self, connection: Connection, command: Command) -> None:
+        """Do what a command asks for; raises `HubError`."""
+        await self._execute(self, connection, command)
+
+    def forget(self, connection: Connection, code: int) -> None:
+        """A connection is over: nothing here knows it any more."""
+        self.metrics.closed[codes.name(code)] += 1
+        identity = connection.identity
+        if identity is None:
+            return
+        self.roster.remove(identity.user, connection)
+        for subscription in list(connection.subscriptions.values()):
+            self._end(connection, subscription, at_once=code == CloseCode.NORMAL)
+        connection.subscriptions.clear()
+
+    def drop(self, connection: Connection, name: str) -> None:
+        """End a subscription, where there is one."""
+        subscription = connection.subscriptions.pop(name, None)
+        if subscription is not None:
+            self._end(connection, subscription, at_once=True)
+
+    def replace(self, connection: Connection, subscription: Subscription) -> None:
+        """`subscription` takes the place of the one that the connection had of this channel."""
+        old = connection.subscriptions.get(subscription.channel.name)
+        connection.subscriptions[subscription.channel.name] = subscription
+        if old is None:
+            return
+        keeps_member = old.presence == subscription.presence
+        self._end(connection, old, at_once=True, present=old.presence is not None and not keeps_member)
+
+    def _end(
+        self, connection: Connection, subscription: Subscription, *, at_once: bool, present: bool = True
+    ) -> None:
+        subscription.end()
+        subscription.channel.leave(subscription)
+        self.channels.left(subscription.channel)
+        if present and subscription.presence is not None and connection.identity is not None:
+            self.presence.leave(connection, connection.identity.user, subscription, at_once=at_once)
+
+    # Events
+
+    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+        """Publish; an error in one leaves the others."""
+        results = await self.broker.publish(publications)
+        self.metrics.published += sum(not isinstance(result, HubError) for result in results)
+        return results
+
+    def on_event(self, epoch: str, event: Event) -> None:
+        """`Listener.on_event`."""
+        self.channels.on_event(epoch, event)
+
+    def on_lost(self, channels: Collection[str]) -> None:
+        """`Listener.on_lost`."""
+        self.channels.on_lost(channels)
+        for name in channels:
+            channel = self.channels.get(name)
+            if channel is not None:
+                self.presence.refresh(channel)
+
+    def on_presence(self, channel: str, change: str, member: Member) -> None:
+        """`Listener.on_presence`."""
+        self.presence.on_change(channel, change, member)
+
+    def on_ack(self, channel: str, user: str, inbox: Inbox) -> None:
+        """`Listener.on_ack`: to the user's other connections; who moved the cursor so far got a reply."""
+        found = self.channels.get(channel)
+        push = Push(acked_fields(channel, inbox))
+        for subscription in found.everyone() if found is not None else ():
+            connection: Any = subscription.owner
+            knows = connection.acked is not None and connection.acked.get(channel, -1) >= inbox.cursor.offset
+            if connection.identity is not None and connection.identity.user == user and not knows:
+                connection.share(push)
+
+    def on_command(self, data: bytes) -> None:
+        """`Listener.on_command`."""
+        self.control.on_command(data)
+
+    # Commands of all nodes
+
+    async def disconnect(self, *, user: str | None, connection: str | None, reconnect: bool) -> None:
+        """Close a user's connections, or one connection, on every node.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        await self.control.send("disconnect", user=user, connection=connection, reconnect=reconnect)
+
+    async def revoke(self, entry: str, until: float) -> None:
+        """Take tokens back, on every node, also those that start later. `entry` is ``sub:…`` or ``jti:…``.
+
+        Raises:
+            HubError: ``bad_message``; or the storage is away.
+        """
+        entry = self.revocations.add(entry, until)
+        await self.broker.registry.revoke(entry, until)
+        await self.control.send("revoke", entry=entry, until=until)
+
+    async def find_connections(
+        self, query: dict[str, str | None], deadline_s: float
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Connections of all nodes by user, id or channel; and whether every node answered.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        nodes = len(await self.broker.registry.nodes()) or 1
+        answers = await self.control.ask("connections", nodes, deadline_s, query=query)
+        return [found for answer in answers for found in answer], len(answers) >= nodes
+
+    async def count_subscribers(self, channel: str, deadline_s: float) -> int:
+        """Subscriptions of a channel on all nodes that answer in time.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        nodes = len(await self.broker.registry.nodes()) or 1
+        return sum(await self.control.ask("subscribers", nodes, deadline_s, channel=channel))
+
+    def _on_disconnect(self, command: dict[str, Any]) -> None:
+        targets = self.roster.of_user(command["user"]) if command["user"] else []
+        if command["connection"] and (found := self.roster.get(command["connection"])) is not None:
+            targets.append(found)
+        for connection in targets:
+            if command["reconnect"]:
+                connection.close(CloseCode.OVERLOADED, "a service asked for a new connection")
+            else:
+                connection.close(CloseCode.KICKED, "a service closed this connection")
+
+    def _on_revoke(self, command: dict[str, Any]) -> None:
+        self._apply_revocation(command["entry"], command["until"])
+
+    def _apply_revocation(self, entry: str, until: float) -> None:
+        if entry in self._revoked or until <= self.wall():
+            return
+        self._revoked = {known: end for known, end in self._revoked.items() if end > self.wall()}
+        self._revoked[entry] = until
+        self.revocations.add(entry, until)
+        for connection in list(self.roster.all()):
+            if connection.identity is not None and self.revocations.is_revoked(connection.identity):
+                connection.close(CloseCode.REVOKED, "this token was revoked")
+
+    def _on_find_connections(self, command: dict[str, Any]) -> list[dict[str, Any]]:
+        query = command["query"]
+        found: Collection[Connection]
+        if query["connection"]:
+            one = self.roster.get(query["connection"])
+            found = [one] if one is not None else []
+        else:
+            found = self.roster.of_user(query["user"]) if query["user"] else self.roster.all()
+        wanted = query["channel"]
+        matching = (c for c in found if not wanted or wanted in c.subscriptions)
+        return [self._described(c) for c in itertools.islice(matching, MAX_DESCRIBED)]
+
+    def _on_count_subscribers(self, command: dict[str, Any]) -> int:
+        channel = self.channels.get(command["channel"])
+        return channel.subscribers if channel is not None else 0
+
+    def _described(self, connection: Connection) -> dict[str, Any]:
+        """A connection as a person at three in the morning wants to see it."""
+        identity = connection.identity
+        return {
+            "connection": connection.id,
+            "node": self.id,
+            "user": identity.user if identity else None,
+            "address": connection.address,
+            "encoding": connection.session.encoding.name.lower(),
+            "age_s": round(self.now() - connection.opened_at, 1),
+            "silent_s": round(self.now() - connection.last_heard, 1),
+            "outbox": {
+                "blocked": connection.outbox.blocked,
+                "entries": connection.outbox.queued,
+                "bytes": connection.outbox.queued_bytes,
+            },
+            "channels": {name: _described_place(s) for name, s in connection.subscriptions.items()},
+            "last_error": connection.last_error,
+        }
+
+    # Health and departure
+
+    def unready(self) -> list[str]:
+        """Why this node should get no new traffic; empty where it should."""
+        reasons = []
+        if not self.started:
+            reasons.append("the hub has not started")
+        if self.draining:
+            reasons.append("the node is draining")
+        shards = self.broker.health()
+        usable = [shard for shard in shards if shard.usable]
+        if not usable:
+            reasons.append("no shard of the broker is usable")
+        for shard in usable:
+            if shard.deaf_s >= DEAF_S:
+                reasons.append(f"deaf: shard {shard.name} answers, but its canary was not heard in {DEAF_S:g} s")
+        if self.settings.ready_requires_all_shards and len(usable) < len(shards):
+            reasons.append("a shard of the broker is down")
+        return reasons
+
+    def request_drain(self) -> None:
+        """Begin a planned departure."""
+        self.draining = True
+
+
+def _described_place(subscription: Subscription) -> dict[str, Any]:
+    channel = subscription.channel
+    catching = channel.catching is not None and subscription in channel.catching
+    waiting = subscription.queued > 0 or not subscription.plain
+    return {
+        "epoch": channel.epoch,
+        "offset": subscription.sent if catching or waiting else channel.top,
+        "top": channel.top,
+        "queued": subscription.queued,
+        "state": "replaying" if catching else "live",
+    }
+
+
+def acked_fields(channel: str, inbox: Inbox) -> dict[str, Any]:
+    """`hub.acked`, the reply and the push."""
+    epoch, offset = inbox.cursor
+    fields = {"type": "hub.acked", "channel": channel, "epoch": epoch, "offset": offset}
+    return {**fields, "unread": inbox.unread}

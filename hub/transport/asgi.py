@@ -1,0 +1,164 @@
+"""The portable lane: the same session as an ASGI endpoint, for any ASGI app and server.
+
+It costs two tasks a connection, and the server does its own framing, pings and closing handshake.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import orjson
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from ..connection import Connection
+from ..gate import Gate, Handshake, Refused
+from ..problem import MEDIA_TYPE, problem_fields, problem_headers
+from ..protocol.codes import CloseCode
+from ..protocol.frames import Encoding, bodies
+
+log = logging.getLogger(__name__)
+
+
+class AsgiTransport:
+    """A `connection.Shell` over an ASGI WebSocket. What is written waits in `_queue` for the writer task; the
+    outbox is blocked while more than `write_buffer_bytes` wait there, so that it stays bounded."""
+
+    def __init__(self, websocket: WebSocket, gate: Gate) -> None:
+        self._websocket = websocket
+        self._gate = gate
+        self._high = gate.node.settings.write_buffer_bytes
+        self._queue: list[bytes] = []
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._close: tuple[int, str] | None = None
+        self._limit = gate.node.settings.message_bytes
+        self._connection: Connection | None = None
+
+    async def run(self) -> None:
+        """From the handshake to the end of the connection."""
+        websocket, gate = self._websocket, self._gate
+        try:
+            entry = await gate.decide(_handshake(websocket))
+        except Refused as refused:
+            await _refuse(websocket, refused)
+            return
+        await websocket.accept(entry.subprotocol)
+        gate.node.roster.opened(entry.address)
+        connection = Connection(gate.node, self, entry.encoding, entry.console, entry.address)
+        self._connection = connection
+        writer = asyncio.create_task(self._write_all(connection))
+        try:
+            await gate.begin(connection, entry)
+            code = await self._read_all(connection)
+        finally:
+            gate.node.roster.lost(entry.address)
+            connection.gone(CloseCode.ABNORMAL)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+        log.debug("%s closed with %s", connection.id, code)
+
+    # connection.Shell
+
+    def write(self, data: bytes) -> None:
+        """Hand frames to the writer."""
+        self._queue.append(data)
+        self._queued_bytes += len(data)
+        self._wake.set()
+        if self._queued_bytes > self._high and self._connection is not None:
+            self._connection.outbox.block()
+
+    def ping(self) -> None:
+        """The server pings by itself (RFC 6455 section 5.5.2), and its answers are not seen here: a live
+        transport counts as heard."""
+        if self._connection is not None and self._websocket.client_state is WebSocketState.CONNECTED:
+            self._connection.heard()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close once everything before it is written."""
+        self._close = (code, reason)
+        self._connection = None
+        self._wake.set()
+        self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Back-pressure on the client."""
+        self._may_read.clear()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._may_read.set()
+
+    def admitted(self) -> None:
+        """Nothing to do: the limit on messages is the server's."""
+
+    # Inside
+
+    async def _read_all(self, connection: Connection) -> int:
+        websocket = self._websocket
+        while True:
+            await self._may_read.wait()
+            try:
+                message = await websocket.receive()
+            except (WebSocketDisconnect, RuntimeError):
+                return CloseCode.ABNORMAL
+            if message["type"] == "websocket.disconnect":
+                code: int = message.get("code") or CloseCode.ABNORMAL
+                connection.gone(code)
+                return code
+            text = message.get("text")
+            data = text.encode() if text is not None else message["bytes"]
+            if len(data) > self._limit:
+                connection.close(CloseCode.MESSAGE_TOO_BIG, f"a message of over {self._limit} bytes")
+            connection.receive(data, text is not None)
+
+    async def _write_all(self, connection: Connection) -> None:
+        text = connection.session.encoding is Encoding.JSON
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                data = self._queue.pop(0)
+                await self._send(data, text)
+                self._queued_bytes -= len(data)
+            if self._close is not None:
+                code, reason = self._close
+                await self._guarded(self._websocket.close(code, reason[:120]))
+                return
+            if connection.outbox.blocked:
+                connection.outbox.unblock()
+
+    async def _send(self, data: bytes, text: bool) -> None:
+        for body in bodies(data):
+            if text:
+                await self._guarded(self._websocket.send_text(body.decode()))
+            else:
+                await self._guarded(self._websocket.send_bytes(body))
+
+    async def _guarded(self, sending: Any) -> None:
+        """A peer that is gone is noticed by the reader; what was meant for it goes nowhere."""
+        try:
+            await sending
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            self._queue.clear()
+
+
+def _handshake(websocket: WebSocket) -> Handshake:
+    headers = {name.lower(): value for name, value in websocket.headers.items()}
+    peer = websocket.client.host if websocket.client else "local"
+    secure = websocket.url.scheme == "wss"
+    return Handshake(websocket.url.query, headers, websocket.scope.get("subprotocols", ()), peer, secure)
+
+
+async def _refuse(websocket: WebSocket, refused: Refused) -> None:
+    """By HTTP where the server has the extension for it, which all current ones have; else 403 says no more."""
+    if "websocket.http.response" not in websocket.scope.get("extensions", {}):
+        await websocket.close()
+        return
+    body = orjson.dumps(problem_fields(refused.status, refused.error))
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem_headers(refused.error)}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    start = {"type": "websocket.http.response.start", "status": refused.status, "headers": raw}
+    await websocket.send(start)
+    await websocket.send({"type": "websocket.http.response.body", "body": body})

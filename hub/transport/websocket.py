@@ -1,0 +1,303 @@
+"""The fast lane: an `asyncio.Protocol` over websockets' sans-IO `ServerProtocol`, given to uvicorn as its `ws`
+class. No task, queue or ASGI cycle for an idle connection: bytes go straight from the loop into the parser,
+and frames that were built once go straight from the outbox into the transport.
+"""
+
+import asyncio
+import logging
+from typing import Any, cast
+
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from ..connection import Connection
+from ..gate import Entry, Gate, Handshake, Refused
+from ..protocol.codes import CloseCode
+from ..protocol.session import MAX_BEFORE_AUTH
+from . import http
+
+# websockets logs each connection at INFO and each frame at DEBUG, tokens included: it gets a logger of its
+# own that passes neither.
+_quiet = logging.getLogger("hub.websockets")
+_quiet.setLevel(logging.WARNING)
+
+log = logging.getLogger(__name__)
+
+_CONTROL = (Opcode.PING, Opcode.PONG)
+
+
+class WebSocketTransport(asyncio.Protocol):
+    """A `connection.Shell` over one TCP connection; see the module's head.
+
+    uvicorn makes it with the bytes of the upgrade request at hand, and counts it in `connections`.
+    """
+
+    __slots__ = (
+        "_close_timer",
+        "_connection",
+        "_connections",
+        "_counted",
+        "_fragments",
+        "_gate",
+        "_peer",
+        "_settings",
+        "_text",
+        "_transport",
+        "_ws",
+    )
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._gate: Gate = app_state["hub_gate"]
+        self._settings = self._gate.node.settings
+        self._connections: set[Any] = server_state.connections
+        self._ws = ServerProtocol(max_size=MAX_BEFORE_AUTH, logger=_quiet)
+        self._transport: asyncio.Transport | None = None
+        self._connection: Connection | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._fragments: list[bytes] | None = None
+        self._text = False
+        self._peer = ""
+        self._counted = False
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """uvicorn hands over the connection, with the upgrade request read."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        _unlink(transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else "local"
+        self._transport.set_write_buffer_limits(high=self._settings.write_buffer_bytes)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        ws = self._ws
+        ws.receive_data(data)
+        for event in ws.events_received():
+            if type(event) is Frame:
+                self._frame(event)
+            else:
+                self._request(cast("Request", event))
+        if ws.writes:
+            self._flush()
+        if ws.parser_exc is not None or (ws.state is State.CLOSING and ws.close_rcvd is not None):
+            self._peer_is_done()
+
+    def eof_received(self) -> None:
+        """The client's side of the TCP connection is closed; the transport closes ours."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The TCP connection is over."""
+        self._connections.discard(self)
+        if self._counted:
+            self._gate.node.roster.lost(self._peer)
+        self._cancel_close_timer()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            received = self._ws.close_rcvd
+            connection.gone(received.code if received is not None else CloseCode.ABNORMAL)
+        self._transport = None
+        # The parser's suspended generators refer to the protocol object: a cycle, broken here, because a full
+        # collection over many thousand connections stalls the loop.
+        self._ws.parser.close()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is over its high-water mark."""
+        if self._connection is not None:
+            self._connection.outbox.block()
+
+    def resume_writing(self) -> None:
+        """The transport's buffer is below its low-water mark."""
+        if self._connection is not None:
+            self._connection.outbox.unblock()
+
+    def shutdown(self) -> None:
+        """uvicorn stops; what the drain has not closed by now is closed."""
+        if self._connection is not None:
+            self._connection.close(CloseCode.DRAINING, "this node is going away")
+        if self._transport is not None:
+            self._transport.close()
+
+    # connection.Shell
+
+    def write(self, data: bytes) -> None:
+        """Send frames."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def ping(self) -> None:
+        """Send a ping."""
+        if self._ws.state is State.OPEN:
+            self.write(b"\x89\x00")
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake, with a time limit."""
+        if self._ws.state is not State.OPEN:
+            return
+        self._ws.send_close(code, _shortened(reason))
+        self._flush()
+        self._connection = None
+        self.resume_reading()
+        loop = asyncio.get_running_loop()
+        self._close_timer = loop.call_later(self._settings.close_timeout, self._abort)
+
+    def pause_reading(self) -> None:
+        """Back-pressure on the client."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def admitted(self) -> None:
+        """From now on messages may be as large as the limits say."""
+        self._ws.max_message_size = self._settings.message_bytes
+
+    # The handshake
+
+    def _request(self, request: Request) -> None:
+        """The upgrade request; nothing more is read until it is decided."""
+        response = self._ws.accept(request)
+        if response.status_code != 101:
+            self._respond(http.plain_problem(response.status_code, response.body.decode().strip()))
+            return
+        path, _, query = request.path.partition("?")
+        if path != self._settings.path:
+            self._respond(http.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
+            return
+        self.pause_reading()
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        offered = [
+            entry.strip()
+            for line in request.headers.get_all("Sec-WebSocket-Protocol")
+            for entry in line.split(",")
+            if entry.strip()
+        ]
+        secure = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+        handshake = Handshake(query, headers, offered, self._peer, secure)
+        self._gate.node.tasks.spawn(self._decide(handshake, response))
+
+    async def _decide(self, handshake: Handshake, response: Any) -> None:
+        try:
+            entry = await self._gate.decide(handshake)
+        except Refused as refused:
+            self._respond(http.problem(refused.status, refused.error))
+            return
+        if self._transport is None or self._transport.is_closing():
+            return
+        if entry.subprotocol is not None:
+            response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
+        self._ws.send_response(response)
+        self._flush()
+        await self._open(entry)
+
+    async def _open(self, entry: Entry) -> None:
+        node = self._gate.node
+        self._peer, self._counted = entry.address, True
+        node.roster.opened(entry.address)
+        connection = Connection(node, self, entry.encoding, entry.console, entry.address)
+        self._connection = connection
+        self.resume_reading()
+        await self._gate.begin(connection, entry)
+
+    def _respond(self, response: Any) -> None:
+        """Answer the handshake with HTTP, and hang up."""
+        self._ws.send_response(response)
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    # Frames
+
+    def _frame(self, frame: Frame) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        opcode = frame.opcode
+        if opcode in _CONTROL:
+            connection.heard()
+        elif opcode is not Opcode.CLOSE:
+            self._data(connection, frame)
+
+    def _data(self, connection: Connection, frame: Frame) -> None:
+        """A data frame: a whole message, or a fragment of one (RFC 6455 section 5.4)."""
+        if frame.opcode is not Opcode.CONT:
+            self._text = frame.opcode is Opcode.TEXT
+        if not frame.fin:
+            self._fragments = [*(self._fragments or ()), bytes(frame.data)]
+            connection.heard()
+            return
+        data = bytes(frame.data)
+        if self._fragments is not None:
+            data = b"".join([*self._fragments, data])
+            self._fragments = None
+        if self._text and not _is_utf8(data):
+            # Section 8.1: the connection fails.
+            self._ws.fail(CloseCode.INVALID_DATA, "a text message that is not UTF-8")
+            self._connection = None
+            connection.gone(CloseCode.INVALID_DATA)
+            self._flush()
+            self._peer_is_done()
+            return
+        connection.receive(data, self._text)
+
+    def _flush(self) -> None:
+        for data in self._ws.data_to_send():
+            if data:
+                self.write(data)
+
+    def _peer_is_done(self) -> None:
+        """The peer has closed, or has broken the protocol and was told so: nothing more comes that counts."""
+        self._cancel_close_timer()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            sent, received = self._ws.close_sent, self._ws.close_rcvd
+            close = received or sent
+            connection.gone(close.code if close is not None else CloseCode.ABNORMAL)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _cancel_close_timer(self) -> None:
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+
+    def _abort(self) -> None:
+        """The peer did not finish the closing handshake in time."""
+        self._close_timer = None
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shortened(reason: str) -> str:
+    """At most 123 bytes of UTF-8 (RFC 6455 section 5.5: a control frame's payload is 125)."""
+    return reason.encode()[:123].decode(errors="ignore")
+
+
+def _unlink(transport: asyncio.BaseTransport) -> None:
+    """Break the cycle between uvicorn's HTTP protocol and its parser: after an upgrade nobody else does, and a
+    collector that has to find it stalls the loop."""
+    before = transport.get_protocol() if isinstance(transport, asyncio.Transport) else None
+    if before is not None and hasattr(before, "parser"):
+        before.parser = None
+
+
