@@ -16,7 +16,7 @@ from .auth.addresses import TrustedProxies
 from .auth.api_keys import ApiKeys
 from .auth.jwks import JwksKeys
 from .auth.keyring import KeyRing
-from .auth.keys import Keys, StaticKeys
+from .auth.keys import ALGORITHMS, Keys, StaticKeys
 from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.tickets import Tickets
@@ -40,6 +40,14 @@ class NotStarted(RuntimeError):
         )
 
 
+class BadSettings(ValueError):
+    """The settings allow no hub; `problems` says why, in words."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
 class Hub:
     """A notification hub inside an ASGI app of one's own.
 
@@ -58,12 +66,12 @@ class Hub:
     async def lifespan(self, _app: object = None) -> AsyncIterator[dict[str, Any]]:
         """Start the node; stop it at the end. The state is what the fast lane needs."""
         settings = self.settings
+        if wrong := problems(settings):
+            raise BadSettings(wrong)
         node_id = ids.node_id(secrets.randbits(ids.NODE_BITS))
         secret = node_secret(settings)
         keys = make_keys(settings)
-        authenticator = Authenticator(
-            keys, settings.algorithms, settings.jwt_issuer, settings.jwt_audience
-        )
+        authenticator = make_authenticator(settings, keys)
         broker = make_broker(settings, node_id)
         node = Node(settings, broker, authenticator, secret, handlers.execute, id=node_id)
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
@@ -78,6 +86,7 @@ class Hub:
         finally:
             self._inner = None
             await node.stop()
+            await keys.close()
             self.node = None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,13 +111,30 @@ def make_keys(settings: Settings) -> Keys:
                 previous_secret=previous.get_secret_value() if previous else None,
                 public_key=settings.jwt_public_key,
                 previous_public_key=settings.jwt_previous_public_key,
-                algorithms=settings.algorithms,
+                algorithms=settings.jwt_algorithms,
                 complete=settings.jwks_url is None,
             )
         )
     if settings.jwks_url:
-        sources.append(JwksKeys(settings.jwks_url))
+        sources.append(JwksKeys(settings.jwks_url, algorithms=settings.jwt_algorithms))
     return KeyRing(sources)
+
+
+def make_authenticator(settings: Settings, keys: Keys) -> Authenticator:
+    """What checks tokens. Which algorithms a key allows, the keys know; the settings may allow fewer."""
+    algorithms = settings.jwt_algorithms or ALGORITHMS
+    return Authenticator(keys, algorithms, settings.jwt_issuer, settings.jwt_audience)
+
+
+def problems(settings: Settings) -> list[str]:
+    """What is wrong with the settings, in words: a hub with such settings does not start."""
+    parts = (
+        make_keys(settings),
+        make_api_keys(settings),
+        Origins(settings.allowed_origins, not settings.require_origin),
+        TrustedProxies(settings.trusted_proxies),
+    )
+    return [problem for part in parts for problem in part.problems()]
 
 
 def make_api_keys(settings: Settings) -> ApiKeys:

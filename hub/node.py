@@ -11,7 +11,7 @@ from typing import Any
 
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
-from .auth.revocations import Revocations
+from .auth.revocations import Revocations, parse
 from .auth.signing import Signer
 from .auth.tokens import Authenticator
 from .broker.base import Broker, Inbox, Member, Published
@@ -86,7 +86,6 @@ class Node:
             connections=self._on_find_connections,
             subscribers=self._on_count_subscribers,
         )
-        self._revoked: dict[str, float] = {}
         self.channels = Channels(
             broker,
             self.namespaces,
@@ -287,7 +286,8 @@ class Node:
         Raises:
             HubError: ``bad_message``; or the storage is away.
         """
-        entry = self.revocations.add(entry, until)
+        entry = self.revocations.stamp(entry)
+        self._apply_revocation(entry, until)
         await self.broker.registry.revoke(entry, until)
         await self.control.send("revoke", entry=entry, until=until)
 
@@ -326,12 +326,11 @@ class Node:
         self._apply_revocation(command["entry"], command["until"])
 
     def _apply_revocation(self, entry: str, until: float) -> None:
-        if entry in self._revoked or until <= self.wall():
+        if not self.revocations.add(entry, until):
             return
-        self._revoked = {known: end for known, end in self._revoked.items() if end > self.wall()}
-        self._revoked[entry] = until
-        self.revocations.add(entry, until)
-        for connection in list(self.roster.all()):
+        about = parse(entry)
+        targets = self.roster.of_user(about.value) if about.kind == "sub" else list(self.roster.all())
+        for connection in targets:
             if connection.identity is not None and self.revocations.is_revoked(connection.identity):
                 connection.close(CloseCode.REVOKED, "this token was revoked")
 

@@ -112,15 +112,6 @@ class Settings(BaseSettings):
         return Namespaces(self.namespaces) if self.namespaces else Namespaces.shipped()
 
     @property
-    def algorithms(self) -> list[str]:
-        """The signature algorithms that tokens may use: by setting, else what the keys are for."""
-        if self.jwt_algorithms:
-            return self.jwt_algorithms
-        if self.jwt_public_key or self.jwks_url:
-            return ["RS256", "ES256", "EdDSA"] + (["HS256"] if self.jwt_secret else [])
-        return ["HS256"]
-
-    @property
     def connection_limit(self) -> int:
         """Connections that this process takes: `max_connections`, else by `RLIMIT_NOFILE` less 512."""
         by_descriptors = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 512)

@@ -47,3 +47,8 @@ class KeyRing:
                 "there is no key to check tokens with: give a secret, a public key or a key set's address"
             ]
         return [problem for source in self._sources for problem in source.problems()]
+
+    async def close(self) -> None:
+        """See `Keys`."""
+        for source in self._sources:
+            await source.close()

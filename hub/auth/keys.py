@@ -58,6 +58,9 @@ class Keys(Protocol):
     def problems(self) -> list[str]:
         """What is wrong with the settings, in words; nothing may be served while there is any."""
 
+    async def close(self) -> None:
+        """Let go of what it holds."""
+
 
 def bind(material: Any, algorithms: Sequence[str]) -> list[Key]:
     """The keys that `material` makes: one for each of `algorithms` that it fits."""
@@ -133,6 +136,9 @@ class StaticKeys:
     def version(self) -> int:
         """See `Keys`: settings do not change while the hub runs."""
         return 0
+
+    async def close(self) -> None:
+        """See `Keys`: nothing is held."""
 
     def problems(self) -> list[str]:
         """See `Keys`."""

@@ -84,7 +84,9 @@ def dumps_json(value: Any) -> bytes:
         HubError: ``bad_message``: nested too deep, or text that is not valid Unicode.
     """
     try:
-        return orjson.dumps(value)
+        # A copy: what orjson returns keeps the buffer that it was written into, some kilobytes of it, and
+        # this is kept with the event.
+        return bytes(memoryview(orjson.dumps(value)))
     except TypeError as error:  # orjson.JSONEncodeError is a TypeError
         raise _bad(f"not a value of JSON: {_first_line(error)}") from None
 
