@@ -7,8 +7,12 @@ import pytest
 from hub.broker.base import Broker
 
 from .harness import Harness, MemoryHarness, Recorder
+from .redis.harness import RedisHarness
 
-HARNESSES: dict[str, Callable[[], Awaitable[Harness]]] = {"memory": MemoryHarness.start}
+HARNESSES: dict[str, Callable[[], Awaitable[Harness]]] = {
+    "memory": MemoryHarness.start,
+    "redis": RedisHarness.start,
+}
 
 
 @pytest.fixture(params=sorted(HARNESSES))

@@ -1,0 +1,29 @@
+-- ARGV[7] user\0name  [8] owner  [9] node  [10] '1': named  [11] info ('': none)  [12] state ('': none)
+--     [13] the limit of members  [14] how long the node's members are present at least, in ms
+--     [15] '1': only where it is not present
+-- → 'ok' · 'limit'
+local member = present(ARGV[7])
+local info, state = ARGV[11] ~= '' and ARGV[11], ARGV[12] ~= '' and ARGV[12]
+local change
+if not member then
+  if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[13]) and #everybody() >= tonumber(ARGV[13]) then
+    return {'limit'}
+  end
+  change = 'join'
+  member = {ARGV[8], ARGV[9], redis.call('HINCRBY', KEYS[2], ':entries', 1), ARGV[10] == '1', info, state, 0}
+elseif ARGV[15] == '1' then
+  return {'ok'}
+else
+  state = state or member[STATE]
+  if info ~= member[INFO] or state ~= member[STATE] then
+    change = 'update'
+  end
+  member = {ARGV[8], ARGV[9], member[NUMBER], ARGV[10] == '1', info, state, 0}
+end
+local lives = tonumber(redis.call('HGET', KEYS[2], ARGV[9]) or '0')
+redis.call('HSET', KEYS[2], ARGV[9], text(math.max(lives, now + tonumber(ARGV[14]))))
+put(ARGV[7], member)
+if change then
+  announce(change, ARGV[7], member)
+end
+return {'ok'}

@@ -1,0 +1,74 @@
+-- The numbering of one channel: opened, forked or begun anew.
+-- KEYS[1] numbering  [2] stream  [3] snapshot  [4] its expiries  [5] guards  [6] leases  [7] cursors
+-- ARGV[5] meta_ttl in ms  [6] the verb of announcements  [7] where they go
+
+local epoch, offset, incarnation, previous, fork
+
+local function announce(data)
+  redis.call(ARGV[6], ARGV[7], data)
+end
+
+local function keep()
+  redis.call('SET', KEYS[1],
+    epoch .. '|' .. text(offset) .. '|' .. ARGV[1] .. '|' .. previous .. '|' .. text(fork), 'PX', ARGV[5])
+end
+
+-- A numbering from nothing. What an older one left would only spoil it.
+local function begin()
+  epoch, offset, previous, fork = ARGV[4], 0, '', 0
+  keep() -- first: where the memory is full, this fails, and nothing was changed
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+end
+
+-- Stored data that can't be worked with (a key of another type, a stream ahead of its numbering):
+-- the only way out that gives no offset twice is a new epoch.
+local function heal(why)
+  redis.call('DEL', unpack(KEYS))
+  begin()
+  announce('\1r')
+  return {'healed', why, epoch}
+end
+
+-- A key of another type, which heals; anything else (memory, rights, a replica) only passes by.
+local function spoiled(fault)
+  return string.find(fault, 'WRONGTYPE', 1, true) or string.find(fault, 'equal or smaller', 1, true)
+end
+
+do
+  local found = redis.pcall('GET', KEYS[1])
+  local o, f
+  if type(found) == 'string' then
+    epoch, o, incarnation, previous, f = string.match(found, '^([%w_-]+)|(%d+)|([^|]*)|([%w_-]*)|(%d+)$')
+  elseif type(found) == 'table' and found.err and not spoiled(found.err) then
+    return redis.error_reply(found.err)
+  end
+  if not epoch then
+    begin()
+    if found then
+      announce('\1r')
+    end
+  else
+    offset, fork = tonumber(o), tonumber(f)
+    if incarnation ~= ARGV[1] then
+      if ARGV[2] ~= '1' then
+        return {'incarnation'}
+      end
+      -- Another server process, or other data in it: it may lack what the one before had given out.
+      previous, fork, epoch = epoch, offset, ARGV[4]
+      keep()
+    end
+  end
+end
+
+-- The oldest stored offset: the stream holds a run without holes that ends at the top.
+local function first()
+  local stored = redis.pcall('XLEN', KEYS[2])
+  if type(stored) == 'table' then
+    return nil, stored.err
+  end
+  return offset + 1 - math.min(stored, offset)
+end
+
+local function top(...)
+  return {'ok', epoch, text(offset), previous, text(fork), ...}
+end

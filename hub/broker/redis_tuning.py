@@ -1,0 +1,68 @@
+"""Times and bounds of the Redis broker, and what it counts."""
+
+import logging
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+log = logging.getLogger("hub.broker.redis")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Seconds, unless the name says otherwise.
+
+    `patience`: a server that owes a reply for so long is given up. `pulse`: pings, canaries and looks at the
+    server's role. `overdue`: a canary not heard for so long means deaf. `linger`: an unlisten waits.
+    `first_wait`: how long `start` waits for the servers. `backoff_min`, `backoff_max`: between two tries to
+    connect. `visibility`: what a node took off the due-list comes back after so long. `sweep`: between two
+    looks at it.
+    """
+
+    patience: float = 3.0
+    pulse: float = 1.0
+    overdue: float = 2.5
+    linger: float = 3.0
+    first_wait: float = 2.0
+    backoff_min: float = 0.05
+    backoff_max: float = 2.0
+    visibility: float = 10.0
+    sweep: float = 1.0
+    batch: int = 500  # channels in one SUBSCRIBE, commands in one write
+    owed_max: int = 50_000  # callers waiting on one server; beyond, they are refused at once
+    waiting_bytes_max: int = 67_108_864  # bytes that a server has not taken yet; as above
+
+
+class Backoff:
+    """Exponential, with full jitter: the next delay is anything from 0 to a bound that doubles."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._tries = 0
+
+    def next(self) -> float:
+        """Seconds to wait before the next try."""
+        bound = min(self._tuning.backoff_max, self._tuning.backoff_min * 2**self._tries)
+        self._tries = min(self._tries + 1, 16)
+        return random.uniform(0, bound)
+
+    def reset(self) -> None:
+        """It worked: begin small again."""
+        self._tries = 0
+
+
+@dataclass(slots=True)
+class Stats:
+    """What happened, by name, since the start: for metrics. `note` logs each name at most twice a minute."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    _logged: dict[str, float] = field(default_factory=dict)
+
+    def note(self, name: str, message: str, *args: object) -> None:
+        """Count `name`, and log the message unless one of the same name was logged a short while ago."""
+        self.counts[name] += 1
+        now = time.monotonic()
+        if now - self._logged.get(name, -60.0) >= 30.0:
+            self._logged[name] = now
+            log.warning(message + " (%s: %d so far)", *args, name, self.counts[name])

@@ -1,0 +1,127 @@
+"""Real Redis processes for tests: started on free ports, and stopped by their pid."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import hiredis
+
+from hub.broker.redis_address import Address
+from hub.broker.redis_link import LinkError, open_link
+
+_READY_S = 10.0
+
+
+def free_port(also: int = 0) -> int:
+    """A free TCP port of the loopback; with `also`, the one so far above it is free too (a Cluster's bus)."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            if not also:
+                return port
+            try:
+                second.bind(("127.0.0.1", port + also))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+class RedisServer:
+    """One ``redis-server`` with its own folder. `options` are lines of its configuration."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None, program: str = "redis-server"):
+        self.folder = folder
+        self.port = port or free_port()
+        self.options = [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {folder}",
+            'save ""',
+            "appendonly no",
+            "daemonize no",
+            f"logfile {folder}/log",
+            *options,
+        ]
+        self._program = program
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "redis.conf"
+        if not config.exists():
+            config.write_text("\n".join(self.options) + "\n")
+        self._process = await asyncio.create_subprocess_exec(
+            self._program,
+            str(config),
+            *(["--sentinel"] if any(line.startswith("sentinel ") for line in self.options) else []),
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Until it answers."""
+        async with asyncio.timeout(_READY_S):
+            while True:
+                try:
+                    if await self.command("PING") == b"PONG":
+                        return
+                except LinkError:
+                    pass
+                await asyncio.sleep(0.02)
+
+    async def command(self, *words: str | bytes | int) -> Any:
+        """The reply to one command, on a connection of its own; an error of Redis is raised."""
+        link = await open_link(self.address, client="test", patience=_READY_S)
+        try:
+            (reply,) = await link.call([words])
+        finally:
+            link.abort("done")
+        if isinstance(reply, hiredis.ReplyError):
+            raise reply
+        return reply
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def pause(self) -> None:
+        """It stays, and answers nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        """At once, with whatever it had not saved."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """In order: it saves if it was configured to."""
+        if self._process is not None and self._process.returncode is None:
+            self.resume()
+            await self._end(signal.SIGTERM)
+
+    async def _end(self, number: int) -> None:
+        assert self._process is not None
+        self.signal(number)
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self._process.wait()
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self._process.wait()
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
