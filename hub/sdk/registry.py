@@ -149,12 +149,12 @@ class Registry:
         link.ask({"type": "subscribe", "channels": entries}, partial(self._answered, link, feeds))
 
     def _answered(self, link: Link, feeds: list[Feed], reply: dict[str, Any]) -> None:
-        results = reply.get("results")
-        by_channel = {r.get("channel"): r for r in results} if isinstance(results, list) else {}
-        for feed in feeds:
+        results = [reply] * len(feeds) if "code" in reply else reply.get("results")
+        if not isinstance(results, list) or len(results) != len(feeds):
+            raise HubError(ErrorCode.BAD_MESSAGE, "hub.subscribed has a result for each channel")
+        for feed, entry in zip(feeds, results, strict=True):
             if self._feeds.get(feed.channel) is not feed or feed.asking is not link:
                 continue  # ended, or asked for elsewhere since
-            entry = by_channel.get(feed.channel, reply)
             if "code" in entry:
                 self._refused(feed, error_of(entry))
             else:

@@ -1,0 +1,127 @@
+"""How a publisher's events reach the hub: the interface, and HTTP."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import httpx
+
+from hub.protocol.codec import dumps_json, loads_json
+from hub.protocol.codes import ErrorCode
+from hub.protocol.errors import HubError
+
+from .errors import TokenRefused
+from .items import error_of
+from .tokens import TokenSource
+
+
+class TryAgain(Exception):
+    """The hub was not reached or was too busy: the same events may be sent again.
+
+    `after` is in seconds. `sent`: they may have been stored all the same.
+    """
+
+    def __init__(self, reason: str, after: float | None = None, *, sent: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+        self.sent = sent
+
+
+class Delivery(Protocol):
+    """One way to the hub."""
+
+    async def send(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Publish up to 1000 events of ``POST /v1/batch``; the answers, as in `results`, one each in order.
+
+        Raises:
+            TryAgain: nothing is known of any of them, or nothing was done.
+            HubError: all of them are refused. TokenRefused: the token or API key is not accepted.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class HttpDelivery:
+    """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer."""
+
+    def __init__(
+        self, url: str, tokens: TokenSource, deadline: float, client: httpx.AsyncClient | None = None
+    ):
+        self._url = f"{url.rstrip('/')}/v1/batch"
+        self._tokens = tokens
+        self._token: str | None = None
+        self._http = client or httpx.AsyncClient(timeout=deadline, follow_redirects=False)
+
+    async def send(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        body = dumps_json({"events": events})
+        response = await self._post(body)
+        if response.status_code == 401:
+            if not self._tokens.renewable:
+                raise TokenRefused(f"the hub refused the token: {_problem(response).reason}", 401)
+            self._token = None
+            response = await self._post(body)
+            if response.status_code == 401:
+                raise TokenRefused(f"the hub refused a fresh token too: {_problem(response).reason}", 401)
+        return _results(response, len(events))
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _post(self, body: bytes) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {await self._bearer()}", "Content-Type": "application/json"}
+        try:
+            return await self._http.post(self._url, content=body, headers=headers)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise TryAgain(f"not connected: {type(error).__name__}", sent=False) from None
+        except httpx.TransportError as error:
+            raise TryAgain(f"no answer: {type(error).__name__}") from None
+
+    async def _bearer(self) -> str:
+        if self._token is None:
+            try:
+                self._token = await self._tokens.get()
+            except TokenRefused:
+                raise
+            except Exception as error:  # its text may quote a secret
+                raise TryAgain(f"no token: {type(error).__name__}", sent=False) from None
+        return self._token
+
+
+def _results(response: httpx.Response, count: int) -> list[dict[str, Any]]:
+    status = response.status_code
+    if status in (429, 502, 503, 504):
+        after = response.headers.get("Retry-After", "")
+        # Only the hub's own refusals are sure: a proxy may give up on a request that went through.
+        known = status in (429, 503)
+        raise TryAgain(
+            f"HTTP {status}: {_problem(response).reason}",
+            float(after) if after.isdigit() else None,
+            sent=not known,
+        )
+    if status >= 500:
+        raise TryAgain(f"HTTP {status}: {_problem(response).reason}")
+    if status != 200:
+        raise _problem(response)
+    try:
+        results = loads_json(response.content)["results"]
+    except (HubError, KeyError, TypeError):
+        raise TryAgain("HTTP 200 with a body that is no answer of the hub") from None
+    if (
+        not isinstance(results, list)
+        or len(results) != count
+        or not all(isinstance(r, dict) for r in results)
+    ):
+        raise TryAgain("HTTP 200 with a number of results that does not fit")
+    return results
+
+
+def _problem(response: httpx.Response) -> HubError:
+    """The error of a problem+json body."""
+    try:
+        body = loads_json(response.content)
+    except HubError:
+        body = None
+    if not isinstance(body, dict):
+        return HubError(ErrorCode.INTERNAL, f"HTTP {response.status_code} {response.reason_phrase}")
+    return error_of(body)
