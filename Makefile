@@ -1,0 +1,102 @@
+# One command for each thing that a developer does. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMPS := build/stamps
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+COVERAGE_FLOOR := 85
+# Debian keeps nginx where only root looks.
+export PATH := $(PATH):/usr/sbin
+
+.PHONY: help
+help:
+	@sed -n 's/^## \([a-z-]*\): /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+## demo: a hub with simulated jobs and a dashboard page
+.PHONY: demo
+demo: $(STAMPS)/venv
+	@$(BIN)/python -m hub.demo
+
+## test: install what the tests need, and run everything
+.PHONY: test
+test: lint test-js test-py
+
+## lint: ruff, and mypy in strict mode
+.PHONY: lint
+lint: $(STAMPS)/venv-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## test-js: the JavaScript client's tests
+.PHONY: test-js
+test-js: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js
+	npm --prefix client_js test
+
+## test-py: pytest, with a floor under the coverage
+.PHONY: test-py
+test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
+	$(BIN)/python -m pytest --cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
+
+## load: measure a hub: every bounded figure beside its bound
+.PHONY: load
+load: $(STAMPS)/system $(STAMPS)/venv-dev
+	$(BIN)/python -m loadtest figures
+
+## peers: measure a fan-out of the hub beside its peers
+.PHONY: peers
+peers: $(STAMPS)/venv-dev $(STAMPS)/peers
+	$(BIN)/python -m loadtest fan-out --clients 1000 --rounds 2 \
+		--peers nchan starlette python-socketio socketio-node nats floor
+
+## docs: write anew what is generated from the code
+.PHONY: docs
+docs: $(STAMPS)/venv
+	$(BIN)/python docs/make_settings.py
+
+## clean: take away all that this file has installed or built in the work tree
+.PHONY: clean
+clean:
+	rm -rf .venv build client_js/node_modules tests/wscat/node_modules loadtest/peers/node/node_modules \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+
+# What is installed. A stamp is older than what it was made from when that has to be done again.
+
+$(STAMPS)/venv: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv-of-python=python3-venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) -e .
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/venv-dev: $(STAMPS)/venv
+	$(PIP) -e '.[dev,schema,loadtest]'
+	@touch $@
+
+$(STAMPS)/system:
+	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/node:
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' \
+		|| { echo "Node.js 20 or newer with npm is needed" >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/client-js: client_js/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix client_js
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/wscat: tests/wscat/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix tests/wscat
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/peers: | $(STAMPS)/node
+	@.ci/system-packages nginx=nginx nats-server=nats-server gcc=gcc
+	@test -e /usr/lib/nginx/modules/ngx_nchan_module.so || .ci/system-packages nchan=libnginx-mod-nchan
+	$(PIP) python-socketio
+	npm install --no-audit --no-fund --loglevel=error --prefix loadtest/peers/node
+	@mkdir -p $(@D) && touch $@
