@@ -1,0 +1,201 @@
+import { json } from "./codec.js";
+import { Emitter } from "./emitter.js";
+import { Engine } from "./engine.js";
+import { environment } from "./env.js";
+import { HubError } from "./errors.js";
+import { SharedEngine, canShare } from "./shared.js";
+import { Subscription } from "./subscription.js";
+
+/** @typedef {import("./types.js").HubState} HubState */
+/** @typedef {import("./types.js").HubEvent} HubEvent */
+/** @typedef {import("./types.js").HubOptions} HubOptions */
+/** @typedef {import("./types.js").Position} Position */
+
+/** @param {string} url Absolute, or relative to the page; http means ws. */
+function absolute(url) {
+  const base = /** @type {any} */ (globalThis).location?.href;
+  const address = new URL(url, base);
+  address.protocol = address.protocol.replace("http", "ws");
+  if (!address.protocol.startsWith("ws")) throw new TypeError(`not the address of a WebSocket: ${address.protocol}`);
+  address.hash = "";
+  return address.href;
+}
+
+/** @param {string} url @param {HubOptions} options @returns {import("./types.js").Settings} */
+function settingsOf(url, { env, WebSocket, ...given }) {
+  return {
+    url: absolute(url),
+    getToken: () => null,
+    auth: "location" in globalThis ? "subprotocol" : "message",
+    codec: json,
+    autoConnect: true,
+    whileDisconnected: "queue",
+    maxPending: 1000,
+    timeoutMs: 10_000,
+    connectTimeoutMs: 10_000,
+    pingAfterMs: 0,
+    pongTimeoutMs: 8000,
+    stableMs: 10_000,
+    minBackoffMs: 500,
+    maxBackoffMs: 20_000,
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    env: environment({ ...env, ...(WebSocket ? { WebSocket } : {}) }),
+  };
+}
+
+/** @param {unknown} since */
+function checkPosition(since) {
+  const { epoch, offset } = /** @type {any} */ (since);
+  if (typeof epoch !== "string" || !Number.isSafeInteger(offset) || offset < 0) {
+    throw new TypeError("since must be a position: {epoch, offset}");
+  }
+}
+
+/**
+ * A connection to the hub that comes back, and what it carries.
+ *
+ * Events: `state` (HubState), `error` (what nobody else can be told: a throwing callback, a failed renewal, a
+ * malformed frame), `event` and `gap` of channels that the token brought and nobody subscribed to here.
+ * @extends {Emitter<{state: [HubState], error: [Error], event: [HubEvent, Position | null],
+ *   gap: [import("./types.js").Gap, string, Position | null]}>}
+ */
+export class Hub extends Emitter {
+  #engine;
+  #settings;
+  /** @type {Set<Subscription>} */
+  #subscriptions = new Set();
+
+  /**
+   * @param {string} url `wss://…/ws`
+   * @param {HubOptions} [options]
+   */
+  constructor(url, options = {}) {
+    super();
+    const settings = (this.#settings = settingsOf(url, options));
+    const sink = {
+      state: (/** @type {HubState} */ state) => this.emit("state", state),
+      error: (/** @type {Error} */ error) => this.#complain(error),
+      unasked: this.#unasked.bind(this),
+    };
+    const { shared } = options;
+    this.#engine = shared && canShare(settings.env) ? new SharedEngine(settings, sink, shared) : new Engine(settings, sink);
+    // in a microtask: whoever listens to `state` from the same turn hears all of it
+    if (settings.autoConnect) queueMicrotask(() => this.state.name === "idle" && this.connect());
+  }
+
+  get state() {
+    return this.#engine.state;
+  }
+
+  /** Connects, or connects again after `closed`. */
+  connect() {
+    this.#engine.start();
+  }
+
+  /** Leaves for good; requests that wait are rejected. Subscriptions stay, and resume after `connect()`. */
+  close() {
+    this.#engine.stop({ reason: "closed by the application" });
+  }
+
+  /**
+   * @param {string} channel
+   * @param {import("./types.js").SubscribeOptions} [options]
+   */
+  subscribe(channel, options = {}) {
+    if (options.since) checkPosition(options.since);
+    const subscription = new Subscription(channel, options, {
+      ask: (command) => this.#ask(command),
+      leave: (leaving) => this.#leave(leaving),
+      thrown: (error) => this.thrown(error),
+    });
+    this.#subscriptions.add(subscription);
+    this.#engine.attach(channel, subscription);
+    return subscription;
+  }
+
+  /** @param {Subscription} subscription */
+  #leave(subscription) {
+    if (!this.#subscriptions.delete(subscription) || subscription.state.name === "ended") return;
+    this.#engine.detach(subscription.channel, subscription);
+    subscription.apply("state", { name: "ended" }, subscription.position);
+  }
+
+  /**
+   * @param {string} channel
+   * @param {string} event The application's type.
+   * @param {any} payload Values of JSON.
+   * @param {import("./types.js").PublishOptions} [options]
+   * @returns {Promise<import("./types.js").Published>} Rejects with a `HubError`: `unknown_outcome` where it may
+   *   have been stored.
+   */
+  async publish(channel, event, payload, { key, final, version, eventId, ack, timeoutMs } = {}) {
+    const command = { type: "publish", channel, event, payload, key, final, version, event_id: eventId };
+    if (ack === false) {
+      this.#engine.tell(command);
+      return { channel };
+    }
+    const { name } = this.state;
+    if (this.#settings.whileDisconnected === "refuse" && name !== "connected") {
+      throw new HubError("disconnected", "not connected", { channel, retry: true });
+    }
+    command.event_id ??= this.#newId();
+    return /** @type {any} */ (await this.#ask(command, timeoutMs));
+  }
+
+  /** @param {import("./types.js").Message} command @param {number} [timeoutMs] */
+  async #ask(command, timeoutMs) {
+    if (this.state.name === "closed") throw new HubError("closed", "the connection is closed");
+    return this.#engine.ask(command, timeoutMs);
+  }
+
+  #newId() {
+    const { random } = this.#settings.env;
+    const part = () => Math.floor(random() * 2 ** 40).toString(36);
+    return `e_${part()}${part()}${part()}`;
+  }
+
+  /**
+   * Stored events after `since`, or the newest; oldest first.
+   * @param {string} channel
+   * @param {{since?: Position, limit?: number}} [options]
+   * @returns {Promise<import("./types.js").History>}
+   */
+  async history(channel, { since, limit } = {}) {
+    return /** @type {any} */ (await this.#ask({ type: "history", channel, since, limit }));
+  }
+
+  /**
+   * Who is in a channel, without subscribing to it.
+   * @param {string} channel
+   * @param {{group?: "user"}} [options] `user`: one entry a user.
+   * @returns {Promise<import("./types.js").Member[]>}
+   */
+  async presence(channel, { group } = {}) {
+    return (await this.#ask({ type: "presence", channel, group })).members;
+  }
+
+  /** The hub's time, ms. @returns {Promise<number>} */
+  async ping() {
+    return (await this.#ask({ type: "ping" })).time;
+  }
+
+  /** @param {string} kind @param {any} data @param {string} channel @param {Position | null} position */
+  #unasked(kind, data, channel, position) {
+    if (kind === "event") this.emit("event", data, position);
+    else if (kind === "gap") this.emit("gap", data, channel, position);
+  }
+
+  /** @param {Error} error */
+  #complain(error) {
+    if (this.heard("error")) this.emit("error", error);
+    else console.error(error);
+  }
+
+  /** @protected @override @param {unknown} cause @param {string} [name] */
+  thrown(cause, name) {
+    const error = new HubError("callback", `a callback threw: ${cause}`, { cause });
+    // one that hears errors and throws is not told of it
+    if (name === "error") console.error(error);
+    else this.#complain(error);
+  }
+}

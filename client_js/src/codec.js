@@ -1,0 +1,9 @@
+/** JSON in text frames. @type {import("./types.js").Codec} */
+export const json = {
+  protocol: "hub.v1.json",
+  encode: JSON.stringify,
+  decode(data) {
+    if (typeof data !== "string") throw new TypeError("a binary frame on a JSON connection");
+    return JSON.parse(data);
+  },
+};

@@ -1,0 +1,352 @@
+import { Backoff, inWindow } from "./backoff.js";
+import { HubError } from "./errors.js";
+import { Liveness } from "./liveness.js";
+import { Renewal } from "./renewal.js";
+import { Session } from "./session.js";
+import { Timer } from "./timer.js";
+
+/** @typedef {import("./types.js").HubState} HubState */
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./session.js").End} End */
+
+/**
+ * idle          not asked to connect yet
+ * connecting    one session is being made
+ * connected     one session delivers (during a hand-over a second one is being made, or is being left)
+ * reconnecting  waits for the next attempt
+ * offline       the browser has no network: no attempt
+ * closed        over, until `start` is called again
+ * @type {Record<HubState["name"], HubState["name"][]>}
+ */
+const MOVES = {
+  idle: ["connecting", "offline", "closed"],
+  connecting: ["connected", "reconnecting", "offline", "closed"],
+  connected: ["connecting", "reconnecting", "offline", "closed"],
+  reconnecting: ["connecting", "offline", "closed"],
+  offline: ["connecting", "reconnecting", "closed"],
+  closed: ["connecting", "offline"],
+};
+
+/** A second socket lives this long at most. */
+const HANDOVER_MS = 10_000;
+const TICK_MS = 2000;
+/** A tick that comes this late was slept through. */
+const SLEPT_MS = 5000;
+
+/**
+ * Keeps one session alive: when to connect, when to wait, when to hand over, when to stop.
+ *
+ * Sessions are told apart by identity: only `#main` and, after a take-over, `#leaving` are listened to; a session
+ * that was closed says nothing any more.
+ */
+export class Connection {
+  /** @type {HubState} */
+  #state = { name: "idle" };
+  /** Counts the attempts: what belongs to an older one is dropped. */
+  #generation = 0;
+  /** The session that is being made or that delivers. @type {Session | null} */
+  #main = null;
+  /** The one that is made during a hand-over. @type {Session | null} */
+  #spare = null;
+  /** The one that delivers until its successor has taken over every subscription. @type {Session | null} */
+  #leaving = null;
+  #settings;
+  #env;
+  #owner;
+  #backoff;
+  #liveness;
+  #renewal;
+  #wait;
+  #stable;
+  #handover;
+  #tick;
+  /** @type {() => void} */
+  #unwatch = () => {};
+  /** @type {string | null} */
+  #resume = null;
+  /** Refusals of a token since one was good. */
+  #refused = 0;
+  /** No attempt before this, by the server's word. */
+  #notBefore = 0;
+  #stayAwayMs = 0;
+  #attemptAt = -Infinity;
+
+  /**
+   * @param {import("./types.js").Settings} settings
+   * @param {{session(session: Session): void, message(session: Session, message: Message): void,
+   *   lost(session: Session): void, state(state: HubState): void, report(error: Error): void,
+   *   since(): {channel: string, position: import("./types.js").Position}[]}} owner `session`: send everything to
+   *   this one from now on; `lost`: nothing comes from that one any more.
+   */
+  constructor(settings, owner) {
+    const { env } = settings;
+    this.#settings = settings;
+    this.#env = env;
+    this.#owner = owner;
+    this.#backoff = new Backoff(settings.minBackoffMs, settings.maxBackoffMs, env.random);
+    this.#renewal = new Renewal(settings, (error) => owner.report(error));
+    this.#liveness = new Liveness(
+      env,
+      settings.pongTimeoutMs,
+      () => this.#main?.send({ type: "ping" }),
+      () => this.#lost({ reason: "the link is dead: nothing answered a ping", then: "reconnect" }),
+    );
+    this.#wait = new Timer(env);
+    this.#stable = new Timer(env);
+    this.#handover = new Timer(env);
+    this.#tick = new Timer(env);
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** @param {HubState} state */
+  #enter(state) {
+    if (!MOVES[this.#state.name].includes(state.name)) {
+      throw new Error(`connection: ${this.#state.name} to ${state.name}`);
+    }
+    this.#state = state;
+    this.#wait.clear();
+    this.#stable.clear();
+    if (state.name !== "connected") this.#leaveConnected();
+    this.#owner.state(state);
+  }
+
+  #leaveConnected() {
+    this.#liveness.stop();
+    this.#renewal.stop();
+    this.#handover.clear();
+  }
+
+  start() {
+    if (this.#state.name !== "idle" && this.#state.name !== "closed") return;
+    this.#refused = 0;
+    this.#backoff.reset();
+    this.#unwatch = this.#env.watch(
+      () => this.wake(),
+      () => this.#networkGone(),
+    );
+    this.#watchClock();
+    this.#connect();
+  }
+
+  /** @param {import("./types.js").Why} why */
+  stop(why) {
+    if (this.#state.name === "closed") return;
+    this.#dropAll();
+    this.#unwatch();
+    this.#tick.clear();
+    this.#enter({ name: "closed", why });
+  }
+
+  /** A machine that slept has run no timer: the clock tells it. */
+  #watchClock() {
+    const due = this.#env.now() + TICK_MS;
+    this.#tick.set(TICK_MS, () => {
+      this.#watchClock();
+      if (this.#env.now() - due > SLEPT_MS) this.wake();
+    });
+  }
+
+  /** The network or the page is back: what waits tries at once, once; what stands is tested. */
+  wake() {
+    const { name } = this.#state;
+    if (name === "connected") this.#liveness.probe();
+    else if ((name === "offline" && this.#env.online()) || name === "reconnecting") this.#connectSoon();
+  }
+
+  #networkGone() {
+    const { name } = this.#state;
+    if (name === "connected") return this.#liveness.probe(); // the browser may be wrong: the link decides
+    if (name !== "connecting" && name !== "reconnecting") return;
+    this.#dropAll();
+    this.#enter({ name: "offline" });
+  }
+
+  /** At once, unless the server's window or the last attempt forbids it. */
+  #connectSoon() {
+    const now = this.#env.now();
+    const { minMs } = this.#backoff;
+    // each bounded by itself: a clock that was set back must not make the wait longer than it ever was
+    const wait = Math.max(
+      Math.min(this.#notBefore - now, this.#stayAwayMs),
+      Math.min(this.#attemptAt + minMs - now, minMs),
+    );
+    if (wait <= 0) return this.#connect();
+    const inMs = wait + this.#env.random() * minMs;
+    const why = { reason: "the hub asked to wait" };
+    if (this.#state.name === "offline") this.#enter({ name: "reconnecting", inMs, why });
+    this.#wait.set(inMs, () => this.#connect());
+  }
+
+  #connect() {
+    if (!this.#env.online()) {
+      if (this.#state.name !== "offline") this.#enter({ name: "offline" });
+      return;
+    }
+    this.#enter({ name: "connecting" });
+    this.#main = this.#session();
+  }
+
+  #session() {
+    this.#attemptAt = this.#env.now();
+    const generation = ++this.#generation;
+    const offer = {
+      reason: /** @type {import("./types.js").TokenReason} */ (this.#refused ? "refused" : "connect"),
+      resume: this.#resume,
+      since: this.#owner.since(),
+    };
+    return new Session(this.#settings, offer, {
+      ready: (session) => this.#ready(session, generation),
+      message: (session, message) => this.#hear(session, message),
+      end: (session, why) => this.#ended(session, why),
+    });
+  }
+
+  /**
+   * @param {Session} session
+   * @param {number} generation
+   */
+  #ready(session, generation) {
+    if (generation !== this.#generation) return session.close();
+    const welcome = /** @type {Message} */ (session.welcome);
+    this.#resume = welcome.resume ?? null;
+    this.#refused = 0;
+    this.#notBefore = 0;
+    this.#backoff.limits(welcome.reconnect);
+    this.#renewal.stop();
+    if (session === this.#spare) this.#takeOver(session);
+    else this.#enter({ name: "connected", connection: welcome.connection, user: welcome.user });
+    this.#liveness.start(this.#settings.pingAfterMs || welcome.heartbeat_ms || 25_000);
+    this.#stable.set(this.#settings.stableMs, () => this.#backoff.reset());
+    this.#owner.session(session);
+  }
+
+  /**
+   * @param {Session} session
+   * @param {Message} message
+   */
+  #hear(session, message) {
+    if (session === this.#main) {
+      this.#liveness.heard();
+      if (message.type === "hub.drain") return this.#drain(session, message);
+      if (message.type === "hub.token_expiring") return this.#renewal.start(session);
+      if (this.#renewal.take(session, message)) return;
+    }
+    this.#owner.message(session, message);
+  }
+
+  // --- the end of a session ---------------------------------------------------------------------------------
+
+  /**
+   * @param {Session} session
+   * @param {End} why
+   */
+  #ended(session, why) {
+    if (why.error) this.#owner.report(why.error);
+    if (session === this.#leaving) return this.#left();
+    if (session === this.#spare) return this.#spareFailed();
+    if (session === this.#main) this.#lost(why);
+  }
+
+  /** The delivering session, or the attempt, is gone. @param {End} why */
+  #lost(why) {
+    const spare = this.#spare;
+    this.#spare = null;
+    this.#dropAll();
+    if (spare) {
+      // the hand-over had begun: its attempt is the reconnect
+      this.#main = spare;
+      return this.#enter({ name: "connecting" });
+    }
+    if (why.then === "stop") return this.stop(publicWhy(why));
+    if (why.then === "renew" && ++this.#refused > 1) {
+      const error = new HubError("token", `the hub refused the token, and a new one too: ${why.reason}`);
+      return this.stop({ code: why.code, reason: error.message, error });
+    }
+    this.#retry(why);
+  }
+
+  /** @param {End} why */
+  #retry(why) {
+    const { random, now } = this.#env;
+    const { window, retryAfterMs = 0 } = why;
+    const wait = window ? inWindow(window, random) : this.#backoff.next();
+    this.#stayAwayMs = window ? window.min_ms : retryAfterMs;
+    this.#notBefore = now() + this.#stayAwayMs;
+    if (!this.#env.online()) return this.#enter({ name: "offline" });
+    const inMs = window ? wait : retryAfterMs + wait;
+    this.#enter({ name: "reconnecting", inMs, why: publicWhy(why) });
+    this.#wait.set(inMs, () => this.#connect());
+  }
+
+  #dropAll() {
+    for (const session of [this.#main, this.#spare, this.#leaving]) {
+      if (!session) continue;
+      session.close();
+      this.#owner.lost(session);
+    }
+    this.#main = this.#spare = this.#leaving = null;
+  }
+
+  // --- hand-over: make before break -------------------------------------------------------------------------
+
+  /**
+   * @param {Session} session
+   * @param {Message} message
+   */
+  #drain(session, message) {
+    if (this.#spare || this.#leaving) return;
+    const wait = inWindow(message.reconnect, this.#env.random);
+    this.#handover.set(wait, () => this.#openSpare(session));
+  }
+
+  /** @param {Session} session */
+  #openSpare(session) {
+    if (session !== this.#main || !this.#env.online()) return;
+    this.#spare = this.#session();
+    this.#handover.set(HANDOVER_MS, () => {
+      this.#spare?.close();
+      this.#spareFailed();
+    });
+  }
+
+  /** The old one goes on until the hub closes it, so there is time to try again. */
+  #spareFailed() {
+    const session = /** @type {Session} */ (this.#main);
+    this.#spare = null;
+    this.#handover.set(this.#backoff.next(), () => this.#openSpare(session));
+  }
+
+  /** @param {Session} session */
+  #takeOver(session) {
+    this.#leaving = this.#main;
+    this.#main = session;
+    this.#spare = null;
+    // the hand-over's deadline goes on: a reply that never comes must not keep the second socket
+    const left = Math.max(0, HANDOVER_MS - (this.#env.now() - this.#attemptAt));
+    this.#handover.set(left, () => this.#left());
+  }
+
+  /** Two sessions stand: the newest is to take over. */
+  get handingOver() {
+    return this.#leaving !== null;
+  }
+
+  /** Every subscription is on the newest session. */
+  settled() {
+    if (this.#leaving) this.#left();
+  }
+
+  #left() {
+    const session = /** @type {Session} */ (this.#leaving);
+    this.#leaving = null;
+    this.#handover.clear();
+    session.close();
+    this.#owner.lost(session);
+  }
+}
+
+/** @param {End} why @returns {import("./types.js").Why} */
+const publicWhy = ({ code, reason, error }) => ({ code, reason, error });

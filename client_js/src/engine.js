@@ -1,0 +1,324 @@
+import { Connection } from "./connection.js";
+import { HubError } from "./errors.js";
+import { Requests } from "./requests.js";
+import { Timer } from "./timer.js";
+import { Topic } from "./topic.js";
+
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Position} Position */
+/** @typedef {import("./topic.js").Listener} Listener */
+/** @typedef {import("./session.js").Session} Session */
+/** A `subscribe` in flight. @typedef {{session: Session, parts: [Topic, number][], timer: Timer}} Command */
+/**
+ * What an engine tells its hub.
+ * @typedef {object} Sink
+ * @property {(state: import("./types.js").HubState) => void} state
+ * @property {(error: Error) => void} error
+ * @property {(kind: string, data: any, channel: string, position: Position | null) => void} unasked From a channel
+ *   that the token brought and nobody here subscribed to.
+ */
+
+/** A cursor that waits behind this much is not worth sending any more. */
+const MAX_BUFFERED = 1 << 20;
+
+/** Topics and requests over one connection. */
+export class Engine {
+  /** @type {Map<string, Topic>} */
+  #topics = new Map();
+  /** Channels of the token that nobody subscribed to here. @type {Map<string, Listener>} */
+  #implicit = new Map();
+  /** Topics that may want a command. @type {Set<Topic>} */
+  #wanting = new Set();
+  /** @type {Map<number | string, Command>} */
+  #commands = new Map();
+  /** What one said of oneself, by channel: said again on every new subscription. @type {Map<string, Message>} */
+  #selves = new Map();
+  /** Where everything is sent. @type {Session | null} */
+  #session = null;
+  #settings;
+  #sink;
+  #connection;
+  #requests;
+
+  /**
+   * @param {import("./types.js").Settings} settings
+   * @param {Sink} sink
+   */
+  constructor(settings, sink) {
+    this.#settings = settings;
+    this.#sink = sink;
+    this.#requests = new Requests(settings, (command) => this.#transmit(command));
+    this.#connection = new Connection(settings, {
+      session: (session) => this.#begin(session),
+      message: (session, message) => this.#hear(session, message),
+      lost: (session) => this.#lost(session),
+      state: (state) => this.#entered(state),
+      report: (error) => sink.error(error),
+      since: () => this.#marks(),
+    });
+  }
+
+  get state() {
+    return this.#connection.state;
+  }
+
+  start() {
+    this.#connection.start();
+  }
+
+  /** @param {import("./types.js").Why} why */
+  stop(why) {
+    this.#connection.stop(why);
+  }
+
+  wake() {
+    this.#connection.wake();
+  }
+
+  /** @param {import("./types.js").HubState} state */
+  #entered(state) {
+    this.#sink.state(state);
+    if (state.name !== "closed") return;
+    const { reason, error } = state.why;
+    this.#requests.rejectAll(new HubError("closed", `the connection is closed: ${reason}`, { cause: error }));
+  }
+
+  // --- subscriptions ----------------------------------------------------------------------------------------
+
+  /**
+   * @param {string} channel
+   * @param {Listener} listener
+   */
+  attach(channel, listener) {
+    this.#topic(channel).attach(listener);
+  }
+
+  /**
+   * @param {string} channel
+   * @param {Listener} listener
+   */
+  detach(channel, listener) {
+    const topic = this.#topics.get(channel);
+    if (!topic) return;
+    topic.detach(listener);
+    if (topic.size) return;
+    this.#forget(topic);
+    this.#session?.send({ type: "unsubscribe", id: this.#requests.nextId(), channel });
+    this.#settle();
+  }
+
+  /** @param {string} channel */
+  #topic(channel) {
+    let topic = this.#topics.get(channel);
+    if (!topic) {
+      topic = new Topic(channel, this.#settings, (wanting) => this.#want(wanting));
+      this.#topics.set(channel, topic);
+    }
+    return topic;
+  }
+
+  /** @param {Topic} topic */
+  #forget(topic) {
+    this.#topics.delete(topic.channel);
+    this.#implicit.delete(topic.channel);
+    this.#wanting.delete(topic);
+    this.#selves.delete(topic.channel);
+  }
+
+  /** What is wanted in one turn goes in one command. @param {Topic} topic */
+  #want(topic) {
+    this.#wanting.add(topic);
+    if (this.#wanting.size === 1) queueMicrotask(() => this.#flush());
+  }
+
+  #flush() {
+    const session = this.#session;
+    if (!session || this.#wanting.size === 0) return;
+    const wanting = [...this.#wanting];
+    this.#wanting.clear();
+    const topics = wanting.filter((topic) => topic.admit());
+    const most = session.welcome?.limits?.channels || 100;
+    while (topics.length) this.#subscribe(session, topics.splice(0, most));
+  }
+
+  /**
+   * @param {Session} session
+   * @param {Topic[]} topics
+   */
+  #subscribe(session, topics) {
+    const id = this.#requests.nextId();
+    const entries = topics.map((topic) => topic.command(session));
+    const timer = new Timer(this.#settings.env);
+    const late = new HubError("timeout", "no answer to subscribe", { retry: true });
+    timer.set(this.#settings.timeoutMs, () => this.#refused(id, late));
+    this.#commands.set(id, { session, parts: topics.map((topic) => [topic, topic.generation]), timer });
+    const what = entries.length === 1 ? entries[0] : { channels: entries };
+    session.send({ type: "subscribe", id, ...what });
+  }
+
+  /** @param {number | string} id */
+  #takeCommand(id) {
+    const command = this.#commands.get(id);
+    command?.timer.clear();
+    this.#commands.delete(id);
+    return command;
+  }
+
+  /** @param {number | string} id @param {HubError} error @returns {boolean} Whether it was a `subscribe`. */
+  #refused(id, error) {
+    const command = this.#takeCommand(id);
+    if (!command) return false;
+    for (const [topic, generation] of command.parts) this.#refuse(topic, generation, error);
+    this.#settle();
+    return true;
+  }
+
+  /** @param {Topic} topic @param {number} generation @param {HubError} error */
+  #refuse(topic, generation, error) {
+    topic.refused(generation, error);
+    if (topic.state === "ended" && this.#topics.get(topic.channel) === topic) this.#forget(topic);
+  }
+
+  /** @param {Session} session @param {Message} reply */
+  #subscribed(session, reply) {
+    if (reply.id === undefined) return this.#announced(session, reply);
+    const command = this.#takeCommand(reply.id);
+    if (!command) return; // it came too late, and a newer command is on its way
+    const results = reply.results ?? [reply];
+    command.parts.forEach(([topic, generation], index) => {
+      const result = results[index];
+      if (result?.code) this.#refuse(topic, generation, HubError.from(result));
+      else if (result) this.#accepted(session, topic, generation, result);
+    });
+    this.#settle();
+  }
+
+  /** @param {Session} session @param {Topic} topic @param {number} generation @param {Message} result */
+  #accepted(session, topic, generation, result) {
+    topic.subscribed(session, generation, result);
+    const self = this.#selves.get(topic.channel);
+    if (self) session.send({ ...self, id: this.#requests.nextId() });
+  }
+
+  /** A channel of the token. @param {Session} session @param {Message} reply */
+  #announced(session, reply) {
+    const channel = /** @type {string} */ (reply.channel);
+    let topic = this.#topics.get(channel);
+    if (!topic) {
+      topic = this.#topic(channel);
+      const listener = this.#listener(channel, null);
+      this.#implicit.set(channel, listener);
+      topic.attach(listener);
+      topic.expect(session);
+    }
+    if (this.#expected(topic)) topic.subscribed(session, topic.generation, reply);
+    // the hub's own subscription has just replaced one of a command; one that is under way will replace it
+    else if (topic.state === "live") topic.restart();
+    this.#settle();
+  }
+
+  /** @param {string} channel @param {Position | null} position @returns {Listener} */
+  #listener(channel, position) {
+    return { options: {}, position, apply: (kind, data, now) => this.#sink.unasked(kind, data, channel, now) };
+  }
+
+  /** Only the hub's own subscription is behind it. @param {Topic} topic */
+  #expected(topic) {
+    return topic.size === 1 && this.#implicit.has(topic.channel);
+  }
+
+  /** Takes over what another tab knew of the token's channels. @param {string} channel @param {Position} position */
+  resumeImplicit(channel, position) {
+    const listener = this.#listener(channel, position);
+    this.#implicit.set(channel, listener);
+    this.#topic(channel).attach(listener);
+  }
+
+  #marks() {
+    return [...this.#topics.values()].flatMap((topic) => {
+      const { channel, position } = topic;
+      return this.#expected(topic) && position ? { channel, position } : [];
+    });
+  }
+
+  // --- requests ---------------------------------------------------------------------------------------------
+
+  /**
+   * @param {Message} command
+   * @param {number} [timeoutMs]
+   * @returns {Promise<Message>}
+   */
+  ask(command, timeoutMs) {
+    const { type, channel = "" } = command;
+    if (type === "set_presence" && this.#topics.has(channel)) this.#selves.set(channel, command);
+    this.#flush(); // commands on one channel take effect in the order sent
+    return this.#requests.ask(command, timeoutMs);
+  }
+
+  /** Without an answer, and only now. @param {Message} command @returns {boolean} Whether it was sent. */
+  tell(command) {
+    this.#flush();
+    const session = this.#session;
+    return !!session && session.buffered < MAX_BUFFERED && this.#transmit(command);
+  }
+
+  /** @param {Message} command */
+  #transmit(command) {
+    if (!this.#session) return false;
+    this.#session.send(command, this.#session.welcome?.limits?.message_bytes);
+    return true;
+  }
+
+  // --- the connection ---------------------------------------------------------------------------------------
+
+  /** @param {Session} session */
+  #begin(session) {
+    this.#session = session;
+    for (const topic of this.#topics.values()) {
+      topic.restart();
+      if (this.#expected(topic) && topic.position) {
+        this.#wanting.delete(topic);
+        topic.expect(session);
+      }
+    }
+    this.#flush();
+    this.#requests.resend();
+    this.#settle();
+  }
+
+  /** @param {Session} session */
+  #lost(session) {
+    if (this.#session === session) this.#session = null;
+    for (const [id, command] of this.#commands) if (command.session === session) this.#takeCommand(id);
+    for (const topic of this.#topics.values()) topic.lost(session);
+  }
+
+  /** During a hand-over: once every topic has its answer, the old session may go. */
+  #settle() {
+    if (!this.#connection.handingOver) return;
+    for (const topic of this.#topics.values()) if (topic.state === "subscribing") return;
+    this.#connection.settled();
+  }
+
+  /** @param {Session} session @param {Message} message */
+  #hear(session, message) {
+    const { type, id, channel = "" } = message;
+    if (!type.startsWith("hub.")) return this.#topics.get(channel)?.event(session, message);
+    if (type === "hub.subscribed") return this.#subscribed(session, message);
+    if (id !== undefined) {
+      if (type !== "hub.error") this.#requests.settle(message);
+      else if (!this.#refused(id, HubError.from(message))) this.#requests.settle(message);
+    }
+    const topic = this.#topics.get(channel);
+    if (type === "hub.acked") return topic?.acked(message);
+    if (id !== undefined) return;
+    if (type === "hub.error") return this.#sink.error(HubError.from(message));
+    if (type !== "hub.unsubscribed") {
+      topic?.take(session, message);
+      return this.#settle();
+    }
+    if (!topic) return;
+    this.#forget(topic);
+    topic.revoked(new HubError("unsubscribed", String(message.reason), { channel }));
+  }
+}

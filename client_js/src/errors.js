@@ -1,0 +1,36 @@
+/**
+ * The one error of this client: what the hub refused (its codes), and what never reached it:
+ * `timeout`, `unknown_outcome`, `disconnected`, `closed`, `queue_full`, `token`, `malformed`, `callback`.
+ */
+export class HubError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} reason
+   * @param {{channel?: string, retry?: boolean, retry_after_ms?: number, cause?: unknown}} [more]
+   */
+  constructor(code, reason, more = {}) {
+    super(reason, { cause: more.cause });
+    this.name = "HubError";
+    this.code = code;
+    this.channel = more.channel;
+    /** Whether the same request may succeed later, unchanged. */
+    this.retry = more.retry ?? false;
+    /** @type {number | undefined} Not sooner than this. */
+    this.retryAfterMs = more.retry_after_ms;
+  }
+
+  /**
+   * What `hub.error`, or a failed entry of `results`, says.
+   * @param {any} message
+   */
+  static from(message) {
+    return new HubError(String(message.code), String(message.reason), message);
+  }
+}
+
+/**
+ * Whatever was thrown, as an Error.
+ * @param {unknown} thrown
+ * @returns {Error}
+ */
+export const asError = (thrown) => (thrown instanceof Error ? thrown : new Error(String(thrown)));

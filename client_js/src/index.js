@@ -1,0 +1,4 @@
+export { Hub } from "./client.js";
+export { HubError } from "./errors.js";
+export { Subscription } from "./subscription.js";
+export { json } from "./codec.js";

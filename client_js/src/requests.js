@@ -1,0 +1,129 @@
+import { HubError } from "./errors.js";
+import { Timer } from "./timer.js";
+
+/** @typedef {import("./types.js").Message} Message */
+/**
+ * queued   no session has taken it yet
+ * sent     a session has; its answer may still come, or be lost with the session
+ * @typedef {object} Request
+ * @property {Message} command
+ * @property {"queued" | "sent"} state
+ * @property {Timer} timer
+ * @property {number} timeoutMs
+ * @property {(reply: Message) => void} resolve
+ * @property {(error: HubError) => void} reject
+ */
+
+/** The hub remembers an `event_id` for 5 minutes: a repetition after that would be stored twice. */
+const UNKNOWN_AFTER_MS = 240_000;
+
+/**
+ * Commands that await an answer, by id, in the order they were asked. All of them may be repeated (a publication by
+ * its `event_id`), so what a lost session left unanswered goes again on the next one.
+ */
+export class Requests {
+  /** @type {Map<number | string, Request>} */
+  #pending = new Map();
+  #settings;
+  #send;
+  #lastId = 0;
+
+  /**
+   * @param {import("./types.js").Settings} settings
+   * @param {(command: Message, timeoutMs: number) => boolean} send Whether a session took it.
+   */
+  constructor(settings, send) {
+    this.#settings = settings;
+    this.#send = send;
+  }
+
+  nextId() {
+    return ++this.#lastId;
+  }
+
+  /**
+   * @param {Message} command Without `id`.
+   * @param {number} [timeoutMs] From now, for a publication until it is sent; 0: no limit.
+   * @returns {Promise<Message>}
+   */
+  ask(command, timeoutMs = command.type === "publish" ? 0 : this.#settings.timeoutMs) {
+    return new Promise((resolve, reject) => {
+      if (this.#pending.size >= this.#settings.maxPending) {
+        return reject(new HubError("queue_full", `${this.#pending.size} requests wait already`, { retry: true }));
+      }
+      const id = this.nextId();
+      /** @type {Request} */
+      const request = { command: { ...command, id }, state: "queued", timer: new Timer(this.#settings.env), timeoutMs, resolve, reject };
+      this.#pending.set(id, request);
+      if (timeoutMs) {
+        const late = new HubError("timeout", `no answer to ${command.type} in ${timeoutMs} ms`, { retry: true });
+        request.timer.set(timeoutMs, () => this.#reject(id, late));
+      }
+      this.#offer(id, request);
+    });
+  }
+
+  /**
+   * @param {number | string} id
+   * @param {Request} request
+   */
+  #offer(id, request) {
+    try {
+      if (!this.#send(request.command, request.timeoutMs) || request.state === "sent") return;
+    } catch (cause) {
+      const error = cause instanceof HubError ? cause : new HubError("bad_message", String(cause), { cause });
+      return this.#reject(id, error);
+    }
+    request.state = "sent";
+    if (request.command.type !== "publish") return;
+    const lost = new HubError("unknown_outcome", "no answer: the publication may have been stored or not");
+    request.timer.set(UNKNOWN_AFTER_MS, () => this.#reject(id, lost));
+  }
+
+  /** A new session: everything unanswered goes to it. */
+  resend() {
+    for (const [id, request] of this.#pending) this.#offer(id, request);
+  }
+
+  /**
+   * @param {Message} reply
+   * @returns {boolean} Whether anybody waited for it; a second answer to a repeated command finds nobody.
+   */
+  settle(reply) {
+    const id = /** @type {number} */ (reply.id);
+    const request = this.#pending.get(id);
+    if (!request) return false;
+    if (reply.type === "hub.error") {
+      this.#reject(id, HubError.from(reply));
+    } else {
+      this.#forget(id, request);
+      request.resolve(reply);
+    }
+    return true;
+  }
+
+  /** @param {HubError} error */
+  rejectAll(error) {
+    for (const id of [...this.#pending.keys()]) this.#reject(id, error);
+  }
+
+  /**
+   * @param {number | string} id
+   * @param {HubError} error
+   */
+  #reject(id, error) {
+    const request = this.#pending.get(id);
+    if (!request) return;
+    this.#forget(id, request);
+    request.reject(error);
+  }
+
+  /**
+   * @param {number | string} id
+   * @param {Request} request
+   */
+  #forget(id, request) {
+    request.timer.clear();
+    this.#pending.delete(id);
+  }
+}

@@ -1,0 +1,364 @@
+import { Engine } from "./engine.js";
+import { HubError } from "./errors.js";
+import { Requests } from "./requests.js";
+
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Position} Position */
+/** @typedef {import("./types.js").HubState} HubState */
+/** @typedef {import("./topic.js").Listener} Listener */
+/** @typedef {[kind: string, data: any, position: Position | null, to: string[] | string]} Item What happened, for the
+ *   seats of tabs (`tab/n`), or for all of them in a channel of the token (its name). */
+
+/** Whether tabs can find each other here: a secure page of a browser. @param {import("./types.js").Env} env */
+export const canShare = (env) => !!env.locks && !!env.BroadcastChannel;
+
+/** What survives the way to another tab. @param {HubError} error */
+const plain = ({ code, message, channel, retry, retryAfterMs }) => ({
+  code,
+  reason: message,
+  channel,
+  retry,
+  retry_after_ms: retryAfterMs,
+});
+
+/**
+ * One socket for all tabs. The tab that holds a Web Lock leads: it has the engine; every tab, the leader's own
+ * included, asks it over a BroadcastChannel and keeps its positions itself. When the leader's tab goes, the browser
+ * gives the lock to the next one, and all tabs attach there again from where they stand: a take-over is a resume.
+ */
+export class SharedEngine {
+  /** @type {HubState} */
+  #state = { name: "idle" };
+  #settings;
+  #sink;
+  #name;
+  #id;
+  /** @type {any} */
+  #wires = null;
+  /** Frees the locks of this tab. @type {AbortController | null} */
+  #locks = null;
+  /** @type {string | null} */
+  #leader = null;
+  /** @type {Leader | null} */
+  #leading = null;
+  /** @type {Map<string, {n: string, channel: string, listener: Listener, position: Position | null}>} */
+  #seats = new Map();
+  /** Positions in channels of the token. @type {Map<string, Position>} */
+  #implicit = new Map();
+  #requests;
+  #count = 0;
+  /** @type {() => void} */
+  #unwatch = () => {};
+
+  /**
+   * @param {import("./types.js").Settings} settings
+   * @param {import("./engine.js").Sink} sink
+   * @param {boolean | string} shared
+   */
+  constructor(settings, sink, shared) {
+    this.#settings = settings;
+    this.#sink = sink;
+    this.#name = `hub:${settings.url}:${shared}`;
+    this.#id = settings.env.random().toString(36).slice(2) + settings.env.now().toString(36);
+    this.#requests = new Requests(settings, (command, timeoutMs) => this.#pass(command, timeoutMs));
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  start() {
+    if (this.#locks) return this.#post({ op: "start" });
+    const { env } = this.#settings;
+    const BroadcastChannel = /** @type {any} */ (env.BroadcastChannel);
+    this.#wires = new BroadcastChannel(this.#name);
+    this.#wires.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
+    this.#enter({ name: "connecting" });
+    const { signal } = (this.#locks = new AbortController());
+    // the lock of this tab tells the leader that it is there; the other one makes it the leader
+    this.#hold(`${this.#name}:${this.#id}`, signal, () => this.#post({ op: "hello" }));
+    this.#hold(this.#name, signal, () => this.#lead());
+    this.#unwatch = env.watch(
+      () => this.#post({ op: "wake" }),
+      () => {},
+    );
+  }
+
+  /** @param {string} name @param {AbortSignal} signal @param {() => void} held */
+  #hold(name, signal, held) {
+    const until = () => new Promise((_, release) => {
+      signal.addEventListener("abort", () => release(signal.reason));
+      if (!signal.aborted) held();
+    });
+    this.#settings.env.locks?.request(name, { signal }, until).catch((/** @type {any} */ error) => {
+      if (!signal.aborted) this.#sink.error(error);
+    });
+  }
+
+  /** @param {import("./types.js").Why} why */
+  stop(why) {
+    if (!this.#locks) return;
+    this.#unwatch();
+    this.#leading?.stop(why);
+    this.#post({ op: "bye" });
+    this.#wires.close();
+    this.#locks.abort();
+    this.#locks = this.#leader = this.#leading = this.#wires = null;
+    this.#enter({ name: "closed", why });
+  }
+
+  /** @param {HubState} state */
+  #enter(state) {
+    const before = this.#state.name;
+    this.#state = state;
+    if (before !== state.name || state.name === "reconnecting") this.#sink.state(state);
+    if (state.name === "connected") this.#requests.resend();
+    if (state.name === "closed") {
+      this.#requests.rejectAll(new HubError("closed", `the connection is closed: ${state.why.reason}`));
+    }
+  }
+
+  // --- what a tab asks --------------------------------------------------------------------------------------
+
+  /** @param {string} channel @param {Listener} listener */
+  attach(channel, listener) {
+    const n = `${this.#id}/${++this.#count}`;
+    const seat = { n, channel, listener, position: listener.position };
+    this.#seats.set(n, seat);
+    if (this.#leader) this.#sit(seat);
+  }
+
+  /** @param {{n: string, channel: string, listener: Listener, position: Position | null}} seat */
+  #sit({ n, channel, listener, position }) {
+    const { presence, maxRate, echo } = listener.options;
+    this.#post({ op: "attach", n, channel, position, options: { presence, maxRate, echo } });
+  }
+
+  /** @param {string} _channel @param {Listener} listener */
+  detach(_channel, listener) {
+    for (const [n, seat] of this.#seats) {
+      if (seat.listener !== listener) continue;
+      this.#seats.delete(n);
+      this.#post({ op: "detach", n });
+    }
+  }
+
+  /** @param {Message} command @param {number} [timeoutMs] */
+  ask(command, timeoutMs) {
+    return this.#requests.ask(command, timeoutMs);
+  }
+
+  /** @param {Message} command */
+  tell(command) {
+    this.#post({ op: "tell", command });
+    return true;
+  }
+
+  /** @param {Message} command @param {number} timeoutMs */
+  #pass(command, timeoutMs) {
+    if (!this.#leader || this.#state.name !== "connected") return false;
+    this.#post({ op: "ask", command, timeoutMs });
+    return true;
+  }
+
+  /** @param {any} message */
+  #post(message) {
+    const whole = { ...message, from: this.#id };
+    this.#wires?.postMessage(whole);
+    this.#leading?.hear(whole); // a BroadcastChannel does not hear itself
+  }
+
+  // --- what the leader tells --------------------------------------------------------------------------------
+
+  /** @param {any} message */
+  #hear(message) {
+    if (message.op === "leader") return this.#follow(message);
+    if (message.leader === undefined) return void this.#leading?.hear(message);
+    if (message.leader !== this.#leader) return;
+    if (message.op === "reply" && message.to === this.#id) this.#requests.settle(message.reply);
+    else if (message.op === "gone") {
+      this.#leader = null;
+      this.#enter({ name: "connecting" });
+    } else if (message.op === "items") for (const item of message.items) this.#apply(item);
+  }
+
+  /** @param {{leader: string, state: HubState}} message */
+  #follow({ leader, state }) {
+    if (leader !== this.#leader) {
+      this.#leader = leader;
+      for (const seat of this.#seats.values()) this.#sit(seat);
+    }
+    this.#enter(state);
+  }
+
+  /** @param {Item} item */
+  #apply([kind, data, position, to]) {
+    if (typeof to === "string") {
+      if (position) this.#implicit.set(to, position);
+      return this.#sink.unasked(kind, data, to, position);
+    }
+    for (const n of to) {
+      const seat = this.#seats.get(n);
+      if (!seat) continue;
+      seat.position = position;
+      if (data?.name === "ended") this.#seats.delete(n);
+      const what = kind === "state" && data.error ? { ...data, error: HubError.from(data.error) } : data;
+      seat.listener.apply(kind, what, position);
+    }
+  }
+
+  #lead() {
+    this.#leading = new Leader(this.#settings, this.#sink, this.#implicit, this.#name, this.#id, (message) => {
+      this.#wires?.postMessage(message);
+      this.#hear(message);
+    });
+    this.#leading.start();
+  }
+}
+
+/** The tab that has the socket. */
+class Leader {
+  #engine;
+  #settings;
+  #name;
+  #id;
+  #post;
+  /** @type {Map<string, {channel: string, listener: Listener}>} */
+  #seats = new Map();
+  /** Tabs that are watched for their end. @type {Set<string>} */
+  #tabs = new Set();
+  /** Requests under way, so that one that is asked again is not sent again. @type {Set<string>} */
+  #asked = new Set();
+  /** @type {Item[]} */
+  #items = [];
+
+  /**
+   * @param {import("./types.js").Settings} settings
+   * @param {import("./engine.js").Sink} sink
+   * @param {Map<string, Position>} implicit
+   * @param {string} name
+   * @param {string} id
+   * @param {(message: any) => void} post To every tab, this one too.
+   */
+  constructor(settings, sink, implicit, name, id, post) {
+    this.#settings = settings;
+    this.#name = name;
+    this.#id = id;
+    this.#post = post;
+    this.#tabs.add(id);
+    this.#engine = new Engine(settings, {
+      state: () => this.#announce(),
+      error: (error) => sink.error(error),
+      unasked: (kind, data, channel, position) => this.#push([kind, data, position, channel]),
+    });
+    for (const [channel, position] of implicit) this.#engine.resumeImplicit(channel, position);
+  }
+
+  start() {
+    this.#engine.start();
+  }
+
+  /** @param {import("./types.js").Why} why */
+  stop(why) {
+    this.#flush();
+    this.#post({ op: "gone", leader: this.#id });
+    this.#post = () => {};
+    this.#engine.stop(why);
+  }
+
+  #announce() {
+    this.#flush();
+    this.#post({ op: "leader", leader: this.#id, state: this.#engine.state });
+  }
+
+  /** @param {any} message Of a tab. */
+  hear(message) {
+    const { op, from, n, channel, command } = message;
+    if (op === "bye") return this.#gone(from);
+    this.#watch(from);
+    switch (op) {
+      case "hello":
+        return this.#announce();
+      case "start":
+        return this.#engine.start();
+      case "wake":
+        return this.#engine.wake();
+      case "tell":
+        return void this.#engine.tell(command);
+      case "ask":
+        return this.#ask(from, command, message.timeoutMs);
+      case "attach":
+        return this.#attach(n, channel, message.options, message.position);
+      case "detach":
+        return this.#detach(n);
+    }
+  }
+
+  /** The browser frees a tab's lock when the tab is gone, however it went. @param {string} tab */
+  #watch(tab) {
+    if (this.#tabs.has(tab)) return;
+    this.#tabs.add(tab);
+    this.#settings.env.locks?.request(`${this.#name}:${tab}`, {}, async () => this.#gone(tab));
+  }
+
+  /** @param {string} tab */
+  #gone(tab) {
+    this.#tabs.delete(tab);
+    for (const n of [...this.#seats.keys()]) if (n.startsWith(`${tab}/`)) this.#detach(n);
+  }
+
+  /** @param {string} n @param {string} channel @param {import("./types.js").SubscribeOptions} options @param {Position | null} position */
+  #attach(n, channel, options, position) {
+    if (this.#seats.has(n)) return;
+    /** @type {Listener} */
+    const listener = { options, position, apply: (kind, data, now) => this.#tell(n, kind, data, now) };
+    this.#seats.set(n, { channel, listener });
+    this.#engine.attach(channel, listener);
+  }
+
+  /** @param {string} n */
+  #detach(n) {
+    const seat = this.#seats.get(n);
+    if (!seat) return;
+    this.#seats.delete(n);
+    this.#engine.detach(seat.channel, seat.listener);
+  }
+
+  /** @param {string} n @param {string} kind @param {any} data @param {Position | null} position */
+  #tell(n, kind, data, position) {
+    if (kind === "state" && data.name === "ended") this.#seats.delete(n);
+    const last = this.#items.at(-1);
+    // the same event for several tabs travels once
+    if (last && kind === last[0] && data === last[1] && typeof last[3] !== "string") return void last[3].push(n);
+    this.#push([kind, kind === "state" && data.error ? { ...data, error: plain(data.error) } : data, position, [n]]);
+  }
+
+  /** @param {Item} item */
+  #push(item) {
+    this.#items.push(item);
+    if (this.#items.length === 1) queueMicrotask(() => this.#flush());
+  }
+
+  #flush() {
+    const items = this.#items;
+    this.#items = [];
+    if (items.length) this.#post({ op: "items", leader: this.#id, items });
+  }
+
+  /** @param {string} tab @param {Message} command @param {number} timeoutMs */
+  async #ask(tab, { id, ...command }, timeoutMs) {
+    const key = `${tab}/${id}`;
+    if (this.#asked.has(key)) return;
+    this.#asked.add(key);
+    /** @type {Message} */
+    let reply;
+    try {
+      reply = await this.#engine.ask(/** @type {Message} */ (command), timeoutMs);
+    } catch (error) {
+      reply = { type: "hub.error", ...plain(/** @type {HubError} */ (error)) };
+    }
+    this.#asked.delete(key);
+    this.#flush(); // what came before the answer is told before it
+    this.#post({ op: "reply", leader: this.#id, to: tab, reply: { ...reply, id } });
+  }
+}

@@ -1,0 +1,111 @@
+import { Emitter } from "./emitter.js";
+
+/** @typedef {import("./types.js").HubEvent} HubEvent */
+/** @typedef {import("./types.js").Position} Position */
+/** @typedef {import("./types.js").Member} Member */
+
+/**
+ * One's interest in a channel: its events, and where one stands.
+ * @extends {Emitter<{event: [HubEvent], snapshot: [HubEvent[], Position], gap: [import("./types.js").Gap],
+ *   state: [import("./types.js").SubscriptionState],
+ *   presence: [Member[], import("./types.js").PresenceChange], unread: [number]}>}
+ */
+export class Subscription extends Emitter {
+  /** @type {Position | null} */
+  #position;
+  /** @type {import("./types.js").SubscriptionState} */
+  #state = { name: "waiting" };
+  /** @type {Member[]} */
+  #members = [];
+  /** @type {number | undefined} */
+  #unread;
+  #owner;
+
+  /**
+   * @param {string} channel
+   * @param {import("./types.js").SubscribeOptions} options
+   * @param {{ask(command: import("./types.js").Message): Promise<any>, leave(subscription: Subscription): void,
+   *   thrown(error: unknown): void}} owner
+   */
+  constructor(channel, options, owner) {
+    super();
+    this.channel = channel;
+    this.options = options;
+    this.#owner = owner;
+    this.#position = options.since ?? null;
+    const { onEvent, onSnapshot, onGap, onState, onPresence, onUnread } = options;
+    if (onEvent) this.on("event", onEvent);
+    if (onSnapshot) this.on("snapshot", onSnapshot);
+    if (onGap) this.on("gap", onGap);
+    if (onState) this.on("state", onState);
+    if (onPresence) this.on("presence", onPresence);
+    if (onUnread) this.on("unread", onUnread);
+  }
+
+  /** Behind the last event, to be kept and given back as `since`; null before the first answer, and on ephemeral channels. */
+  get position() {
+    return this.#position;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Who is present, with `presence`. */
+  get members() {
+    return this.#members;
+  }
+
+  /** Events that the user has not acknowledged, in an inbox. */
+  get unread() {
+    return this.#unread;
+  }
+
+  /** Moves the user's read cursor, to the last event if no other is named. @param {Position | null} [position] */
+  ack(position = this.#position) {
+    if (!position) throw new TypeError("there is no position to acknowledge yet");
+    const { epoch, offset } = position;
+    return this.#owner.ask({ type: "ack", channel: this.channel, epoch, offset });
+  }
+
+  /** What the other members see of this one; kept over reconnects. @param {any} state Up to 4 KiB of JSON. */
+  setPresence(state) {
+    return this.#owner.ask({ type: "set_presence", channel: this.channel, state });
+  }
+
+  unsubscribe() {
+    this.#owner.leave(this);
+  }
+
+  /**
+   * For the topic only.
+   * @param {string} kind
+   * @param {any} data
+   * @param {Position | null} position
+   */
+  apply(kind, data, position) {
+    this.#position = position;
+    switch (kind) {
+      case "event":
+        return this.emit("event", data);
+      case "snapshot":
+        return this.emit("snapshot", data, /** @type {Position} */ (position));
+      case "gap":
+        return this.emit("gap", data);
+      case "state":
+        this.#state = data;
+        return this.emit("state", data);
+      case "presence":
+        this.#members = data.members;
+        return this.emit("presence", data.members, data.change);
+      case "unread":
+        this.#unread = data;
+        return this.emit("unread", data);
+    }
+  }
+
+  /** @protected @override @param {unknown} error */
+  thrown(error) {
+    this.#owner.thrown(error);
+  }
+}

@@ -1,0 +1,500 @@
+import { Backoff } from "./backoff.js";
+import { Members } from "./members.js";
+import { Timer } from "./timer.js";
+import { Unread } from "./unread.js";
+
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Position} Position */
+/** @typedef {import("./types.js").SubscribeOptions} SubscribeOptions */
+/** @typedef {import("./types.js").Gap} Gap */
+/** @typedef {import("./errors.js").HubError} HubError */
+/** @typedef {import("./session.js").Session} Session */
+/**
+ * Whoever wants a channel: a subscription of this page, or one of another tab.
+ * @typedef {object} Listener
+ * @property {SubscribeOptions} options
+ * @property {Position | null} position Where it stands before the first `apply`.
+ * @property {(kind: string, data: any, position: Position | null) => void} apply What happened, and where it stands now.
+ */
+/**
+ * A listener's place in a topic. `served`: the stream of `link` brings it everything after its position.
+ * @typedef {{listener: Listener, position: Position | null, served: boolean}} Seat
+ */
+/**
+ * waiting      a command has to be sent, when there is a session and nothing forbids it
+ * subscribing  it was sent; its answer, or the rest of a paged snapshot, is awaited
+ * live         every seat is served
+ * ended        refused, or a right ended
+ * @typedef {"waiting" | "subscribing" | "live" | "ended"} TopicState
+ * @type {Record<TopicState, TopicState[]>}
+ */
+const MOVES = {
+  waiting: ["waiting", "subscribing", "ended"],
+  subscribing: ["live", "waiting", "ended"],
+  live: ["subscribing", "waiting", "ended"],
+  ended: [],
+};
+
+/** @param {string} epoch @param {number} offset @returns {Position} */
+const at = (epoch, offset) => Object.freeze({ epoch, offset });
+
+/**
+ * One channel on the wire. The hub keeps one subscription of it for a connection; here any number of listeners share
+ * it, each with its own position. What one of them lacks is asked for by a new command, which replaces the wire's
+ * stream by one that starts earlier; the others drop by position what they know.
+ *
+ * During a hand-over the old session (`link`) delivers until the new one has answered: exactly one stream counts.
+ */
+export class Topic {
+  /** @type {TopicState} */
+  #state = "waiting";
+  /** Counts the commands: an answer to an older one is dropped. */
+  generation = 0;
+  /** @type {Map<Listener, Seat>} */
+  #seats = new Map();
+  /** Whose stream serves the seats. @type {Session | null} */
+  #link = null;
+  /** Where the command in flight was sent. @type {Session | null} */
+  #target = null;
+  /** The seats that the command in flight asks for. @type {Set<Seat>} */
+  #asked = new Set();
+  /** @type {Position | null} */
+  #since = null;
+  /** Options of the last command, as text. */
+  #wire = "";
+  /** The last message that put seats at a place of the stream. @type {Message | null} */
+  #placed = null;
+  /** The one whose snapshot is still coming, page by page. @type {Message | null} */
+  #paging = null;
+  /** Where the stream of `link` is. @type {Position | null} */
+  #head = null;
+  /** Known to have no snapshot: whoever comes later can start at the head without asking. */
+  #plain = false;
+  #members = new Members();
+  #unread = new Unread();
+  #retry;
+  #backoff;
+  #wants;
+
+  /**
+   * @param {string} channel
+   * @param {import("./types.js").Settings} settings
+   * @param {(topic: Topic) => void} wants A command should be sent soon.
+   */
+  constructor(channel, settings, wants) {
+    this.channel = channel;
+    this.#wants = wants;
+    this.#retry = new Timer(settings.env);
+    this.#backoff = new Backoff(settings.minBackoffMs, settings.maxBackoffMs, settings.env.random);
+    this.timeoutMs = settings.timeoutMs;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get size() {
+    return this.#seats.size;
+  }
+
+  /** The earliest position of a listener that has one. */
+  get position() {
+    return earliest([...this.#seats.values()]);
+  }
+
+  /** @param {TopicState} state */
+  #enter(state) {
+    if (!MOVES[this.#state].includes(state)) throw new Error(`${this.channel}: ${this.#state} to ${state}`);
+    this.#state = state;
+    this.#retry.clear();
+    this.#paging = null;
+    if (state !== "live") this.generation++;
+  }
+
+  /** A command is needed. @param {number} [inMs] Not now. */
+  #again(inMs = 0) {
+    this.#enter("waiting");
+    if (inMs) this.#retry.set(inMs, () => this.#wants(this));
+    else this.#wants(this);
+  }
+
+  /** Seats whoever can start where the stream is; answers whether a command may and has to be sent for the rest. */
+  admit() {
+    if (this.#state === "live") {
+      const same = JSON.stringify(this.#options()) === this.#wire;
+      let behind = false;
+      for (const seat of this.#present()) {
+        if (seat.served) continue;
+        if (same && this.#joinsHere(seat)) this.#join(seat);
+        else behind = true;
+      }
+      if (behind && this.#state === "live") this.#enter("waiting");
+    }
+    return this.#state === "waiting" && !this.#retry.pending;
+  }
+
+  // --- listeners --------------------------------------------------------------------------------------------
+
+  /** @param {Listener} listener */
+  attach(listener) {
+    this.#seats.set(listener, { listener, position: listener.position, served: false });
+    this.#wants(this); // nobody is called back before subscribe() has returned
+  }
+
+  /** @param {Seat} seat */
+  #join(seat) {
+    seat.position = this.#head;
+    this.#serve(seat);
+    if (seat.listener.options.presence) this.#tell(seat, "presence", this.#presence());
+    if (this.#unread.known) this.#tell(seat, "unread", this.#unread.count);
+  }
+
+  /** @param {Seat} seat */
+  #joinsHere({ position }) {
+    if (!position) return this.#plain;
+    return position.epoch === this.#head?.epoch && position.offset === this.#head.offset;
+  }
+
+  /** @param {Listener} listener */
+  detach(listener) {
+    this.#seats.delete(listener);
+    if (this.#seats.size === 0) this.#enter("ended");
+  }
+
+  /** @param {Seat} seat @param {string} kind @param {any} data */
+  #tell(seat, kind, data) {
+    // an earlier callback may have taken it away
+    if (this.#seats.has(seat.listener)) seat.listener.apply(kind, data, seat.position);
+  }
+
+  /** @param {Seat} seat */
+  #serve(seat) {
+    if (seat.served) return;
+    seat.served = true;
+    this.#tell(seat, "state", { name: "live" });
+  }
+
+  /** @param {Seat} seat */
+  #unserve(seat) {
+    if (!seat.served) return;
+    seat.served = false;
+    this.#tell(seat, "state", { name: "waiting" });
+  }
+
+  /** Those that are still there when it is their turn: a callback may unsubscribe any of them. */
+  *#present() {
+    for (const seat of [...this.#seats.values()]) if (this.#seats.has(seat.listener)) yield seat;
+  }
+
+  // --- the command ------------------------------------------------------------------------------------------
+
+  #options() {
+    const all = [...this.#seats.keys()].map(({ options }) => options);
+    const presence = all.map((options) => options.presence).find(Boolean);
+    const rates = all.map(({ maxRate }) => maxRate ?? Infinity);
+    const rate = Math.max(...rates);
+    return {
+      ...(presence ? { presence } : {}),
+      ...(rate < Infinity ? { max_rate: rate } : {}),
+      ...(all.length && all.every(({ echo }) => echo === false) ? { echo: false } : {}),
+    };
+  }
+
+  /**
+   * The entry of a `subscribe` for whoever is not served; for all, where a new session takes over.
+   * @param {Session} session
+   */
+  command(session) {
+    this.#choose();
+    this.#enter("subscribing");
+    this.#target = session;
+    const options = this.#options();
+    this.#wire = JSON.stringify(options);
+    return { channel: this.channel, ...(this.#since ? { since: this.#since } : {}), ...options };
+  }
+
+  /** The hub subscribes this one by itself, from the position that came with the connection. @param {Session} session */
+  expect(session) {
+    this.#choose();
+    this.#enter("subscribing");
+    this.#target = session;
+    this.#retry.set(this.timeoutMs, () => this.#again());
+  }
+
+  /** Whom to ask for: one stream has one start, so first those without a position, then an epoch at a time. */
+  #choose() {
+    const seats = [...this.#seats.values()];
+    const unserved = seats.filter((seat) => !seat.served);
+    let asked = unserved.length ? unserved : seats;
+    const fresh = asked.filter((seat) => !seat.position);
+    if (fresh.length) asked = fresh;
+    else asked = asked.filter((seat) => seat.position?.epoch === asked[0].position?.epoch);
+    this.#asked = new Set(asked);
+    this.#since = fresh.length ? null : earliest(asked);
+  }
+
+  /** A new session stands: everything goes to it, while an older one may still deliver. */
+  restart() {
+    if (this.#state !== "ended") this.#again();
+  }
+
+  /** @param {Session} session */
+  lost(session) {
+    if (session === this.#link) {
+      this.#link = null;
+      for (const seat of this.#present()) this.#unserve(seat);
+    }
+    if (this.#state === "live" && !this.#link) this.#again();
+    else if (this.#state === "subscribing" && session === this.#target) this.#again();
+  }
+
+  /**
+   * @param {number} generation
+   * @param {HubError} error
+   */
+  refused(generation, error) {
+    if (generation !== this.generation) return;
+    if (error.retry) return this.#again((error.retryAfterMs ?? 0) + this.#backoff.next());
+    for (const seat of [...this.#asked]) this.#seats.delete(seat.listener);
+    const ended = this.#asked;
+    if (this.#seats.size === 0) this.#enter("ended");
+    else this.#again();
+    for (const { listener, position } of ended) listener.apply("state", { name: "ended", error }, position);
+  }
+
+  /** A right ended. @param {HubError} error */
+  revoked(error) {
+    const seats = [...this.#seats.values()];
+    this.#seats.clear();
+    this.#enter("ended");
+    for (const { listener, position } of seats) listener.apply("state", { name: "ended", error }, position);
+  }
+
+  // --- the answer -------------------------------------------------------------------------------------------
+
+  /**
+   * @param {Session} session
+   * @param {number} generation
+   * @param {Message} reply `hub.subscribed`, or an entry of its `results`.
+   */
+  subscribed(session, generation, reply) {
+    if (generation !== this.generation || session !== this.#target) return;
+    if (reply.more) return this.#page(session, reply);
+    this.#accept(session, reply);
+  }
+
+  /**
+   * The snapshot of `placed` comes in pages; until it is whole nobody's position moves, so that a cut between two
+   * pages is resumed from before the first.
+   * @param {Session} session
+   * @param {Message} placed
+   */
+  #page(session, placed) {
+    if (this.#state === "live") {
+      this.#enter("subscribing");
+      this.#target = session;
+    }
+    this.#link = session;
+    this.#paging = { ...placed, snapshot: placed.snapshot ?? [] };
+    this.#retry.set(this.timeoutMs, () => this.#again());
+  }
+
+  /** Pages that nothing announced: whoever was placed is unplaced until they are here. @param {Session} session */
+  #unplace(session) {
+    // while a command is under way they belong to the subscription that it replaces
+    if (!this.#placed || this.#state !== "live") return;
+    for (const seat of this.#asked) {
+      seat.position = null;
+      this.#unserve(seat);
+    }
+    this.#page(session, { ...this.#placed, gap: undefined });
+  }
+
+  /** @param {Session} session @param {Message} page */
+  #snapshot(session, page) {
+    if (!this.#paging) this.#unplace(session);
+    const whole = this.#paging;
+    if (!whole) return;
+    whole.snapshot.push(...page.events);
+    if (page.more) return this.#retry.set(this.timeoutMs, () => this.#again());
+    this.#accept(session, whole);
+  }
+
+  /** @param {Session} session @param {Message} reply */
+  #accept(session, reply) {
+    const since = this.#since;
+    const recovered = reply.recovered === true;
+    this.#enter("live");
+    this.#link = session;
+    this.#placed = recovered ? null : reply;
+    this.#plain = reply.epoch === undefined || (!since && !reply.snapshot);
+    const start = recovered && since ? since.offset : reply.offset;
+    this.#head = reply.epoch === undefined ? null : at(reply.epoch, start);
+    if (reply.unread !== undefined) this.#unread.subscribed(reply.unread, reply.offset);
+    const change = reply.members ? this.#members.replace(reply.members) : null;
+    let behind = false;
+    for (const seat of this.#present()) {
+      if (!this.#head) this.#serve(seat);
+      else if (this.#asked.has(seat) && !this.#beyondFork(seat, reply, recovered)) this.#answer(seat, reply, recovered);
+      else if (covers(this.#head, seat.position)) this.#serve(seat);
+      else {
+        this.#unserve(seat);
+        behind = true;
+      }
+      if (change && seat.listener.options.presence) this.#tell(seat, "presence", this.#presence(change));
+      if (reply.unread !== undefined) this.#tell(seat, "unread", this.#unread.count);
+    }
+    if (behind && this.#state === "live") this.#again();
+  }
+
+  /**
+   * A good position of an older numbering says nothing about a later one of it, which may lie beyond the fork.
+   * @param {Seat} seat @param {Message} reply @param {boolean} recovered
+   */
+  #beyondFork({ position }, { epoch }, recovered) {
+    return recovered && position && position.epoch !== epoch && position.offset !== this.#since?.offset;
+  }
+
+  /** @param {Seat} seat @param {Message} reply @param {boolean} recovered */
+  #answer(seat, reply, recovered) {
+    if (recovered && seat.position) seat.position = at(reply.epoch, seat.position.offset);
+    else this.#jump(seat, reply);
+    this.#serve(seat);
+  }
+
+  /**
+   * To another place of the stream, with what is lost on the way there.
+   * @param {Seat} seat
+   * @param {Message} to `{epoch, offset, gap?, snapshot?}`
+   */
+  #jump(seat, { epoch, offset, gap, snapshot }) {
+    const old = seat.position;
+    const known = old?.epoch === epoch && gap?.cause !== "epoch";
+    // the session that is being left has brought this one further already
+    const reached = old && known ? old.offset : -1;
+    if (reached >= offset) return;
+    seat.position = at(epoch, offset);
+    if (gap && old) this.#tell(seat, "gap", { ...gap, from: Math.max(gap.from, reached + 1) });
+    if (snapshot) this.#tell(seat, "snapshot", snapshot);
+  }
+
+  // --- the stream -------------------------------------------------------------------------------------------
+
+  /**
+   * Whatever the hub says about this channel on its own.
+   * @param {Session} session
+   * @param {Message} message
+   */
+  take(session, message) {
+    if (session !== this.#link) return;
+    switch (message.type) {
+      case "hub.snapshot":
+        return this.#snapshot(session, message);
+      case "hub.gap":
+        return this.#lostBetweenNodes(message);
+      case "hub.resubscribe":
+        return this.#resubscribed(session, message);
+      case "hub.presence":
+        return this.#presenceChanged(this.#members.replace(message.members));
+      case "hub.join":
+      case "hub.leave":
+      case "hub.update":
+        return this.#presenceChanged(this.#members.change(message.type, message.members));
+    }
+  }
+
+  /** @param {Session} session @param {any} event */
+  event(session, event) {
+    if (session !== this.#link || this.#paging) return;
+    const { offset } = event;
+    if (offset === undefined) {
+      for (const seat of this.#present()) if (seat.served) this.#tell(seat, "event", event);
+      return;
+    }
+    const before = offset - 1 - (event.conflated ?? 0);
+    let hole = false;
+    if (this.#head) this.#head = at(this.#head.epoch, Math.max(offset, this.#head.offset));
+    this.#unread.came(offset);
+    for (const seat of this.#present()) {
+      if (!seat.served || !seat.position || offset <= seat.position.offset) continue;
+      if (before > seat.position.offset) {
+        // never in a stream that keeps the contract; asking again is right whatever went wrong
+        this.#unserve(seat);
+        hole = true;
+        continue;
+      }
+      this.#backoff.reset();
+      seat.position = at(seat.position.epoch, offset);
+      this.#tell(seat, "event", event);
+      if (this.#unread.known) this.#tell(seat, "unread", this.#unread.count);
+    }
+    if (hole && this.#state === "live") this.#again(this.#backoff.next());
+  }
+
+  /** @param {Message} message */
+  #lostBetweenNodes({ from, to, cause, filled }) {
+    if (filled) return; // they follow, and nothing is missing
+    for (const seat of this.#present()) {
+      if (!seat.served) continue;
+      if (!seat.position) this.#tell(seat, "gap", { cause });
+      else if (to > seat.position.offset) {
+        this.#jump(seat, { type: "", epoch: seat.position.epoch, offset: to, gap: { from, to, cause } });
+      }
+    }
+    if (this.#head && to > this.#head.offset) this.#head = at(this.#head.epoch, to);
+  }
+
+  /** @param {Session} session @param {Message} message */
+  #resubscribed(session, message) {
+    const served = [...this.#seats.values()].filter((seat) => seat.served && seat.position);
+    if (!message.gap) {
+      // only the epoch's name changed
+      this.#head = at(message.epoch, message.offset);
+      for (const seat of served) seat.position = this.#head;
+      return;
+    }
+    if (this.#state === "subscribing") {
+      // the answer to the command in flight will say the same; until then this stream's offsets mean nothing
+      this.#link = null;
+      for (const seat of served) this.#unserve(seat);
+      return;
+    }
+    this.#asked = new Set(served);
+    this.#since = null;
+    if (message.more) return this.#page(session, message);
+    this.#enter("subscribing");
+    this.#accept(session, message);
+  }
+
+  /** @param {import("./types.js").PresenceChange} change */
+  #presenceChanged(change) {
+    for (const seat of this.#present()) {
+      if (seat.listener.options.presence) this.#tell(seat, "presence", this.#presence(change));
+    }
+  }
+
+  /** @param {import("./types.js").PresenceChange} [change] */
+  #presence(change = { joined: [], left: [], updated: [] }) {
+    return { members: this.#members.list, change };
+  }
+
+  /** @param {Message} message `hub.acked` */
+  acked({ unread, offset, epoch }) {
+    if (unread === undefined || (this.#head && epoch !== this.#head.epoch)) return;
+    this.#unread.acked(unread, offset);
+    for (const seat of this.#present()) this.#tell(seat, "unread", this.#unread.count);
+  }
+}
+
+/** @param {Seat[]} seats */
+function earliest(seats) {
+  const positions = seats.flatMap(({ position }) => position ?? []);
+  return positions.reduce((/** @type {Position | null} */ low, position) => (low && low.offset <= position.offset ? low : position), null);
+}
+
+/**
+ * Whether a stream that starts after `head` brings everything after `position`.
+ * @param {Position} head
+ * @param {Position | null} position
+ */
+const covers = (head, position) => position?.epoch === head.epoch && position.offset >= head.offset;

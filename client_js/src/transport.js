@@ -1,0 +1,81 @@
+import { HubError, asError } from "./errors.js";
+
+/** @typedef {import("./types.js").Message} Message */
+
+const nothing = () => {};
+
+/** Bytes on the wire; counted exactly only where it matters. @param {string | Uint8Array} data @param {number} limit */
+const sizeOf = (data, limit) =>
+  typeof data !== "string" || data.length * 3 <= limit ? data.length : new TextEncoder().encode(data).length;
+
+/**
+ * One WebSocket: frames in and out as messages. After `drop` it says nothing any more, so that no late frame of a
+ * socket that was given up is ever taken for one of its successor.
+ */
+export class Transport {
+  #socket;
+  #codec;
+
+  /**
+   * @param {import("./types.js").Env} env
+   * @param {import("./types.js").Codec} codec
+   * @param {string} url
+   * @param {string[]} protocols
+   * @param {{open(): void, message(message: Message): void, malformed(error: Error): void,
+   *   close(code: number, reason: string): void}} on
+   */
+  constructor(env, codec, url, protocols, on) {
+    const socket = new env.WebSocket(url, protocols);
+    let failure = "";
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => on.open();
+    // browsers tell nothing here; Node.js's `ws` names the HTTP status of a refusal
+    socket.onerror = (event) => void (failure = event?.message ?? "");
+    socket.onclose = (event) => on.close(event.code, event.reason || failure);
+    socket.onmessage = (event) => {
+      let message;
+      try {
+        message = this.#decode(event.data);
+      } catch (error) {
+        return on.malformed(asError(error));
+      }
+      on.message(message);
+    };
+    this.#socket = socket;
+    this.#codec = codec;
+  }
+
+  /** @param {string | ArrayBuffer} data */
+  #decode(data) {
+    const message = /** @type {Message} */ (this.#codec.decode(data));
+    if (typeof message?.type !== "string") throw new TypeError("a message without a type");
+    return message;
+  }
+
+  /**
+   * @param {Message} message
+   * @param {number} [limit]
+   */
+  send(message, limit = Infinity) {
+    const data = this.#codec.encode(message);
+    const size = sizeOf(data, limit);
+    if (size > limit) throw new HubError("too_large", `the message has ${size} bytes, ${limit} are allowed`);
+    if (this.#socket.readyState === 1) this.#socket.send(data);
+  }
+
+  /** Bytes that wait in the browser for the network. */
+  get buffered() {
+    return this.#socket.bufferedAmount;
+  }
+
+  /**
+   * @param {number} [code]
+   * @param {string} [reason]
+   */
+  drop(code = 1000, reason = "") {
+    const socket = this.#socket;
+    // not null: `ws` turns an error that nobody hears into an exception
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = nothing;
+    socket.close(code, reason);
+  }
+}

@@ -1,0 +1,493 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Hub } from "../../src/index.js";
+import { settle } from "../support/clock.js";
+import { Wire } from "../support/sockets.js";
+
+function make(options = {}, wire = new Wire()) {
+  const states = [];
+  const errors = [];
+  const tokens = [];
+  const hub = new Hub("wss://hub.test/ws", {
+    env: wire.env,
+    auth: "subprotocol",
+    getToken: async ({ reason }) => `token-${tokens.push(reason)}`,
+    ...options,
+  });
+  hub.on("state", (state) => states.push(state));
+  hub.on("error", (error) => errors.push(error));
+  return { hub, wire, states, errors, tokens, names: () => states.map(({ name }) => name) };
+}
+
+test("connects: the token beside the protocol, never in the URL", async () => {
+  const { hub, wire, names } = make();
+  assert.equal(hub.state.name, "idle");
+  await wire.welcome();
+  assert.deepEqual(wire.last.protocols, ["hub.v1.json", "hub.token.token-1"]);
+  assert.equal(wire.last.url, "wss://hub.test/ws");
+  assert.deepEqual(names(), ["connecting", "connected"]);
+  assert.deepEqual(hub.state, { name: "connected", connection: "c_1", user: "ann" });
+});
+
+test("auth message: the token is the first message, with the resume on a return", async () => {
+  const { wire } = make({ auth: "message" });
+  const first = await wire.welcome();
+  assert.deepEqual(first.protocols, ["hub.v1.json"]);
+  assert.deepEqual(first.sent[0], { type: "authenticate", token: "token-1" });
+  first.closes(1006);
+  await wire.clock.advance(2000);
+  const second = await wire.welcome();
+  assert.deepEqual(second.sent[0], { type: "authenticate", token: "token-2", resume: "resume-1" });
+  assert.equal(new URL(second.url).searchParams.get("resume"), "resume-1");
+});
+
+test("auth query, only when asked for", async () => {
+  const { wire } = make({ auth: "query" });
+  await settle();
+  assert.equal(new URL(wire.last.url).searchParams.get("token"), "token-1");
+  assert.deepEqual(wire.last.protocols, ["hub.v1.json"]);
+});
+
+test("http addresses become ws, others are refused, and Node.js without a WebSocket is told", () => {
+  const { env } = new Wire();
+  assert.throws(() => new Hub("ftp://hub.test", { env }), /not the address of a WebSocket/);
+  assert.throws(() => new Hub("wss://hub.test/ws", { env: { ...env, WebSocket: undefined } }), /hand one in/);
+});
+
+test("an ordinary close: backoff with full jitter, resume offered, everything subscribed again in one command", async () => {
+  const { hub, wire, states } = make();
+  hub.subscribe("job:1");
+  hub.subscribe("job:2");
+  const first = await wire.welcome();
+  const [command] = first.of("subscribe");
+  assert.deepEqual(command.channels, [{ channel: "job:1" }, { channel: "job:2" }]);
+  first.receives({
+    type: "hub.subscribed",
+    id: command.id,
+    results: [
+      { channel: "job:1", epoch: "e", offset: 3 },
+      { channel: "job:2", epoch: "e", offset: 0 },
+    ],
+  });
+  first.closes(1006);
+  const state = states.at(-1);
+  assert.equal(state.name, "reconnecting");
+  assert.ok(state.inMs >= 500 && state.inMs <= 2000, `${state.inMs}`);
+  assert.equal(wire.sockets.length, 1);
+  await wire.clock.advance(state.inMs);
+  const second = await wire.welcome();
+  assert.equal(second.sent.length, 1);
+  assert.deepEqual(second.sent[0].channels, [
+    { channel: "job:1", since: { epoch: "e", offset: 3 } },
+    { channel: "job:2", since: { epoch: "e", offset: 0 } },
+  ]);
+});
+
+for (const [code, then] of [
+  [1000, "reconnect"], [1001, "reconnect"], [1002, "stop"], [1003, "stop"], [1006, "reconnect"], [1007, "stop"],
+  [1009, "stop"], [1011, "reconnect"], [1012, "reconnect"], [1013, "reconnect"], [4100, "reconnect"],
+  [4101, "reconnect"], [4102, "reconnect"], [4103, "reconnect"], [4108, "reconnect"], [4129, "reconnect"],
+  [4201, "renew"], [4202, "renew"], [4400, "stop"], [4403, "stop"], [4410, "stop"], [4411, "stop"],
+]) {
+  test(`close code ${code}: ${then}`, async () => {
+    const { hub, wire, states, tokens } = make();
+    const socket = await wire.welcome();
+    socket.closes(code, "because");
+    const state = states.at(-1);
+    if (then === "stop") {
+      assert.deepEqual(state, { name: "closed", why: { code, reason: "because", error: undefined } });
+      await wire.clock.advance(120_000);
+      assert.equal(wire.sockets.length, 1);
+      await assert.rejects(hub.ping(), { code: "closed" });
+      return;
+    }
+    assert.equal(state.name, "reconnecting");
+    assert.equal(state.why.code, code);
+    await wire.clock.advance(2000);
+    assert.equal(wire.sockets.length, 2);
+    assert.deepEqual(tokens, ["connect", then === "renew" ? "refused" : "connect"]);
+    await wire.welcome();
+    assert.equal(hub.state.name, "connected");
+  });
+}
+
+test("a token that is refused twice stops with a clear error", async () => {
+  const { wire, states, tokens } = make();
+  await settle();
+  wire.last.opens();
+  wire.last.receives({ type: "hub.close", code: 4202, reason: "bad signature", reconnect: null });
+  await wire.clock.advance(2000);
+  wire.last.opens();
+  wire.last.closes(4202, "bad signature");
+  assert.equal(states.at(-1).name, "closed");
+  assert.equal(states.at(-1).why.code, 4202);
+  assert.match(states.at(-1).why.reason, /refused the token, and a new one too: bad signature/);
+  assert.equal(states.at(-1).why.error.code, "token");
+  assert.deepEqual(tokens, ["connect", "refused"]);
+  await wire.clock.advance(120_000);
+  assert.equal(wire.sockets.length, 2);
+});
+
+test("a good token between two refusals forgives the first", async () => {
+  const { hub, wire } = make();
+  for (let round = 0; round < 3; round++) {
+    const socket = await wire.welcome();
+    socket.closes(4201);
+    await wire.clock.advance(hub.state.inMs);
+  }
+  assert.equal(hub.state.name, "connecting");
+});
+
+test("getToken that rejects or hangs is retried with backoff and shown as state", async () => {
+  let calls = 0;
+  const late = [];
+  const { wire, states, names } = make({
+    getToken: () => {
+      calls++;
+      if (calls === 1) return Promise.reject(new Error("endpoint down"));
+      if (calls === 2) return new Promise((resolve) => late.push(resolve));
+      return "third";
+    },
+  });
+  await settle();
+  assert.equal(states.at(-1).name, "reconnecting");
+  assert.match(states.at(-1).why.reason, /endpoint down/);
+  await wire.clock.advance(states.at(-1).inMs);
+  assert.equal(calls, 2);
+  assert.equal(states.at(-1).name, "connecting");
+  await wire.clock.advance(10_000);
+  assert.match(states.at(-1).why.reason, /did not answer in time/);
+  late[0]("too late");
+  await wire.clock.advance(states.at(-1).inMs);
+  assert.equal(calls, 3);
+  assert.equal(wire.sockets.length, 1);
+  assert.deepEqual(wire.last.protocols, ["hub.v1.json", "hub.token.third"]);
+  assert.deepEqual(names(), ["connecting", "reconnecting", "connecting", "reconnecting", "connecting"]);
+});
+
+test("getToken that says never stops", async () => {
+  const { wire, states } = make({ getToken: () => Promise.reject(Object.assign(new Error("logged out"), { retry: false })) });
+  await settle();
+  assert.equal(states.at(-1).name, "closed");
+  await wire.clock.advance(60_000);
+  assert.equal(wire.sockets.length, 0);
+});
+
+test("getToken that throws at once is a rejection like any other", async () => {
+  const { states } = make({ getToken: () => { throw new Error("no session"); } });
+  await settle();
+  assert.match(states.at(-1).why.reason, /no session/);
+});
+
+test("the counter of the backoff is reset only after a stable period", async () => {
+  const { wire, states } = make({}, Object.assign(new Wire(), { random: () => 1 }));
+  const waits = [];
+  const round = async (standsMs) => {
+    const socket = await wire.welcome();
+    await wire.clock.advance(standsMs);
+    socket.closes(1006);
+    waits.push(states.at(-1).inMs);
+    await wire.clock.advance(states.at(-1).inMs);
+  };
+  for (const standsMs of [0, 0, 9000, 0, 11_000, 0]) await round(standsMs);
+  assert.deepEqual(waits, [2000, 4000, 8000, 16_000, 2000, 4000]);
+});
+
+test("waits are spread over the whole range and end at the cap", async () => {
+  const { wire, states } = make();
+  await settle();
+  const waits = [];
+  for (let attempt = 0; attempt < 60; attempt++) {
+    wire.last.closes(1006);
+    waits.push(states.at(-1).inMs);
+    await wire.clock.advance(states.at(-1).inMs);
+  }
+  const late = waits.slice(6);
+  assert.ok(Math.max(...waits) <= 20_000);
+  assert.ok(late.some((wait) => wait < 7000) && late.some((wait) => wait > 13_000), `${late}`);
+});
+
+test("the window of hub.close is kept, and its close needs not come", async () => {
+  const { wire, states } = make();
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.close", code: 4103, reason: "full", reconnect: { min_ms: 30_000, max_ms: 40_000 } });
+  assert.equal(socket.readyState, 3);
+  const { inMs, why } = states.at(-1);
+  assert.ok(inMs >= 30_000 && inMs <= 40_000, `${inMs}`);
+  assert.deepEqual(why, { code: 4103, reason: "full", error: undefined });
+  await wire.clock.advance(29_999);
+  assert.equal(wire.sockets.length, 1);
+  wire.wake(); // a wake does not break into the window
+  await settle();
+  assert.equal(wire.sockets.length, 1);
+  await wire.clock.advance(10_001);
+  assert.equal(wire.sockets.length, 2);
+});
+
+test("retry_after_ms of a refusal is kept", async () => {
+  const { wire, states } = make();
+  await settle();
+  wire.last.opens();
+  wire.last.receives({ type: "hub.error", code: "limit", reason: "too many", retry: true, retry_after_ms: 60_000 });
+  wire.last.closes(4129);
+  assert.ok(states.at(-1).inMs >= 60_000);
+  assert.equal(states.at(-1).why.reason, "too many");
+});
+
+test("the backoff learns its limits from hub.welcome", async () => {
+  const { wire, states } = make();
+  const socket = await wire.welcome({ reconnect: { min_ms: 5000, max_ms: 6000 } });
+  socket.closes(1006);
+  assert.ok(states.at(-1).inMs >= 5000 && states.at(-1).inMs <= 6000);
+});
+
+test("a hub that does not answer is given up, and what it says later is not heard", async () => {
+  const { hub, wire, states } = make();
+  await settle();
+  const silent = wire.last;
+  silent.opens();
+  await wire.clock.advance(10_000);
+  assert.match(states.at(-1).why.reason, /did not answer in time/);
+  assert.equal(silent.readyState, 3);
+  silent.receives({ type: "hub.welcome", connection: "late" });
+  assert.equal(hub.state.name, "reconnecting");
+});
+
+test("offline: no attempt; online: one at once, then backoff", async () => {
+  const { hub, wire, names } = make();
+  const socket = await wire.welcome();
+  wire.goOffline();
+  assert.equal(hub.state.name, "connected"); // the link decides
+  assert.equal(socket.lastSent.type, "ping");
+  await wire.clock.advance(8000);
+  assert.equal(hub.state.name, "offline");
+  await wire.clock.advance(600_000);
+  assert.equal(wire.sockets.length, 1);
+  wire.goOnline();
+  await settle();
+  assert.equal(wire.sockets.length, 2);
+  wire.last.closes(1006);
+  assert.equal(hub.state.name, "reconnecting");
+  await settle();
+  assert.equal(wire.sockets.length, 2);
+  wire.goOffline();
+  assert.deepEqual(names().slice(-3), ["connecting", "reconnecting", "offline"]);
+});
+
+test("starting offline waits for the network", async () => {
+  const wire = new Wire();
+  wire.isOnline = false;
+  const { hub } = make({}, wire);
+  await wire.clock.advance(60_000);
+  assert.equal(hub.state.name, "offline");
+  assert.equal(wire.sockets.length, 0);
+  wire.goOnline();
+  await wire.welcome();
+  assert.equal(hub.state.name, "connected");
+});
+
+test("going offline while connecting gives the attempt up", async () => {
+  const { hub, wire } = make();
+  await settle();
+  wire.goOffline();
+  assert.equal(hub.state.name, "offline");
+  assert.equal(wire.open.length, 0);
+});
+
+test("flapping networks do not hammer", async () => {
+  const { wire } = make();
+  await settle();
+  for (let flap = 0; flap < 50; flap++) {
+    wire.last.closes(1006);
+    wire.wake();
+    await wire.clock.advance(20);
+  }
+  assert.ok(wire.sockets.length <= 4, `${wire.sockets.length} attempts in a second`);
+});
+
+test("a sleep is noticed by the clock: a waiting client tries at once", async () => {
+  const { wire } = make({}, Object.assign(new Wire(), { random: () => 1 }));
+  await settle();
+  for (let attempt = 0; attempt < 5; attempt++) {
+    wire.last.closes(1006);
+    await wire.clock.advance(20_000);
+  }
+  const before = wire.sockets.length;
+  wire.last.closes(1006); // 20 s to wait
+  wire.clock.sleep(3_600_000);
+  await wire.clock.advance(2000);
+  assert.equal(wire.sockets.length, before + 1);
+});
+
+test("a sleep is noticed by the clock: a standing link is tested, and dropped when dead", async () => {
+  const { hub, wire } = make();
+  const socket = await wire.welcome();
+  wire.clock.sleep(60_000);
+  await wire.clock.advance(2000);
+  assert.equal(socket.of("ping").length, 1);
+  await wire.clock.advance(8000);
+  assert.equal(hub.state.name, "reconnecting");
+  assert.equal(socket.readyState, 3);
+});
+
+test("a clock that is set back neither stops the pings nor the attempts", async () => {
+  const { wire, names } = make();
+  const socket = await wire.welcome();
+  wire.clock.sleep(-86_400_000);
+  await wire.clock.advance(40_000);
+  assert.equal(names()[2], "reconnecting");
+  assert.equal(socket.of("ping").length, 1);
+  wire.clock.sleep(-86_400_000);
+  wire.wake();
+  await wire.clock.advance(1100);
+  assert.ok(wire.sockets.length >= 2);
+});
+
+test("silence is asked, an answer of any kind is life", async () => {
+  const { hub, wire } = make({ pingAfterMs: 10_000 });
+  const socket = await wire.welcome();
+  for (let second = 0; second < 60; second++) {
+    socket.receives({ type: "hub.something_new" });
+    await wire.clock.advance(1000);
+  }
+  assert.equal(socket.of("ping").length, 0);
+  await wire.clock.advance(13_000);
+  assert.equal(socket.of("ping").length, 1);
+  socket.receives({ type: "hub.pong", time: 1 });
+  await wire.clock.advance(9000);
+  assert.equal(hub.state.name, "connected");
+});
+
+test("a half-open link is dropped at the deadline of the ping", async () => {
+  const { wire, states } = make({ pingAfterMs: 10_000, pongTimeoutMs: 3000 });
+  const socket = await wire.welcome();
+  await wire.clock.advance(12_000 + 3000);
+  assert.match(states[2].why.reason, /dead/);
+  assert.equal(socket.readyState, 3);
+  assert.ok(wire.open.length <= 1);
+});
+
+test("a malformed frame is reported and resynced by reconnecting", async () => {
+  for (const frame of ["{", "[]", "17", '{"no":"type"}', new ArrayBuffer(3)]) {
+    const { hub, wire, errors } = make();
+    const sub = hub.subscribe("job:1");
+    const socket = await wire.welcome();
+    socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, channel: "job:1", epoch: "e", offset: 7 });
+    socket.receives(frame);
+    assert.equal(errors.length, 1);
+    assert.equal(errors[0].code, "malformed");
+    assert.equal(socket.closedWith.code, 4400);
+    await wire.clock.advance(2000);
+    const next = await wire.welcome();
+    assert.deepEqual(next.lastSent.since, { epoch: "e", offset: 7 });
+    assert.equal(sub.state.name, "waiting");
+  }
+});
+
+test("renewal in place, jittered", async () => {
+  const { hub, wire, tokens, errors } = make();
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.token_expiring", expires_at: 1 });
+  await wire.clock.advance(10_000);
+  assert.deepEqual(tokens, ["connect", "expiring"]);
+  const command = socket.lastSent;
+  assert.equal(command.token, "token-2");
+  socket.receives({ type: "hub.authenticated", id: command.id, user: "ann", expires_at: 2 });
+  await wire.clock.advance(60_000);
+  assert.equal(socket.of("authenticate").length, 1);
+  assert.deepEqual(errors, []);
+  assert.equal(hub.state.name, "reconnecting"); // nothing answered the pings of this test
+});
+
+test("a renewal that fails is reported and tried three times, the connection stays", async () => {
+  let calls = 0;
+  const { hub, wire, errors } = make({
+    pingAfterMs: 1e6,
+    getToken: async () => {
+      if (++calls === 2) throw new Error("down");
+      return `t${calls}`;
+    },
+  });
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.token_expiring", expires_at: 1 });
+  while (socket.of("authenticate").length === 0) await wire.clock.advance(100);
+  assert.equal(errors[0].message, "down");
+  const command = socket.of("authenticate")[0];
+  socket.receives({ type: "hub.error", id: command.id, code: "token_invalid", reason: "another user", retry: false });
+  assert.equal(errors[1].code, "token_invalid");
+  await wire.clock.advance(20_000);
+  assert.equal(errors[2].code, "timeout");
+  await wire.clock.advance(100_000);
+  assert.equal(calls, 4);
+  assert.equal(hub.state.name, "connected");
+});
+
+test("closed by the application: silent, requests rejected, and connect() resumes", async () => {
+  const { hub, wire, states } = make();
+  const sub = hub.subscribe("job:1");
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, channel: "job:1", epoch: "e", offset: 7 });
+  const request = hub.history("job:1");
+  await settle();
+  hub.close();
+  await assert.rejects(request, { code: "closed" });
+  assert.equal(states.at(-1).why.reason, "closed by the application");
+  assert.equal(socket.readyState, 3);
+  assert.equal(wire.clock.pending, 0);
+  hub.connect();
+  const next = await wire.welcome();
+  assert.deepEqual(next.lastSent.since, { epoch: "e", offset: 7 });
+  assert.equal(sub.state.name, "waiting");
+});
+
+test("close during every phase of connecting leaves nothing behind", async () => {
+  for (const phase of ["token", "opening", "greeting", "ready", "waiting"]) {
+    const { hub, wire } = make(phase === "token" ? { getToken: () => new Promise(() => {}) } : {});
+    await settle();
+    if (["greeting", "ready", "waiting"].includes(phase)) wire.last.opens();
+    if (["ready", "waiting"].includes(phase)) await wire.welcome();
+    if (phase === "waiting") wire.last.closes(1006);
+    hub.close();
+    hub.close();
+    assert.equal(wire.open.length, 0, phase);
+    assert.equal(wire.clock.pending, 0, phase);
+  }
+});
+
+test("autoConnect false waits for connect()", async () => {
+  const { hub, wire } = make({ autoConnect: false });
+  await wire.clock.advance(5000);
+  assert.equal(wire.sockets.length, 0);
+  hub.connect();
+  await wire.welcome();
+  assert.equal(hub.state.name, "connected");
+});
+
+test("a WebSocket constructor that throws is an attempt that failed", async () => {
+  const wire = new Wire();
+  wire.env.WebSocket = class { constructor() { throw new Error("blocked by policy"); } };
+  const { states } = make({}, wire);
+  await settle();
+  assert.match(states.at(-1).why.reason, /blocked by policy/);
+});
+
+test("a listener that throws is reported and stops no other; one of errors that throws too", async () => {
+  const { hub, wire, errors } = make();
+  let reached = 0;
+  hub.on("state", () => { throw new Error("mine"); });
+  hub.on("state", () => reached++);
+  await wire.welcome();
+  assert.equal(reached, 2);
+  assert.equal(errors[0].code, "callback");
+  assert.equal(errors[0].cause.message, "mine");
+  const printed = [];
+  const { error } = console;
+  console.error = (...args) => printed.push(args);
+  try {
+    hub.on("error", () => { throw new Error("worse"); });
+    wire.last.closes(1006);
+  } finally {
+    console.error = error;
+  }
+  assert.equal(printed.length, 1);
+});
