@@ -125,6 +125,13 @@ class Client:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    async def wait(self) -> None:
+        """Until the client has stopped. Raises: Stopped: why, unless it was closed."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        if self._stopped is not None and not isinstance(self._stopped, NotConnected):
+            raise self._stopped
+
     async def __aenter__(self) -> "Client":
         await self.start()
         return self
