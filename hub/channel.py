@@ -13,7 +13,9 @@ one is decided once for all of them:
 from collections.abc import Callable, Sequence
 
 from .namespaces import Namespace
+from .outbox import Outbox
 from .protocol.event import Burst, Event
+from .protocol.frames import Encoding
 from .protocol.position import Position
 from .subscription import Subscription
 from .turn import Turn
@@ -57,7 +59,7 @@ class Channel:
         self.heard: Position | None = None
         self.tail: list[Event] | None = None
         self.tail_bytes = 0
-        self.plain: set[Subscription] = set()
+        self.plain: dict[Outbox, Subscription] = {}
         self.special: set[Subscription] | None = None
         self.catching: dict[Subscription, object] | None = None
         self.presence: object | None = None
@@ -93,17 +95,39 @@ class Channel:
             self.trim(self.namespace.history_size)
         self._put_off(event)
 
-    def flush(self) -> None:
-        """Hand the events of this turn to the subscribers."""
+    def flush(self, alone: bool = False) -> None:
+        """Hand the events of this turn to the subscribers.
+
+        `alone`: no other channel has events in this turn, so there is nothing to gather with: an outbox that
+        is clear is written to at once. This loop is what a delivery costs; nothing in it awaits, encodes, or
+        makes an object for a receiver.
+        """
         events, self._pending = self._pending, None
         if not events:
             return
         burst = Burst(events)
-        self._turn.delivered += len(events) * (len(self.plain) + len(self.special or ()))
-        for subscription in self.plain:
-            subscription.outbox.deliver(burst, subscription)
+        plain = self.plain
+        self._turn.delivered += len(events) * (len(plain) + len(self.special or ()))
+        if alone:
+            self._write(burst)
+        else:
+            for outbox, subscription in plain.items():
+                outbox.deliver(burst, subscription)
         if self.special:
             self._flush_special(events)
+
+    def _write(self, burst: Burst) -> None:
+        plain = self.plain
+        json = packed = b""
+        for outbox in plain:
+            if not outbox.clear:
+                outbox.deliver(burst, plain[outbox])
+            elif outbox.encoding is Encoding.JSON:
+                json = json or burst.frames(Encoding.JSON)
+                outbox.sink.write(json)  # type: ignore[union-attr]  # a clear outbox has a sink
+            else:
+                packed = packed or burst.frames(Encoding.MSGPACK)
+                outbox.sink.write(packed)  # type: ignore[union-attr]
 
     def _flush_special(self, events: Sequence[Event]) -> None:
         for subscription in list(self.special or ()):
@@ -112,7 +136,7 @@ class Channel:
                 # It went live at a snapshot ahead of the node, and the node has caught up.
                 self.leave(subscription)
                 subscription.plain = True
-                self.plain.add(subscription)
+                self.plain[subscription.outbox] = subscription
 
     def _put_off(self, event: Event) -> None:
         if self._pending is None:
@@ -135,7 +159,7 @@ class Channel:
 
     def everyone(self) -> list[Subscription]:
         """All subscriptions."""
-        return [*self.plain, *(self.special or ()), *(self.catching or ())]
+        return [*self.plain.values(), *(self.special or ()), *(self.catching or ())]
 
     def go_live(self, subscription: Subscription, at: int, sent: int | None = None) -> None:
         """From now on, `subscription` gets every event after offset `at`, which is `top` or above it.
@@ -147,7 +171,7 @@ class Channel:
         subscription.sent = at if sent is None else sent
         subscription.plain = not subscription.tracked and at == self.top
         if subscription.plain:
-            self.plain.add(subscription)
+            self.plain[subscription.outbox] = subscription
         else:
             if self.special is None:
                 self.special = set()
@@ -170,7 +194,8 @@ class Channel:
 
     def leave(self, subscription: Subscription) -> None:
         """`subscription` gets nothing more from here."""
-        self.plain.discard(subscription)
+        if self.plain.get(subscription.outbox) is subscription:
+            del self.plain[subscription.outbox]
         if self.special:
             self.special.discard(subscription)
         if self.catching:

@@ -338,12 +338,12 @@ class Channels:
         self._metrics.lost += end - channel.top
         self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=False))
         channel.restart(channel.epoch, end)
-        for subscription in [*channel.plain, *(channel.special or ())]:
+        for subscription in [*channel.plain.values(), *(channel.special or ())]:
             subscription.sent = end
 
     def _tell(self, channel: Channel, push: Push) -> None:
         channel.flush()
-        for subscription in [*channel.plain, *(channel.special or ())]:
+        for subscription in [*channel.plain.values(), *(channel.special or ())]:
             subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
     def _rename(self, channel: Channel, epoch: str) -> None:
@@ -450,7 +450,9 @@ def _gap(name: str, start: int, end: int, *, filled: bool) -> Push:
     return Push({**fields, "filled": filled})
 
 
-def _resubscribe(channel: Channel, at: int, gap: Gap | None, snapshot: dict[str, object] | None = None) -> Push:
+def _resubscribe(
+    channel: Channel, at: int, gap: Gap | None, snapshot: dict[str, object] | None = None
+) -> Push:
     return Push(
         {
             "type": "hub.resubscribe",

@@ -14,7 +14,7 @@ from . import pushes
 from .auth.identity import Identity
 from .bucket import Bucket
 from .metrics import Metrics
-from .outbox import Outbox
+from .outbox import Outbox, Sink
 from .protocol import codes, console
 from .protocol.codec import encode
 from .protocol.codes import CloseCode, ErrorCode, Then
@@ -122,13 +122,19 @@ class Connection:
     )
 
     def __init__(
-        self, node: Host, shell: Shell, encoding: Encoding, console: bool, address: str
+        self,
+        node: Host,
+        shell: Shell,
+        encoding: Encoding,
+        console: bool,
+        address: str,
+        sink: Sink | None = None,
     ) -> None:
         self.node = node
         self.shell: Shell | None = shell
         self.id = node.new_connection_id()
         self.session = Session(encoding, console)
-        self.outbox = Outbox(shell, node.turn, encoding, node.settings.outbox_bytes, self._overflow)
+        self.outbox = Outbox(sink or shell, node.turn, encoding, node.settings.outbox_bytes, self._overflow)
         self.address = address
         self.identity: Identity | None = None
         self.subscriptions: dict[str, Subscription] = {}
@@ -397,5 +403,3 @@ def _channels_of(command: Command) -> tuple[str, ...]:
     if isinstance(command, SubscribeMany):
         return tuple({entry.channel for entry in command.entries if not isinstance(entry, HubError)})
     return (command.channel,)
-
-

@@ -49,7 +49,10 @@ _Entry = bytes | tuple[Event, Receiver]
 
 
 class Outbox:
-    """See the module's head. `on_overflow` is called once, and not inside a fan-out."""
+    """See the module's head. `on_overflow` is called once, and not inside a fan-out.
+
+    `clear`: nothing gathers here and nothing waits, so that a fan-out may write to `sink` itself.
+    """
 
     __slots__ = (
         "_chunks",
@@ -59,6 +62,7 @@ class Outbox:
         "_serial",
         "_turn",
         "blocked",
+        "clear",
         "encoding",
         "limit",
         "on_overflow",
@@ -80,6 +84,7 @@ class Outbox:
         self.limit = limit
         self.on_overflow: Callable[[], None] | None = on_overflow
         self.blocked = False
+        self.clear = True
         self.overflowed = False
         self.queued_bytes = 0
         self._turn = turn
@@ -99,7 +104,7 @@ class Outbox:
             self._gather(frames)
 
     def deliver(self, burst: Burst, receiver: Receiver) -> None:
-        """Send a burst of live events. The hot path: once for each socket and burst."""
+        """Send a burst of live events."""
         if self.blocked:
             for event in burst.events:
                 self._queue_event(event, receiver)
@@ -121,16 +126,18 @@ class Outbox:
     def flush(self) -> None:
         """Write what gathered in this turn."""
         self._gathered = False
-        chunks = self._chunks
-        if not chunks or self.sink is None:
+        if self.sink is None:
             return
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._chunks = None
-        self.sink.write(data)
+        self.clear = not self.blocked
+        chunks = self._chunks
+        if chunks:
+            self._chunks = None
+            self.sink.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def block(self) -> None:
         """The transport's buffer is full."""
         self.blocked = True
+        self.clear = False
 
     def unblock(self) -> None:
         """The transport takes again: give it what waits, and then say that there is room."""
@@ -139,10 +146,11 @@ class Outbox:
         entries = self._entries
         while entries and not self.blocked and self.sink is not None:
             self.sink.write(self._take(entries))
-        if entries:
-            self.blocked = True
+        if entries or self.sink is None:
+            self.block()
             return
         self._entries = None
+        self.clear = not self._gathered
         waiting, self._room = self._room, None
         for callback in waiting or ():
             callback()
@@ -157,7 +165,7 @@ class Outbox:
         """Let go of everything; what gathered in this turn is returned, what was queued is not."""
         data = b"".join(self._chunks or ())
         self._chunks = self._entries = self.sink = self.on_overflow = None
-        self._gathered = False
+        self._gathered = self.clear = False
         self.queued_bytes = 0
         waiting, self._room = self._room, None
         for callback in waiting or ():
@@ -180,6 +188,7 @@ class Outbox:
             self._chunks.append(frames)
         if not self._gathered:
             self._gathered = True
+            self.clear = False
             self._turn.outbox(self)
 
     def _next_serial(self) -> int:
@@ -253,4 +262,6 @@ class Outbox:
             return event.frame(self.encoding)
         conflated = event.offset - receiver.sent - 1
         receiver.sent = event.offset
-        return event.conflated_frame(self.encoding, conflated) if conflated > 0 else event.frame(self.encoding)
+        return (
+            event.conflated_frame(self.encoding, conflated) if conflated > 0 else event.frame(self.encoding)
+        )

@@ -6,12 +6,22 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
+# One failing channel or socket must not take the others' events with it.
+_FAILED = "a flush failed"
+
+
+class Gathering(Protocol):
+    """A channel: it gathered events during a turn."""
+
+    def flush(self, alone: bool = False) -> None:
+        """Hand them on; `alone`: no other channel has any in this turn."""
+
 
 class Flushable(Protocol):
-    """Something that gathered work during a turn."""
+    """An outbox: it gathered frames during a turn."""
 
     def flush(self) -> None:
-        """Do it now."""
+        """Write them."""
 
 
 class Turn:
@@ -24,13 +34,13 @@ class Turn:
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._call_soon = call_soon
-        self._channels: list[Flushable] = []
+        self._channels: list[Gathering] = []
         self._outboxes: list[Flushable] = []
         self._later: list[Callable[[], None]] = []
         self._scheduled = False
         self.delivered = 0  # events handed to outboxes so far
 
-    def channel(self, channel: Flushable) -> None:
+    def channel(self, channel: Gathering) -> None:
         """`channel` has events for its subscribers."""
         self._channels.append(channel)
         if not self._scheduled:
@@ -51,24 +61,26 @@ class Turn:
     def run(self) -> None:
         """End the turn."""
         channels, self._channels = self._channels, []
+        alone = len(channels) == 1
         for channel in channels:
-            _guarded(channel.flush)
+            try:
+                channel.flush(alone)
+            except Exception:
+                log.exception(_FAILED)
         outboxes, self._outboxes = self._outboxes, []
         for outbox in outboxes:
-            _guarded(outbox.flush)
+            try:
+                outbox.flush()
+            except Exception:
+                log.exception(_FAILED)
         self._scheduled = False
         later, self._later = self._later, []
         for callback in later:
-            _guarded(callback)
+            try:
+                callback()
+            except Exception:
+                log.exception(_FAILED)
 
     def _schedule(self) -> None:
         self._scheduled = True
         self._call_soon(self.run)
-
-
-def _guarded(flush: Callable[[], None]) -> None:
-    """One failing channel or socket must not take the others' events with it."""
-    try:
-        flush()
-    except Exception:
-        log.exception("a flush failed")

@@ -42,9 +42,7 @@ def judge(since: Position, top: Top, limit: int) -> Resume | Gap:
     A position of the numbering that the present one forked from is good up to the fork (contract section 1).
     """
     good = since.epoch == top.epoch or (
-        top.previous is not None
-        and since.epoch == top.previous.epoch
-        and since.offset <= top.previous.offset
+        top.previous is not None and since.epoch == top.previous.epoch and since.offset <= top.previous.offset
     )
     if not good or since.offset > top.offset:
         return Gap(1, top.offset, Cause.EPOCH)
