@@ -40,6 +40,7 @@ class Commander:
     ) -> None:
         self.name = name
         self.incarnation = ""
+        self.address: Address | None = None
         self.refusal: WrongServer | None = None
         self.settled = asyncio.Event()  # the first try has ended, well or not
         self._resolve = resolve
@@ -47,17 +48,18 @@ class Commander:
         self._client = client
         self._tuning = tuning
         self._stats = stats
-        self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
         self._lost = asyncio.Event()
+        self._refreshing: asyncio.Future[list[Reply]] | None = None
         self._why = "not connected yet"
-        self._retry_at = self._loop.time()
+        self._retry_at = 0.0
         self._ahead_ms = 0.0  # the server's clock less ours (the loop's)
         self._run_id = ""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Connect, and stay connected, from now on."""
+        self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._keep(), name=f"redis {self.name}")
 
     async def close(self) -> None:
@@ -90,14 +92,16 @@ class Commander:
 
     def down(self) -> Exception:
         """The error of the open breaker."""
-        wait = max(0.0, self._retry_at - self._loop.time())
+        wait = max(0.0, self._retry_at - asyncio.get_running_loop().time())
         return unavailable(f"the storage {self.name} can't be reached", wait + self._tuning.backoff_max / 4)
 
     def deadline(self) -> int:
         """Ms by the server's clock until which a command that is sent now may be carried out: later, its
         caller has been refused."""
         link = self._link
-        oldest = link.oldest if link is not None else self._loop.time()
+        if link is None:
+            return 0  # `call` will refuse
+        oldest = link.oldest
         return int((oldest + self._tuning.patience) * 1000 + self._ahead_ms)
 
     async def refresh(self) -> None:
@@ -106,8 +110,10 @@ class Commander:
         Raises:
             HubError: ``unavailable``.
         """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = self.call(LOOK)  # one look for all who ask at the same time
         try:
-            replies = await self.call(LOOK)
+            replies = await asyncio.shield(self._refreshing)
         except LinkError as error:
             raise unavailable(str(error)) from None
         self.learn(replies)
@@ -172,6 +178,7 @@ class Commander:
             self._run_id = _info(replies[0]).get("run_id", "")
             self._learn(replies[1], replies[2], self._loop.time())
             await self._greet(link)
+            self.address = address
         except BaseException:
             link.abort("refused")
             raise

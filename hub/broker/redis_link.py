@@ -8,7 +8,7 @@ an answer within `patience`: a server that owes a reply for longer is given up, 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 
@@ -111,8 +111,8 @@ class Link(asyncio.Protocol):
     # Being answered (asyncio.Protocol)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # No isinstance: uvloop's transports are their own kind.
+        self._transport = cast("asyncio.Transport", transport)
         self.open = True
         self._timer = self._loop.call_later(_LOOK_S, self._look)
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import hiredis
 
+from .redis_address import Address
 from .redis_commander import Resolve
 from .redis_errors import code_of, failed, unavailable
 from .redis_link import Link, LinkError, Reply, open_link
@@ -56,6 +57,7 @@ class ShardListener:
     ) -> None:
         self.name = name
         self.connected_at: float | None = None
+        self.address: Address | None = None
         self._resolve = resolve
         self._hearer = hearer
         self._client = client
@@ -65,7 +67,6 @@ class ShardListener:
         self._subscribe = "SSUBSCRIBE" if sharded else "SUBSCRIBE"
         self._unsubscribe = "SUNSUBSCRIBE" if sharded else "UNSUBSCRIBE"
         self._message = b"smessage" if sharded else b"message"
-        self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
         self._lost_link = asyncio.Event()
         self._wanted: set[str] = set()
@@ -75,11 +76,14 @@ class ShardListener:
         self._touched: dict[str, None] = {}  # changes to send at the end of this turn, in their order
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._number = 0
+        self._started = False
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Connect, and stay connected, from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._started = True
         self._spawn(self._keep())
 
     async def close(self) -> None:
@@ -115,7 +119,7 @@ class ShardListener:
             return
         waiter = self._waiters.get(name)
         if waiter is None:
-            waiter = self._waiters[name] = self._loop.create_future()
+            waiter = self._waiters[name] = asyncio.get_running_loop().create_future()
             waiter.add_done_callback(_seen)
             self._touch(name)
         try:
@@ -146,6 +150,8 @@ class ShardListener:
             self._link.abort(why)
 
     def _touch(self, name: str) -> None:
+        if not self._started:
+            return  # whatever is wanted when it is connected will be subscribed then
         if not self._touched:
             self._loop.call_soon(self._flush)
         self._touched[name] = None
@@ -154,7 +160,7 @@ class ShardListener:
         touched, self._touched = self._touched, {}
         link = self._link
         if link is None or not link.open:
-            return  # whatever is wanted when it is connected will be subscribed then
+            return
         ended = [name for name in touched if name not in self._wanted and name in self._asked]
         for group in self._groups(ended) if ended else ():
             for name in group:
@@ -238,14 +244,16 @@ class ShardListener:
 
     async def _listen(self) -> None:
         """Connect, subscribe to everything wanted, and stay until the connection is lost."""
+        address = await self._resolve()
         link = await open_link(
-            await self._resolve(),
+            address,
             client=self._client,
             patience=self._tuning.patience,
             on_push=self._on_push,
             on_lost=self._on_lost,
         )
         self._link = link
+        self.address = address
         names = list(self._wanted)
         await asyncio.gather(*(self._ask(link, batch) for batch in self._batches(names)))
         if not link.open:

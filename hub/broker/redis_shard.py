@@ -42,14 +42,14 @@ class Shard:
         self.publish = "SPUBLISH" if sharded else "PUBLISH"
         self._tuning = tuning
         self._stats = stats
-        self._loop = asyncio.get_running_loop()
         self._nonce = token_hex(6)
-        self._heard_at = self._loop.time()
+        self._heard_at = 0.0
         self._rtt = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Connect both sides, and let the canary sing."""
+        self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
         self.commander.start()
         self.listener.wish([self.canary.decode()])
@@ -66,7 +66,7 @@ class Shard:
 
     def health(self) -> ShardHealth:
         """As the node sees it now."""
-        silent = self._loop.time() - self._heard_at
+        silent = self._loop.time() - self._heard_at if self._task is not None else 0.0
         deaf = silent if silent > self._tuning.overdue else 0.0
         return ShardHealth(self.name, self.commander.usable, deaf, self._rtt)
 
@@ -119,5 +119,7 @@ class Shard:
         """Commands are answered. If the canary is not heard either, it is the listening that is broken."""
         since = self.listener.connected_at
         now = self._loop.time()
-        if since is not None and now - max(since, self._heard_at) > self._tuning.overdue:
+        if since is not None and self.listener.address != self.commander.address:
+            self.listener.abort("the master is another server now")
+        elif since is not None and now - max(since, self._heard_at) > self._tuning.overdue:
             self.listener.abort("the canary is not heard")

@@ -1,6 +1,7 @@
 """Real Redis processes for tests: started on free ports, and stopped by their pid."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -28,6 +29,15 @@ def free_port(also: int = 0) -> int:
             except (OSError, OverflowError):
                 continue
             return port
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """A test run that is killed leaves no server behind (prctl(2))."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class RedisServer:
@@ -67,6 +77,7 @@ class RedisServer:
             str(config),
             *(["--sentinel"] if any(line.startswith("sentinel ") for line in self.options) else []),
             stdout=asyncio.subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
         )
         await self.ready()
 
