@@ -12,13 +12,14 @@ import pytest
 from hub.broker.memory import MemoryBroker
 from hub.broker.memory_registry import MemoryRegistry
 from hub.broker.memory_streams import IDEMPOTENCY_S, Stream
+from hub.broker.memory_timers import Alarm, Timers
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol import ids
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 
-from .harness import HISTORY_SIZE, MemoryHarness, Recorder, namespaces, publication, publish
+from .harness import HISTORY_SIZE, Clock, MemoryHarness, Recorder, namespaces, publication, publish
 
 
 @pytest.fixture
@@ -87,6 +88,18 @@ class TestForgetting:
         broker.tick()
         assert stream.records == {}
 
+    async def test_an_answer_between_two_sweeps_has_its_exact_age(self, harness: MemoryHarness) -> None:
+        broker = harness.memory
+        await publish(broker, "log:a", event_id="x")
+        harness.clock.now += 0.5
+        await publish(broker, "log:a", event_id="y")
+        harness.clock.now += IDEMPOTENCY_S - 0.25
+        broker.tick()
+        [stream] = broker._streams.values()
+        assert list(stream.records) == [("svc", "y")]
+        harness.clock.now += 0.25
+        assert not (await publish(broker, "log:a", b"2", event_id="y")).duplicate
+
     async def test_history_is_bounded_whatever_is_published(self, harness: MemoryHarness) -> None:
         await harness.broker.publish([publication("log:a") for _ in range(1000)])
         [stream] = harness.memory._streams.values()
@@ -98,6 +111,23 @@ class TestForgetting:
             await publish(broker, "state:a", key="k", event_id=str(number), lease_ms=60_000)
             harness.clock.now += 0.01
         assert len(broker._timers._heap) < 10
+
+    async def test_a_moved_alarm_rings_once_and_leaves_no_entry(self) -> None:
+        timers = Timers(Clock())
+        rung: list[float] = []
+        alarm = Alarm(lambda: rung.append(now))
+        for due in (100, 50, 80):
+            timers.set(alarm, due)
+        for now in range(0, 90, 10):
+            timers.tick(now)
+        assert rung == [80]
+        timers.set(alarm, 200)
+        for now in range(90, 190, 10):
+            timers.tick(now)
+        assert (rung, len(timers._heap)) == ([80], 1)
+        timers.cancel(alarm)
+        timers.tick(300)
+        assert (rung, timers._heap) == ([80], [])
 
     async def test_presence_and_registry_leave_nothing_behind(self, harness: MemoryHarness) -> None:
         registry = harness.broker.registry
