@@ -1,61 +1,167 @@
-"""How many connections a node takes, and how fast."""
+"""How many connections a node takes, and how fast.
+
+The rate follows what the node really manages: while its event loop keeps up, the rate rises to the setting;
+when the loop is late, it falls. Above the rate, handshakes wait in a queue, returning clients before fresh
+ones; a socket that waits costs next to nothing. What the queue cannot take within a few seconds is refused,
+and the refusal is held back a little: a client without manners comes back at once, and a thousand of them
+would make a storm of refusals.
+"""
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Callable
 
 from .bucket import Bucket
-from .node import Node
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 
+QUEUE_S = 5.0  # how long a handshake may have to wait
+HELD_MOST = 4096  # refusals held back at one time
+HOLD_S = (2.0, 5.0)
+LAG_HIGH_S = 0.1
+LAG_LOW_S = 0.03
+RATE_LEAST = 20.0
+PUMP_S = 0.02
+
 
 class Admission:
-    """Limits for a node, an address, and the rate of new connections; returning clients go first.
+    """See the module's head. `accepting` False: the node departs, and takes nobody any more."""
 
-    A fresh client needs a tenth of the bucket to be there, so that returning ones still get in when fresh
-    ones would take all of it.
-    """
+    def __init__(
+        self,
+        rate: float,
+        most: int,
+        most_by_address: int,
+        now: Callable[[], float],
+    ) -> None:
+        self.rate = rate
+        self.accepting = True
+        self.sockets = 0
+        self.by_address: Counter[str] = Counter()
+        self._most_rate = rate
+        self._most = most
+        self._most_by_address = most_by_address
+        self._now = now
+        self._bucket = Bucket(rate, rate * 0.25, now())
+        self._returning: deque[asyncio.Future[None]] = deque()
+        self._fresh: deque[asyncio.Future[None]] = deque()
+        self._pump: asyncio.TimerHandle | None = None
+        self._held = 0
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        settings = node.settings
-        self._most = settings.connection_limit
-        self._most_by_address = settings.max_connections_per_address
-        self._rate = settings.accept_rate
-        self._bucket = Bucket(settings.accept_rate, settings.accept_rate, node.now())
-        self._waiting = 0.0
-        self._then = node.now()
+    # Sockets
 
-    def check(self, address: str, *, returning: bool) -> None:
-        """Whether one more connection may come.
+    def opened(self, address: str) -> None:
+        """A socket was upgraded."""
+        self.sockets += 1
+        self.by_address[address] += 1
+
+    def lost(self, address: str) -> None:
+        """A socket is gone."""
+        self.sockets -= 1
+        self.by_address[address] -= 1
+        if self.by_address[address] <= 0:
+            del self.by_address[address]
+
+    @property
+    def waiting(self) -> int:
+        """Handshakes in the queue."""
+        return len(self._returning) + len(self._fresh)
+
+    # Handshakes
+
+    async def admit(self, address: str, *, returning: bool) -> None:
+        """Wait until one more connection may come.
 
         Raises:
             HubError: ``unavailable`` (503, 4103) or ``limit`` (429, 4129), with when to come back.
         """
-        node = self._node
-        if node.draining and not node.accepting:
-            raise HubError(
-                ErrorCode.UNAVAILABLE, "this node is going away; another takes over", retry_after_ms=1000
-            )
-        if node.roster.sockets >= self._most:
-            raise HubError(
-                ErrorCode.UNAVAILABLE, f"{self._most} connections are open, this node takes no more",
-                retry_after_ms=5000,
-            )
-        if node.roster.by_address[address] >= self._most_by_address:
-            raise HubError(
-                ErrorCode.LIMIT,
-                f"{self._most_by_address} connections of one address are open, more are not allowed",
-                retry_after_ms=30_000,
-            )
-        self._check_rate(returning)
-
-    def _check_rate(self, returning: bool) -> None:
-        now = self._node.now()
-        # The queue that the refused would form: it shrinks at the rate at which connections are taken.
-        self._waiting = max(0.0, self._waiting - (now - self._then) * self._rate)
-        self._then = now
-        if self._bucket.take(now, 1.0, reserve=0.0 if returning else 0.1) == 0.0:
+        self._check(address)
+        if not self.waiting and self._bucket.take(self._now()) == 0.0:
             return
-        self._waiting += 1
-        wait_ms = int(1000 * (1 + self._waiting / self._rate))
-        raise HubError(
-            ErrorCode.UNAVAILABLE, "more clients come at once than this node can take", retry_after_ms=wait_ms
-        )
+        if self.waiting >= self.rate * QUEUE_S and not self._make_room(returning):
+            await self._hold()
+            raise self._overloaded()
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._returning if returning else self._fresh).append(place)
+        self._schedule()
+        try:
+            await place
+        except asyncio.CancelledError:
+            place.cancel()
+            raise
+        self._check(address)
+
+    def _check(self, address: str) -> None:
+        if not self.accepting:
+            why = "this node is going away; another takes over"
+            raise HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=1000)
+        if self.sockets >= self._most:
+            why = f"{self._most} connections are open, this node takes no more"
+            raise HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=5000)
+        if self.by_address[address] >= self._most_by_address:
+            why = f"{self._most_by_address} connections of one address are open, more are not allowed"
+            raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
+
+    def _make_room(self, returning: bool) -> bool:
+        """A returning client takes the place of the last fresh one."""
+        if not returning or not self._fresh:
+            return False
+        last = self._fresh.pop()
+        if not last.done():
+            last.set_exception(self._overloaded())
+        return True
+
+    async def _hold(self) -> None:
+        """Hold a refusal back, where not too many are held already."""
+        if self._held >= HELD_MOST:
+            return
+        self._held += 1
+        try:
+            await asyncio.sleep(random.uniform(*HOLD_S))
+        finally:
+            self._held -= 1
+
+    def _overloaded(self) -> HubError:
+        """The window grows with the number that wait and are held."""
+        wait_ms = 1000 + int(1000 * (self.waiting + self._held) / self.rate)
+        why = "more clients come at once than this node can take"
+        return HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=wait_ms)
+
+    def _schedule(self) -> None:
+        if self._pump is None and self.waiting:
+            self._pump = asyncio.get_running_loop().call_later(PUMP_S, self._release)
+
+    def _release(self) -> None:
+        """Let in as many as the rate allows, in the order of coming, returning ones first."""
+        self._pump = None
+        while self.waiting:
+            if self._bucket.take(self._now()):
+                break
+            place = (self._returning or self._fresh).popleft()
+            if not place.done():
+                place.set_result(None)
+        self._schedule()
+
+    def stop_accepting(self) -> None:
+        """The node departs: who waits is sent to another one."""
+        self.accepting = False
+        for queue in (self._returning, self._fresh):
+            while queue:
+                place = queue.popleft()
+                if not place.done():
+                    place.set_result(None)  # the check after the wait refuses it
+
+    # The rate
+
+    def adapt(self, lag_s: float) -> None:
+        """Follow the event loop: `lag_s` is how late it came to its last timer. Called several times a second."""
+        if lag_s > LAG_HIGH_S:
+            rate = max(RATE_LEAST, self.rate * 0.7)
+        elif lag_s < LAG_LOW_S:
+            rate = min(self._most_rate, self.rate * 1.05 + 1.0)
+        else:
+            return
+        if rate != self.rate:
+            self.rate = rate
+            self._bucket.change_rate(rate, rate * 0.25, self._now())

@@ -9,7 +9,6 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import handlers
-from .admission import Admission
 from .api.app import build
 from .api.requests import Requests
 from .auth.addresses import TrustedProxies
@@ -76,7 +75,7 @@ class Hub:
         node = Node(settings, broker, authenticator, secret, handlers.execute, id=node_id)
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
         origins = Origins(settings.allowed_origins, not settings.require_origin)
-        gate = Gate(node, tickets, origins, TrustedProxies(settings.trusted_proxies), Admission(node))
+        gate = Gate(node, tickets, origins, TrustedProxies(settings.trusted_proxies))
         requests = Requests(node, make_api_keys(settings))
         await node.start()
         self.node = node

@@ -12,15 +12,22 @@ class Bucket:
         self._level = float(burst)
         self._then = now
 
-    def take(self, now: float, count: float = 1.0, *, reserve: float = 0.0) -> float:
-        """Take `count`; 0.0 where they were there, else the seconds until they will be, and nothing is taken.
-
-        `reserve` is the part of the burst that has to remain, for those who go first.
-        """
-        self._level = min(self._burst, self._level + (now - self._then) * self._rate)
-        self._then = now
-        wanted = min(count, self._burst) + reserve * self._burst
+    def take(self, now: float, count: float = 1.0) -> float:
+        """Take `count`; 0.0 where they were there, else the seconds until they will be, and nothing is taken."""
+        self._fill(now)
+        wanted = min(count, self._burst)
         if self._level >= wanted:
-            self._level -= count
+            self._level -= wanted
             return 0.0
         return (wanted - self._level) / self._rate
+
+    def change_rate(self, rate: float, burst: float, now: float) -> None:
+        """From now on, another rate."""
+        self._fill(now)
+        self._rate = rate
+        self._burst = burst
+        self._level = min(self._level, burst)
+
+    def _fill(self, now: float) -> None:
+        self._level = min(self._burst, self._level + (now - self._then) * self._rate)
+        self._then = now

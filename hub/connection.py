@@ -36,6 +36,9 @@ from .wheel import Wheel
 
 log = logging.getLogger(__name__)
 
+ROTATE_WINDOW_MS = 5000  # a connection that is only too old has no hurry
+ROTATE_DEADLINE_S = 15.0
+
 Window = tuple[int, int]  # milliseconds, from and to, in which a client is to come back
 
 
@@ -115,6 +118,7 @@ class Connection:
         "node",
         "opened_at",
         "outbox",
+        "rotate_at",
         "session",
         "shell",
         "slot",
@@ -144,6 +148,7 @@ class Connection:
         self.acked: dict[str, int] | None = None
         self.closed = False
         self.draining: float | None = None
+        self.rotate_at: float | None = None
         self.slot = 0
         self._bucket: Bucket | None = None
         self._publish_buckets: dict[str, Bucket] | None = None
@@ -295,15 +300,17 @@ class Connection:
                 return None
             return min(deadline, self._heartbeat(now) or deadline)
         if self.draining is not None and now >= self.draining:
-            self.close(CloseCode.DRAINING, "this node is going away", node.default_window)
+            self.close(CloseCode.DRAINING, "this node is going away", (0, ROTATE_WINDOW_MS))
             return None
+        if self.rotate_at is not None and now >= self.rotate_at:
+            self.send_away(ROTATE_WINDOW_MS, ROTATE_DEADLINE_S)
         due = self._heartbeat(now)
         if due is None:
             return None
         expiry = self._expiry(now)
         if expiry is None:
             return None
-        return min(due, expiry, self.draining or due)
+        return min(due, expiry, self.draining or due, self.rotate_at or due)
 
     def _heartbeat(self, now: float) -> float | None:
         silence = now - max(self.last_heard, self.node.wheel.stalled_at)
@@ -345,6 +352,22 @@ class Connection:
             self.node.wheel.at(self.node.now(), self)
 
     # The end
+
+    def send_away(self, window_ms: int, deadline_s: float) -> None:
+        """Ask the client to come back by another connection within `window_ms`, and close this one at the
+        deadline where it does not by itself."""
+        if self.draining is not None:
+            return
+        self.draining = self.node.now() + deadline_s
+        self.rotate_at = None
+        self.push(
+            {
+                "type": "hub.drain",
+                "reconnect": {"min_ms": 0, "max_ms": window_ms},
+                "deadline_ms": int(deadline_s * 1000),
+            }
+        )
+        self.reschedule()
 
     def close(self, code: int, reason: str, window: Window | None = None) -> None:
         """Close from the hub's side: `hub.close` goes ahead of the queue, then the closing handshake."""

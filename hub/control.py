@@ -3,6 +3,7 @@ cannot disconnect anybody by it. What does not verify is counted, and does nothi
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -19,6 +20,21 @@ log = logging.getLogger(__name__)
 
 MAX_AGE_S = 60.0
 Handler = Callable[[dict[str, Any]], Any]
+
+
+class _Question:
+    """The answers to one question; `complete` once there are as many as nodes."""
+
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
+        self.answers: list[Any] = []
+        self.complete = asyncio.Event()
+
+    def answered(self, answer: Any) -> None:
+        """One node's answer."""
+        self.answers.append(answer)
+        if len(self.answers) >= self._nodes:
+            self.complete.set()
 
 
 class Control:
@@ -43,7 +59,7 @@ class Control:
         self._metrics = metrics
         self._wall = wall
         self.handlers: dict[str, Handler] = {}
-        self._questions: dict[str, list[Any]] = {}
+        self._questions: dict[str, _Question] = {}
 
     async def send(self, do: str, **fields: Any) -> None:
         """Have every node do something.
@@ -60,16 +76,15 @@ class Control:
         Raises:
             HubError: the storage is away.
         """
-        question = secrets.token_hex(8)
-        answers = self._questions[question] = []
+        name = secrets.token_hex(8)
+        question = self._questions[name] = _Question(nodes)
         try:
-            await self.send(do, question=question, **fields)
-            deadline = asyncio.get_running_loop().time() + deadline_s
-            while len(answers) < nodes and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(0.01)
-            return answers
+            await self.send(do, question=name, **fields)
+            with contextlib.suppress(TimeoutError):  # who is late is missing from the answers
+                await asyncio.wait_for(question.complete.wait(), deadline_s)
+            return question.answers
         finally:
-            del self._questions[question]
+            del self._questions[name]
 
     def on_command(self, data: bytes) -> None:
         """Bytes from the broker."""
@@ -79,9 +94,9 @@ class Control:
             self._metrics.errors["foreign_command"] += 1
             return
         if command["do"] == "answer":
-            answers = self._questions.get(command["question"])
-            if answers is not None:
-                answers.append(command["answer"])
+            question = self._questions.get(command["question"])
+            if question is not None:
+                question.answered(command["answer"])
             return
         handler = self.handlers.get(command["do"])
         if handler is None:

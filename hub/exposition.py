@@ -24,7 +24,7 @@ class NodeCollector(Collector):
         node = self._node
         for name, text, value in (
             ("connections", "Admitted connections", len(node.roster)),
-            ("sockets", "Upgraded sockets, those without a token yet included", node.roster.sockets),
+            ("sockets", "Upgraded sockets, those without a token yet included", node.admission.sockets),
             ("channels", "Channels that this node listens to", len(node.channels)),
             ("tasks", "Commands and replays under way", len(node.tasks)),
             ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from .admission import Admission
 from .auth.addresses import TrustedProxies
 from .auth.identity import Identity
 from .auth.origins import Origins
@@ -22,7 +21,7 @@ from .protocol.frames import SUBPROTOCOLS, Encoding
 from .protocol.position import Position
 from .welcome import admit, refuse
 
-TOKEN_ENTRY = "hub.token."  # noqa: S105: the prefix of a subprotocol entry, no secret
+TOKEN_ENTRY = "hub.token."  # noqa: S105  # the prefix of a subprotocol entry, no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +68,11 @@ class Refused(Exception):
 class Gate:
     """Decides on handshakes, and lets connections in."""
 
-    def __init__(
-        self, node: Node, tickets: Tickets, origins: Origins, proxies: TrustedProxies, admission: Admission
-    ) -> None:
+    def __init__(self, node: Node, tickets: Tickets, origins: Origins, proxies: TrustedProxies) -> None:
         self.node = node
         self._tickets = tickets
         self._origins = origins
         self._proxies = proxies
-        self._admission = admission
 
     async def decide(self, handshake: Handshake) -> Entry:
         """What becomes of a handshake.
@@ -91,7 +87,7 @@ class Gate:
         resume = _first(query, "resume")
         browser = self._check_origin(handshake)
         try:
-            self._admission.check(address, returning=resume is not None)
+            await self.node.admission.admit(address, returning=resume is not None)
             identity = await self._identify(handshake, query)
             since = parse_positions(query.get("since"))
         except HubError as error:
@@ -114,7 +110,11 @@ class Gate:
         host = handshake.headers.get("host")
         if not self._origins.check(origin, host, handshake.secure):
             self.node.metrics.refused["origin"] += 1
-            why = f"origin {origin[:200]} is not allowed" if origin else "a request without Origin is not allowed"
+            why = (
+                f"origin {origin[:200]} is not allowed"
+                if origin
+                else "a request without Origin is not allowed"
+            )
             raise Refused(403, HubError(ErrorCode.FORBIDDEN, why))
         return origin is not None
 

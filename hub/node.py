@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
+import orjson
+
+from .admission import Admission
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
 from .auth.revocations import Revocations, parse
@@ -39,6 +43,7 @@ log = logging.getLogger(__name__)
 Execute = Callable[["Node", Connection, Command], Awaitable[None]]
 
 SWEEP_S = 1.0
+LAG_EVERY_S = 0.1
 DEAF_S = 5.0
 MAX_DESCRIBED = 1000  # connections that one node describes in one answer
 REGISTER_S = 5.0  # a node says that it lives so often, and is taken for dead after three times that
@@ -105,8 +110,14 @@ class Node:
         self._authenticator = authenticator
         self._resume = ResumeTokens(Signer(secret, "resume"), wall, settings.resume_ttl)
         self._execute = execute
+        self.admission = Admission(
+            settings.accept_rate,
+            settings.connection_limit,
+            settings.max_connections_per_address,
+            self.now,
+        )
+        self.drain_requested = asyncio.Event()
         self.draining = False
-        self.accepting = True
         self.started = False
 
     # Life
@@ -116,6 +127,7 @@ class Node:
         await self.broker.start(self)
         self.tasks.spawn(self._every(SWEEP_S, self._sweep))
         self.tasks.spawn(self._every(REGISTER_S, self._register))
+        self.tasks.spawn(self._watch_loop())
         self.tasks.spawn(self.channels.check_positions())
         self.started = True
 
@@ -139,10 +151,23 @@ class Node:
 
     async def _sweep(self) -> None:
         self.channels.sweep()
-        self.metrics.loop_lag_s = self.wheel.lag
+
+    async def _watch_loop(self) -> None:
+        """For ever: how late does the loop come to a timer? The rate of new connections follows it."""
+        while True:
+            before = self.now()
+            await asyncio.sleep(LAG_EVERY_S)
+            lag = max(0.0, self.now() - before - LAG_EVERY_S)
+            self.metrics.loop_lag_s = lag
+            self.admission.adapt(lag)
 
     async def _register(self) -> None:
-        info = b'{"connections":%d}' % len(self.roster)
+        info = orjson.dumps(
+            {
+                "connections": len(self.roster),
+                "accept_rate": 0.0 if self.draining else round(self.admission.rate, 1),
+            }
+        )
         await self.broker.registry.register_node(self.id, info, 3 * REGISTER_S)
         for entry, until in (await self.broker.registry.revocations()).items():
             self._apply_revocation(entry, until)
@@ -189,6 +214,8 @@ class Node:
         connection.session.opened()
         self.roster.add(identity.user, connection)
         self.metrics.connections_opened += 1
+        if self.settings.max_connection_age:
+            connection.rotate_at = self.now() + self.settings.max_connection_age * random.uniform(0.9, 1.1)
         connection.reschedule()
         if connection.shell is not None:
             connection.shell.admitted()
@@ -385,14 +412,16 @@ class Node:
             reasons.append("no shard of the broker is usable")
         for shard in usable:
             if shard.deaf_s >= DEAF_S:
-                reasons.append(f"deaf: shard {shard.name} answers, but its canary was not heard in {DEAF_S:g} s")
+                reasons.append(
+                    f"deaf: shard {shard.name} answers, but its canary was not heard in {DEAF_S:g} s"
+                )
         if self.settings.ready_requires_all_shards and len(usable) < len(shards):
             reasons.append("a shard of the broker is down")
         return reasons
 
     def request_drain(self) -> None:
-        """Begin a planned departure."""
-        self.draining = True
+        """Ask for a planned departure; who runs the node waits for `drain_requested`."""
+        self.drain_requested.set()
 
 
 def _described_place(subscription: Subscription) -> dict[str, Any]:

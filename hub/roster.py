@@ -1,34 +1,19 @@
 """Who is connected to this node, by id and by user."""
 
-from collections import Counter
 from collections.abc import Collection
 
 from .connection import Connection
 
 
 class Roster:
-    """The admitted connections, and how many sockets each address holds (those not admitted yet too)."""
+    """The admitted connections."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Connection] = {}
         self._by_user: dict[str, set[Connection] | Connection] = {}
-        self.sockets = 0
-        self.by_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def opened(self, address: str) -> None:
-        """A socket was upgraded."""
-        self.sockets += 1
-        self.by_address[address] += 1
-
-    def lost(self, address: str) -> None:
-        """A socket is gone."""
-        self.sockets -= 1
-        self.by_address[address] -= 1
-        if self.by_address[address] <= 0:
-            del self.by_address[address]
 
     def add(self, user: str, connection: Connection) -> None:
         """A connection said who it is."""

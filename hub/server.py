@@ -1,9 +1,12 @@
-"""Serving a hub with uvicorn: one process, the fast lane for its sockets."""
+"""Serving a hub with uvicorn: one process, the fast lane for its sockets, and a departure that is planned."""
 
 import asyncio
 import gc
+import itertools
 import logging
+import signal
 import socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -11,12 +14,46 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .app import Hub
+from .drain import Drain
 from .settings import Settings
 from .transport.websocket import WebSocketTransport
 
 log = logging.getLogger(__name__)
 
 HTTP_GRACE_S = 5  # a request under way at the very end has so long to finish
+
+
+class Server(uvicorn.Server):
+    """SIGTERM, or `POST /v1/drain`, drains the node and then ends it; SIGINT (a person's Ctrl-C), or a second
+    SIGTERM, ends it at once. Either way the exit status is 0."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+        self._terminated = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal. Nothing is captured, so uvicorn does not raise it again at the end."""
+        node = self._hub.node
+        if sig == signal.SIGTERM and not self._terminated and self.started and node is not None:
+            self._terminated = True
+            node.request_drain()
+        else:
+            self.should_exit = True
+
+    async def main_loop(self) -> None:
+        """uvicorn's loop, until the node has drained."""
+        node = self._hub.node
+        assert node is not None
+        draining: asyncio.Task[None] | None = None
+        ticks = itertools.count()
+        while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
+            if draining is None and node.drain_requested.is_set():
+                draining = asyncio.create_task(Drain(node).run())
+            await asyncio.sleep(0.1)
+        if draining is not None:
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
 
 
 def standalone(hub: Hub) -> ASGIApp:
@@ -54,7 +91,8 @@ def config(hub: Hub, **overrides: Any) -> uvicorn.Config:
 def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
     """Serve until a signal says stop."""
     tame_collector()
-    server = uvicorn.Server(config(Hub(settings)))
+    hub = Hub(settings)
+    server = Server(config(hub), hub)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets))
 

@@ -45,7 +45,7 @@ class AsgiTransport:
             await _refuse(websocket, refused)
             return
         await websocket.accept(entry.subprotocol)
-        gate.node.roster.opened(entry.address)
+        gate.node.admission.opened(entry.address)
         connection = Connection(gate.node, self, entry.encoding, entry.console, entry.address)
         self._connection = connection
         writer = asyncio.create_task(self._write_all(connection))
@@ -53,7 +53,7 @@ class AsgiTransport:
             await gate.begin(connection, entry)
             code = await self._read_all(connection)
         finally:
-            gate.node.roster.lost(entry.address)
+            gate.node.admission.lost(entry.address)
             connection.gone(CloseCode.ABNORMAL)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)

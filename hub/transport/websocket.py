@@ -99,7 +99,7 @@ class WebSocketTransport(asyncio.Protocol):
         """The TCP connection is over."""
         self._connections.discard(self)
         if self._counted:
-            self._gate.node.roster.lost(self._peer)
+            self._gate.node.admission.lost(self._peer)
         self._cancel_close_timer()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -205,7 +205,7 @@ class WebSocketTransport(asyncio.Protocol):
     async def _open(self, entry: Entry) -> None:
         node = self._gate.node
         self._peer, self._counted = entry.address, True
-        node.roster.opened(entry.address)
+        node.admission.opened(entry.address)
         assert self._transport is not None
         # The outbox writes to the transport itself: a call less in what a delivery costs.
         connection = Connection(
