@@ -167,30 +167,34 @@ def departure_of(socket: ClientConnection, notice: dict[str, Any] | None) -> Dep
 
 def _of_response(response: Response) -> Departure:
     """What a refusal before the upgrade means: an HTTP status and a problem+json body."""
-    status = response.status_code
-    reason = f"HTTP {status}: {_detail(response)}"
+    status, problem = response.status_code, _problem(response)
+    reason = f"HTTP {status}: {problem.get('detail') or response.reason_phrase}"
     if status == 401:
         return Departure(Then.RENEW, reason, status)
     if status in (400, 403):
         return Departure(Then.STOP, reason, status)
-    return Departure(Then.WINDOW, reason, status, _retry_after(response.headers.get("Retry-After")))
+    return Departure(Then.WINDOW, reason, status, _retry_after(response, problem))
 
 
-def _retry_after(value: str | None) -> Window | None:
-    """Not before `value` seconds, and spread over as long again: the refused came together."""
-    if value is None or not (value.isascii() and value.isdigit() and len(value) < 6):
+def _retry_after(response: Response, problem: dict[str, Any]) -> Window | None:
+    """Not before the hub says, and spread over as long again: the refused came together."""
+    exact, header = problem.get("retry_after_ms"), response.headers.get("Retry-After") or ""
+    if type(exact) is int and exact >= 0:
+        seconds = exact / 1000
+    elif header.isascii() and header.isdigit() and len(header) < 6:
+        seconds = float(header)
+    else:
         return None
-    seconds = int(value)
-    return Window(float(seconds), 2.0 * max(seconds, 1))
+    return Window(seconds, seconds + max(seconds, 1.0))
 
 
-def _detail(response: Response) -> str:
+def _problem(response: Response) -> dict[str, Any]:
+    """The problem+json body (RFC 9457), empty where there is none."""
     try:
         problem = loads_json(bytes(response.body or b""))
     except HubError:
-        return response.reason_phrase
-    found = problem.get("detail") if isinstance(problem, dict) else None
-    return found if isinstance(found, str) else response.reason_phrase
+        return {}
+    return problem if isinstance(problem, dict) else {}
 
 
 def _again(reason: str) -> Departure:

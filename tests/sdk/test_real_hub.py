@@ -19,11 +19,14 @@ from hub.client import (
     HubError,
     PresenceChange,
     Snapshot,
+    State,
+    Status,
     Stopped,
     Timing,
     TokenRefused,
 )
 from hub.publisher import Publisher
+from hub.sdk.backoff import Window
 
 from .real import KEY, Proxy, RealHub, token
 
@@ -85,6 +88,38 @@ async def test_every_event_once_and_in_order_though_links_are_cut(hub: RealHub, 
     expected = [(n + 1, n) for n in range(count)]
     assert all(mine == expected for mine in seen)
     assert gaps == []
+
+
+async def test_every_event_once_and_in_order_though_the_client_is_handed_over(hub: RealHub) -> None:
+    """What `hub.drain` sets off, again and again, while events flow: never without a connection."""
+    count, got, handed_over = 1000, [], 0
+    statuses: list[Status] = []
+    async with Publisher(hub.http, api_key=KEY) as publisher, Client(hub.ws, token()) as client:
+        client._on_status = statuses.append
+
+        async def follow() -> None:
+            async for event in client.subscribe("doc:moving"):
+                assert isinstance(event, Event)
+                got.append((event.offset, event.payload))
+                if len(got) == count:
+                    return
+
+        following = asyncio.create_task(follow())
+        await until(lambda: len(client._registry._feeds) == 1)
+        for n in range(count):
+            publisher.publish_nowait("doc:moving", "n", n)
+            if n % 20 == 19:
+                await publisher.flush()
+            link = client._link
+            if n % 100 == 50 and link is not None and not link.drained.done():
+                link.drained.set_result(Window(0.0, 0.0))
+                handed_over += 1
+            assert client.welcome is not None
+        await following
+    assert got == [(n + 1, n) for n in range(count)]
+    assert handed_over > 5
+    assert [status.state for status in statuses].count(State.CONNECTED) == handed_over
+    assert State.WAITING not in [status.state for status in statuses]
 
 
 async def test_every_publication_once_and_in_order_though_links_are_cut(hub: RealHub) -> None:
