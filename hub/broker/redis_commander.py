@@ -43,6 +43,7 @@ class Commander:
         self.address: Address | None = None
         self.refusal: WrongServer | None = None
         self.settled = asyncio.Event()  # the first try has ended, well or not
+        self.up = asyncio.Event()  # commands are answered
         self._resolve = resolve
         self._greet = greet
         self._client = client
@@ -150,9 +151,11 @@ class Commander:
             backoff.reset()
             self.refusal = None
             self._link = link
+            self.up.set()
             self.settled.set()
             log.info("%s: connected", self.name)
             await self._lost.wait()
+            self.up.clear()
             self._link = None
             self._retry_at = self._loop.time()
 

@@ -45,6 +45,8 @@ class Shard:
         self._nonce = token_hex(6)
         self._heard_at = 0.0
         self._rtt = 0.0
+        self._restored: dict[str, None] = {}  # listened to again, and not reported yet
+        self._reporting: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -58,10 +60,11 @@ class Shard:
 
     async def close(self) -> None:
         """Let go."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in (self._task, self._reporting):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await asyncio.gather(self.listener.close(), self.commander.close())
 
     def health(self) -> ShardHealth:
@@ -80,8 +83,23 @@ class Shard:
             self._hearer.on_message(name, data)
 
     def on_restored(self, names: Collection[str]) -> None:
-        """Messages on these may have been lost."""
-        self._hearer.on_restored(names)
+        """Messages on these may have been lost. Whoever is told will read what was stored meanwhile, so it is
+        said when reading works too."""
+        self._restored.update(dict.fromkeys(names))
+        if self.commander.usable:
+            self._report()
+        elif self._reporting is None:
+            self._reporting = self._loop.create_task(self._report_later())
+
+    async def _report_later(self) -> None:
+        await self.commander.up.wait()
+        self._reporting = None
+        self._report()
+
+    def _report(self) -> None:
+        restored, self._restored = self._restored, {}
+        if restored:
+            self._hearer.on_restored(restored)
 
     def on_moved(self, names: Collection[str]) -> None:
         """These belong elsewhere now."""
