@@ -1,4 +1,4 @@
-"""Serving a hub with uvicorn: one process, the fast lane for its sockets, and a departure that is planned."""
+"""Serving a hub with uvicorn: the fast lane for its sockets, one process or several, a planned departure."""
 
 import asyncio
 import gc
@@ -16,7 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .app import Hub
 from .drain import Drain
 from .settings import Settings
+from .siblings import NoSiblings, Siblings
 from .transport.websocket import WebSocketTransport
+from .workers import DEPARTED, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._hub = hub
         self._terminated = False
+        self.departed = False  # by a request over HTTP, not by a signal
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. Nothing is captured, so uvicorn does not raise it again at the end."""
@@ -49,6 +52,7 @@ class Server(uvicorn.Server):
         ticks = itertools.count()
         while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
             if draining is None and node.drain_requested.is_set():
+                self.departed = not self._terminated
                 draining = asyncio.create_task(Drain(node).run())
             await asyncio.sleep(0.1)
         if draining is not None:
@@ -88,13 +92,31 @@ def config(hub: Hub, **overrides: Any) -> uvicorn.Config:
     return uvicorn.Config(standalone(hub), **{**options, **overrides})
 
 
-def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
-    """Serve until a signal says stop."""
+def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int:
+    """Serve until a signal says stop, or the node has departed; returns the exit status.
+
+    `sockets` listen already; several workers make their own.
+    """
+    if settings.workers == 1:
+        return _serve_one(settings, sockets, NoSiblings())
     tame_collector()
-    hub = Hub(settings)
+    supervisor = Supervisor(
+        settings.host,
+        settings.port,
+        settings.workers,
+        lambda own, siblings: _serve_one(settings, own, siblings),
+    )
+    log.info("%d workers on %s port %d", settings.workers, settings.host, supervisor.port)
+    return supervisor.run()
+
+
+def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings: Siblings) -> int:
+    tame_collector()
+    hub = Hub(settings, siblings)
     server = Server(config(hub), hub)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets))
+    return DEPARTED if server.departed else 0
 
 
 def tame_collector() -> None:

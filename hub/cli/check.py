@@ -1,0 +1,104 @@
+"""``hub check``: everything that is wrong, in words, before the hub is started."""
+
+import argparse
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Collection
+
+from ..app import make_broker
+from ..auth.jwks import JwksKeys
+from ..broker.base import Inbox, Member, ShardHealth
+from ..protocol import ids
+from ..protocol.event import Event
+from ..settings import Settings
+from . import configuration, logs, preflight
+from .failure import Failure
+
+_BROKER_DEADLINE_S = 5.0
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command; status 1 where a problem was found."""
+    logs.set_up(logging.ERROR)
+    try:
+        settings = configuration.load(broker=args.broker)
+    except Failure as failure:
+        _say("problem", [*failure.lines, *configuration.unknown_variables()])
+        return 1
+    _say("ok", [f"settings: can be read; {_keys(settings)}"])
+    problems = [*configuration.unknown_variables(), *preflight.problems(settings)]
+    if not problems:
+        problems = asyncio.run(_try(settings))
+    _say("problem", problems)
+    _say("note", preflight.remarks(settings))
+    return 1 if problems else 0
+
+
+async def _try(settings: Settings) -> list[str]:
+    """Use what the settings name, as a node would."""
+    problems = []
+    if settings.jwks_url is not None:
+        keys = JwksKeys(settings.jwks_url)
+        found = await keys.probe()
+        await keys.close()
+        problems += [f"HUB_JWKS_URL: {text}" for text in found]
+        if not found:
+            _say("ok", ["keys: the key set was fetched"])
+    return problems + await _try_broker(settings)
+
+
+async def _try_broker(settings: Settings) -> list[str]:
+    """Start the broker and wait until every shard was heard, or a deadline has passed."""
+    broker = make_broker(settings, ids.node_id(secrets.randbits(ids.NODE_BITS)))
+    try:
+        await broker.start(_Deaf())
+    except Exception as error:  # a refusal of whatever kind, in its own words
+        return [f"HUB_BROKER: {error}"]
+    try:
+        deadline = time.monotonic() + _BROKER_DEADLINE_S
+        while not all(map(_heard, broker.health())) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # a broker has no event for "heard"
+        shards = broker.health()
+    finally:
+        await broker.close()
+    _say("ok", [f"broker: {_shard(shard)}" for shard in shards if _heard(shard)])
+    return [f"HUB_BROKER: {_shard(shard)}" for shard in shards if not _heard(shard)]
+
+
+def _heard(shard: ShardHealth) -> bool:
+    return shard.usable and shard.deaf_s == 0
+
+
+def _shard(shard: ShardHealth) -> str:
+    if not shard.usable:
+        return f"{shard.name} can't be reached, or refuses its user or its commands"
+    if shard.deaf_s:
+        return f"{shard.name} answers, but a message to itself did not come back: may its user use pub/sub?"
+    return f"{shard.name} answers; a message to itself comes back in {shard.rtt_s * 1000:.1f} ms"
+
+
+def _keys(settings: Settings) -> str:
+    sources = (("a secret", settings.jwt_secret), ("a public key", settings.jwt_public_key))
+    given = [name for name, value in (*sources, ("a key set", settings.jwks_url)) if value]
+    return f"tokens by {' and '.join(given) or 'no key'}; {len(settings.api_keys)} API keys"
+
+
+def _say(what: str, lines: Collection[str]) -> None:
+    for line in lines:
+        print(f"{what:<8} {logs.redacted(line)}")
+
+
+class _Deaf:
+    """A `broker.base.Listener` that takes no interest."""
+
+    def on_event(self, epoch: str, event: Event) -> None: ...
+
+    def on_presence(self, channel: str, change: str, member: Member) -> None: ...
+
+    def on_ack(self, channel: str, user: str, inbox: Inbox) -> None: ...
+
+    def on_lost(self, channels: Collection[str]) -> None: ...
+
+    def on_command(self, data: bytes) -> None: ...

@@ -1,0 +1,55 @@
+"""Logging of the server's process: a line a message, to standard error, with no token in it."""
+
+import logging
+import re
+
+_SECRETS = re.compile(
+    r"""((?:[?&\s"']|^)(?:token|ticket|resume)=)[^&\s"']+   # a query
+    |(hub\.token\.)[A-Za-z0-9_.-]+                          # a subprotocol entry
+    |(\bBearer\s+)\S+                                       # a header
+    |\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]* # a JWT, wherever it stands
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def redacted(text: str) -> str:
+    """`text` without what looks like a token, a ticket or a key."""
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}[redacted]", text)
+
+
+class _OneLine(logging.Filter):
+    """Starlette hands uvicorn the whole stack of a failed start. Where the hub itself raised it, the last line
+    is a sentence that says it all."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """As `logging.Filter`."""
+        text = record.getMessage()
+        last = text.rstrip().rpartition("\n")[2]
+        if text.startswith("Traceback ") and last.startswith("hub."):
+            record.msg, record.args = f"the hub did not start: {last.partition(': ')[2]}", ()
+        return True
+
+
+class Redacting(logging.Formatter):
+    """The last of several bars: the hub logs no secret, and a library that does is caught here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `logging.Formatter`."""
+        return redacted(super().format(record))
+
+
+def set_up(level: int = logging.INFO) -> None:
+    """Log to standard error from `level` on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Both write a line for each request, the address with its query in it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.setLevel(logging.WARNING)
+    uvicorn.addFilter(_OneLine())

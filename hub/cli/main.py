@@ -1,0 +1,135 @@
+"""The command line: its grammar, and the one place where an error becomes a line and an exit status."""
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from .failure import Failure
+from .logs import redacted
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # it has no public name
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+EVENT_HELP = "the event's type, as job_status"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The entry point; returns the exit status."""
+    args = _parser().parse_args(argv)
+    # Each verb imports what it needs only when it is asked for: most of them need no server.
+    module = importlib.import_module(f".{args.module}", __package__)
+    try:
+        status: int = module.run(args)
+        sys.stdout.flush()
+    except Failure as failure:
+        for line in failure.lines:
+            print(f"hub: {redacted(line)}", file=sys.stderr)
+        return failure.status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has enough; nothing may be flushed into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hub",
+        description="A real-time notification hub.",
+        epilog="Settings come from HUB_* in the environment and from hub.toml: docs/settings.md.",
+    )
+    parser.add_argument("--version", action="version", version=f"hub {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_serve, _token, _publish, _subscribe, _check, _explain, _inspect):
+        add(verbs)
+    return parser
+
+
+def _verb(verbs: "Verbs", name: str, module: str, help: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _serve(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "serve", "serve", "run a node")
+    verb.add_argument("--host", help="the address to listen on (127.0.0.1)")
+    verb.add_argument("--port", type=int, help="the port to listen on (8000); 0 picks a free one")
+    verb.add_argument("--broker", metavar="URL", help="memory:// (the default) or redis://…")
+    verb.add_argument("--workers", type=int, metavar="N", help="processes on the same port; needs redis://")
+    verb.add_argument("--dev", action="store_true", help="make keys up where none are set, and print them")
+
+
+def _token(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "token", "tokens", "sign a token with HUB_JWT_SECRET and print it")
+    verb.add_argument("--user", required=True, metavar="U", help="who it speaks for: the claim sub")
+    for grant, text in (
+        ("subscribe", "may subscribe to channels like P (* is any run of characters)"),
+        ("publish", "may publish to channels like P"),
+        ("presence", "may see and have presence in channels like P"),
+        ("channels", "is subscribed to this channel by the hub"),
+    ):
+        metavar = "C" if grant == "channels" else "P"
+        verb.add_argument(
+            f"--{grant}", action="extend", nargs="+", default=[], metavar=metavar, help=f"{text}; repeatable"
+        )
+    verb.add_argument("--info", metavar="JSON", help="what presence shows of the user")
+    verb.add_argument("--service", action="store_true", help="a backend: may do all that an API key may")
+    verb.add_argument("--ttl", default="1h", help="how long it is good: 90s, 15m, 1h, 7d (1h)")
+
+
+def _publish(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "publish", "publish", "publish one event to a running hub")
+    verb.add_argument("channel", metavar="CHANNEL")
+    verb.add_argument("event", metavar="EVENT", help=EVENT_HELP)
+    verb.add_argument("payload", metavar="JSON", help="- reads it from standard input")
+    verb.add_argument("--key", help="what the event is about within its channel")
+    verb.add_argument("--final", action="store_true", help="the last event of its key")
+    _remote(verb)
+
+
+def _subscribe(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "subscribe", "subscribe", "print events as they come, as lines of JSON")
+    verb.add_argument("channels", nargs="*", metavar="CHANNEL", help="none: those that the token brings")
+    verb.add_argument(
+        "--since",
+        action="append",
+        default=[],
+        metavar="E:O",
+        help="begin after this position; with several channels CHANNEL@E:O, repeatable",
+    )
+    _remote(verb)
+
+
+def _check(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "check", "check", "say what is wrong with the settings, the keys and the broker")
+    verb.add_argument("--broker", metavar="URL", help="check this one instead of HUB_BROKER")
+
+
+def _explain(verbs: "Verbs") -> None:
+    text = "say whether a token is good here, exactly why, and what it allows"
+    verb = _verb(verbs, "explain-token", "explain", text)
+    verb.add_argument("token", metavar="JWT", help="- reads it from standard input")
+
+
+def _inspect(verbs: "Verbs") -> None:
+    text = "show connections of a running hub: channels, positions, outbox, last error"
+    verb = _verb(verbs, "inspect", "inspect", text)
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--user", metavar="U")
+    which.add_argument("--connection", metavar="C")
+    which.add_argument("--channel", metavar="N")
+    _remote(verb)
+
+
+def _remote(verb: argparse.ArgumentParser) -> None:
+    """Where the hub is, and who asks. Others can see a command line: the environment is the better place."""
+    verb.add_argument("--url", help="the hub's address (HUB_URL, else by HUB_HOST and HUB_PORT)")
+    verb.add_argument("--token", metavar="JWT", help="or an API key (HUB_TOKEN, HUB_API_KEY, else the hub's)")

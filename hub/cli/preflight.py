@@ -1,0 +1,77 @@
+"""What is wrong with settings before anything is served, and what is only worth knowing; in words."""
+
+import secrets
+
+from .. import app
+from ..settings import Settings
+
+HOW_TO_SET_A_KEY = (
+    "there is no key to check tokens with: set HUB_JWT_SECRET "
+    "(export HUB_JWT_SECRET=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')), "
+    "HUB_JWT_PUBLIC_KEY or HUB_JWKS_URL; or try hub serve --dev, which makes one up"
+)
+
+
+def problems(settings: Settings) -> list[str]:
+    """Why a hub with these settings must not serve; empty where it may."""
+    return [*_keys(settings), *_broker(settings), *_limits(settings)]
+
+
+def remarks(settings: Settings) -> list[str]:
+    """What a person who runs this hub should know; nothing of it is wrong by itself."""
+    found = []
+    if not settings.api_keys:
+        found.append("HUB_API_KEYS is empty: only tokens with hub.service:true speak for a backend")
+    if not settings.allowed_origins:
+        found.append("HUB_ALLOWED_ORIGINS is empty: browsers connect from pages of the hub's own host only")
+    elif "*" in settings.allowed_origins:
+        found.append("HUB_ALLOWED_ORIGINS holds *: any page that has a token may connect and use the HTTP API")
+    if settings.broker == "memory://":
+        found.append("HUB_BROKER is memory://: one process, and events are gone when it ends")
+    elif settings.node_secret is None:
+        found.append("HUB_NODE_SECRET is not set: nodes sign for each other with HUB_JWT_SECRET")
+    if settings.max_connections > settings.connection_limit:
+        found.append(
+            f"HUB_MAX_CONNECTIONS is {settings.max_connections}, but the process may open "
+            f"{settings.connection_limit} (ulimit -n)"
+        )
+    return found
+
+
+def has_key(settings: Settings) -> bool:
+    """Whether there is any key, good or not, to check tokens with."""
+    return bool(settings.jwt_secret or settings.jwt_public_key or settings.jwks_url)
+
+
+def _keys(settings: Settings) -> list[str]:
+    if has_key(settings):
+        return app.problems(settings)
+    nameless = app.make_keys(settings).problems()
+    return [HOW_TO_SET_A_KEY, *(text for text in app.problems(settings) if text not in nameless)]
+
+
+def _broker(settings: Settings) -> list[str]:
+    memory = settings.broker == "memory://"
+    if memory and settings.workers > 1:
+        return [
+            f"--workers {settings.workers} needs redis:// (HUB_BROKER): with memory:// each process would be "
+            "a hub of its own, and what is published to one would not reach the subscribers of another"
+        ]
+    if not memory and settings.node_secret is None and settings.jwt_secret is None:
+        return ["HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"]
+    try:
+        app.make_broker(settings, f"n_{secrets.token_hex(4)}")
+    except ValueError as error:
+        return [f"HUB_BROKER: {error}"]
+    return []
+
+
+def _limits(settings: Settings) -> list[str]:
+    found = []
+    if settings.reconnect_min_ms > settings.reconnect_max_ms:
+        found.append("HUB_RECONNECT_MIN_MS is above HUB_RECONNECT_MAX_MS")
+    if settings.message_bytes > settings.frame_bytes:
+        found.append("HUB_MESSAGE_BYTES is above HUB_FRAME_BYTES: such an event could not be delivered")
+    if settings.node_secret is not None and len(settings.node_secret.get_secret_value()) < 32:
+        found.append("HUB_NODE_SECRET is too short; it needs 32 characters or more, from a random source")
+    return found

@@ -1,0 +1,98 @@
+"""``hub serve``: a node that listens until a signal says stop."""
+
+import argparse
+import logging
+import re
+import secrets
+import socket
+
+from pydantic import SecretStr
+
+from .. import server
+from ..settings import Settings
+from . import configuration, logs, preflight, remote, tokens
+from .failure import Failure
+
+log = logging.getLogger("hub")
+
+_DEV_GRANTS = {"subscribe": ["*"], "publish": ["*"], "presence": ["*"]}
+_DAY_S = 86_400
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command."""
+    settings = configuration.load(host=args.host, port=args.port, broker=args.broker, workers=args.workers)
+    if args.dev:
+        settings = with_made_up_keys(settings)
+    if problems := preflight.problems(settings):
+        raise Failure(*problems)
+    logs.set_up()
+    for text in configuration.unknown_variables():
+        log.warning("%s", text)
+    # Workers have a listener each, made by themselves.
+    sockets = [listen(settings.host, settings.port)] if settings.workers == 1 else None
+    if sockets is not None:
+        settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
+    if args.dev:
+        print("\n".join(dev_lines(settings)), flush=True)
+    log.info("listening on %s, broker %s", remote.local_url(settings), _named(settings.broker))
+    return 0 if server.serve(settings, sockets) else 1
+
+
+def _named(broker: str) -> str:
+    """A broker's URL without its user and password."""
+    return re.sub(r"(?<=://)[^,]*@", "", broker)
+
+
+def with_made_up_keys(settings: Settings) -> Settings:
+    """Settings for trying things out: what is missing is made up, and pages from anywhere may connect."""
+    made: dict[str, object] = {}
+    if not preflight.has_key(settings):
+        made["jwt_secret"] = SecretStr(secrets.token_urlsafe(32))
+    if not settings.api_keys:
+        made["api_keys"] = {"dev": SecretStr(secrets.token_urlsafe(24))}
+    if not settings.allowed_origins:
+        made["allowed_origins"] = ["*"]
+    return settings.model_copy(update=made)
+
+
+def dev_lines(settings: Settings) -> list[str]:
+    """What the person at the terminal needs to talk to this hub: the keys of this run, and a wscat line."""
+    key = next(iter(settings.api_keys.values())).get_secret_value()
+    lines = [
+        "",
+        "Development mode: keys that were not set are made up, and another start makes up others.",
+        "Pages from anywhere may connect unless HUB_ALLOWED_ORIGINS is set.",
+        "",
+        f"  export HUB_API_KEY={key}",
+    ]
+    if settings.jwt_secret is not None:
+        lines += [
+            f"  export HUB_JWT_SECRET={settings.jwt_secret.get_secret_value()}",
+            "",
+            "A token for one day and all channels; type help, or sub job:42:",
+            "",
+            f"  {wscat_line(settings)}",
+        ]
+    return [*lines, ""]
+
+
+def wscat_line(settings: Settings) -> str:
+    """A command that connects to this hub as the user ``dev``, with all rights for a day."""
+    token = tokens.sign(settings, "dev", _DEV_GRANTS, _DAY_S)
+    base = remote.local_url(settings).replace("http", "ws", 1)
+    return f"npx wscat -c '{base}{settings.path}?token={token}'"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; bound before anything else starts, so that a taken port costs nothing.
+
+    Raises:
+        Failure: the address can't be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=4096)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Failure(f"can't listen on {host} port {port}: {why}") from None

@@ -1,0 +1,20 @@
+"""``hub subscribe``: events on standard output, a line of JSON each; what happens to the link on standard error."""
+
+import argparse
+import asyncio
+import sys
+
+from ..sdk.console import run_subscribe
+from . import remote
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command."""
+    url = remote.socket_url(args.url)
+    # Checked once, before anything is connected; asked again for every connection, as tokens expire.
+    remote.reader_token(args.token, args.channels)
+
+    def token() -> str:
+        return remote.reader_token(args.token, args.channels)
+
+    return asyncio.run(run_subscribe(url, args.channels, args.since, token, sys.stdout, sys.stderr))

@@ -1,0 +1,98 @@
+"""``hub token``: sign a token with the hub's own secret."""
+
+import argparse
+import asyncio
+import re
+import secrets
+import time
+from typing import Any
+
+import jwt
+
+from ..app import make_authenticator, make_keys
+from ..protocol.codec import loads_json
+from ..protocol.errors import HubError
+from ..settings import Settings
+from . import configuration
+from .failure import Failure
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SPAN = re.compile(r"([1-9][0-9]{0,8})([smhd]?)\Z")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command."""
+    hub: dict[str, Any] = {
+        name: getattr(args, name)
+        for name in ("subscribe", "publish", "presence", "channels")
+        if getattr(args, name)
+    }
+    if args.info is not None:
+        hub["info"] = _info(args.info)
+    if args.service:
+        hub["service"] = True
+    settings = configuration.load()
+    token = sign(settings, args.user, hub, span(args.ttl))
+    asyncio.run(_check(settings, token))
+    print(token)
+    return 0
+
+
+def sign(settings: Settings, user: str, hub: dict[str, Any], ttl_s: float) -> str:
+    """A token by the hub's secret, with the issuer and audience that it asks for.
+
+    Raises:
+        Failure: the hub has no secret, or takes no tokens by one.
+    """
+    if settings.jwt_secret is None:
+        raise Failure(
+            "tokens are signed with HUB_JWT_SECRET, and it is not set"
+            + ("; this hub checks the tokens of another issuer" if _foreign(settings) else "")
+        )
+    allowed = settings.jwt_algorithms or ["HS256"]
+    algorithm = next((each for each in allowed if each.startswith("HS")), None)
+    if algorithm is None:
+        raise Failure("HUB_JWT_ALGORITHMS allows no tokens by a secret (HS256, HS384, HS512)")
+    if problems := make_keys(settings).problems():
+        raise Failure(*problems)
+    now = int(time.time())
+    claims: dict[str, Any] = {"sub": user, "iat": now, "exp": now + int(ttl_s), "jti": secrets.token_hex(8)}
+    if settings.jwt_issuer is not None:
+        claims["iss"] = settings.jwt_issuer
+    if settings.jwt_audience is not None:
+        claims["aud"] = settings.jwt_audience
+    return jwt.encode({**claims, "hub": hub}, settings.jwt_secret.get_secret_value(), algorithm)
+
+
+def span(text: str) -> int:
+    """Seconds of ``90s``, ``15m``, ``1h``, ``7d``, or of a bare number.
+
+    Raises:
+        Failure: it is none of these.
+    """
+    found = _SPAN.match(text)
+    if found is None:
+        raise Failure("--ttl is a number with s, m, h or d behind it: 90s, 15m, 1h, 7d")
+    return int(found[1]) * _UNITS[found[2] or "s"]
+
+
+async def _check(settings: Settings, token: str) -> None:
+    """A token that the hub would refuse is not handed out."""
+    keys = make_keys(settings)
+    try:
+        await make_authenticator(settings, keys).verify(token)
+    except HubError as error:
+        raise Failure(error.reason) from None
+    finally:
+        await keys.close()
+
+
+def _info(text: str) -> Any:
+    try:
+        return loads_json(text.encode())
+    except HubError as error:
+        raise Failure(f"--info: {error.reason}") from None
+
+
+def _foreign(settings: Settings) -> bool:
+    return settings.jwt_public_key is not None or settings.jwks_url is not None
