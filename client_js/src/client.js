@@ -2,8 +2,9 @@ import { json } from "./codec.js";
 import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { environment } from "./env.js";
-import { HubError } from "./errors.js";
-import { SharedEngine, canShare } from "./shared.js";
+import { HubError, asError } from "./errors.js";
+import { laterEngine } from "./later.js";
+import { Requests } from "./requests.js";
 import { Subscription } from "./subscription.js";
 
 /** @typedef {import("./types.js").HubState} HubState */
@@ -60,7 +61,8 @@ function checkPosition(since) {
  *   gap: [import("./types.js").Gap, string, Position | null]}>}
  */
 export class Hub extends Emitter {
-  #engine;
+  /** @type {Engine | import("./shared.js").SharedEngine} */
+  #engine = laterEngine();
   #settings;
   /** @type {Set<Subscription>} */
   #subscriptions = new Set();
@@ -78,9 +80,24 @@ export class Hub extends Emitter {
       unasked: this.#unasked.bind(this),
     };
     const { shared } = options;
-    this.#engine = shared && canShare(settings.env) ? new SharedEngine(settings, sink, shared) : new Engine(settings, sink);
+    if (shared && settings.env.locks && settings.env.BroadcastChannel) this.#share(sink, shared);
+    else this.#engine = new Engine(settings, sink);
     // in a microtask: whoever listens to `state` from the same turn hears all of it
     if (settings.autoConnect) queueMicrotask(() => this.state.name === "idle" && this.connect());
+  }
+
+  /** Its code is loaded by who wants it; a page that cannot have it gets a socket of its own. @param {import("./engine.js").Sink} sink @param {boolean | string} shared */
+  async #share(sink, shared) {
+    const later = /** @type {any} */ (this.#engine);
+    let engine;
+    try {
+      const { SharedEngine } = await import("./shared.js");
+      engine = new SharedEngine(this.#settings, sink, shared, { Engine, Requests, HubError });
+    } catch (error) {
+      this.#complain(asError(error));
+      engine = new Engine(this.#settings, sink);
+    }
+    this.#engine = later.becomes(engine);
   }
 
   get state() {
@@ -150,8 +167,8 @@ export class Hub extends Emitter {
 
   #newId() {
     const { random } = this.#settings.env;
-    const part = () => Math.floor(random() * 2 ** 40).toString(36);
-    return `e_${part()}${part()}${part()}`;
+    const part = () => random().toString(36).slice(2);
+    return `e_${part()}${part()}`;
   }
 
   /**
@@ -187,8 +204,7 @@ export class Hub extends Emitter {
 
   /** @param {Error} error */
   #complain(error) {
-    if (this.heard("error")) this.emit("error", error);
-    else console.error(error);
+    if (!this.emit("error", error)) console.error(error);
   }
 
   /** @protected @override @param {unknown} cause @param {string} [name] */

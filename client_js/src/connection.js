@@ -1,9 +1,10 @@
 import { Backoff, inWindow } from "./backoff.js";
 import { HubError } from "./errors.js";
 import { Liveness } from "./liveness.js";
-import { Renewal } from "./renewal.js";
+import { move } from "./machine.js";
 import { Session } from "./session.js";
 import { Timer } from "./timer.js";
+import { askToken } from "./token.js";
 
 /** @typedef {import("./types.js").HubState} HubState */
 /** @typedef {import("./types.js").Message} Message */
@@ -27,6 +28,9 @@ const MOVES = {
   closed: ["connecting", "offline"],
 };
 
+/** A renewal is spread over this: the hub spreads its warnings, whoever asks a token endpoint spreads once more. */
+const RENEWAL_MS = 10_000;
+const RENEWALS = 3;
 /** A second socket lives this long at most. */
 const HANDOVER_MS = 10_000;
 const TICK_MS = 2000;
@@ -42,8 +46,6 @@ const SLEPT_MS = 5000;
 export class Connection {
   /** @type {HubState} */
   #state = { name: "idle" };
-  /** Counts the attempts: what belongs to an older one is dropped. */
-  #generation = 0;
   /** The session that is being made or that delivers. @type {Session | null} */
   #main = null;
   /** The one that is made during a hand-over. @type {Session | null} */
@@ -62,8 +64,8 @@ export class Connection {
   #tick;
   /** @type {() => void} */
   #unwatch = () => {};
-  /** @type {string | null} */
-  #resume = null;
+  /** @type {string | undefined} */
+  #resume;
   /** Refusals of a token since one was good. */
   #refused = 0;
   /** No attempt before this, by the server's word. */
@@ -75,7 +77,7 @@ export class Connection {
    * @param {import("./types.js").Settings} settings
    * @param {{session(session: Session): void, message(session: Session, message: Message): void,
    *   lost(session: Session): void, state(state: HubState): void, report(error: Error): void,
-   *   since(): {channel: string, position: import("./types.js").Position}[]}} owner `session`: send everything to
+   *   ask(command: Message): Promise<unknown>}} owner `session`: send everything to
    *   this one from now on; `lost`: nothing comes from that one any more.
    */
   constructor(settings, owner) {
@@ -84,12 +86,12 @@ export class Connection {
     this.#env = env;
     this.#owner = owner;
     this.#backoff = new Backoff(settings.minBackoffMs, settings.maxBackoffMs, env.random);
-    this.#renewal = new Renewal(settings, (error) => owner.report(error));
+    this.#renewal = new Timer(env);
     this.#liveness = new Liveness(
       env,
       settings.pongTimeoutMs,
       () => this.#main?.send({ type: "ping" }),
-      () => this.#lost({ reason: "the link is dead: nothing answered a ping", then: "reconnect" }),
+      () => this.#lost({ reason: "no answer to a ping", then: "reconnect" }),
     );
     this.#wait = new Timer(env);
     this.#stable = new Timer(env);
@@ -103,20 +105,16 @@ export class Connection {
 
   /** @param {HubState} state */
   #enter(state) {
-    if (!MOVES[this.#state.name].includes(state.name)) {
-      throw new Error(`connection: ${this.#state.name} to ${state.name}`);
-    }
+    move(MOVES, this.#state.name, state.name);
     this.#state = state;
     this.#wait.clear();
     this.#stable.clear();
-    if (state.name !== "connected") this.#leaveConnected();
+    if (state.name !== "connected") {
+      this.#liveness.stop();
+      this.#renewal.clear();
+      this.#handover.clear();
+    }
     this.#owner.state(state);
-  }
-
-  #leaveConnected() {
-    this.#liveness.stop();
-    this.#renewal.stop();
-    this.#handover.clear();
   }
 
   start() {
@@ -191,34 +189,32 @@ export class Connection {
 
   #session() {
     this.#attemptAt = this.#env.now();
-    const generation = ++this.#generation;
     const offer = {
       reason: /** @type {import("./types.js").TokenReason} */ (this.#refused ? "refused" : "connect"),
       resume: this.#resume,
-      since: this.#owner.since(),
     };
     return new Session(this.#settings, offer, {
-      ready: (session) => this.#ready(session, generation),
+      ready: (session) => this.#ready(session),
       message: (session, message) => this.#hear(session, message),
       end: (session, why) => this.#ended(session, why),
     });
   }
 
-  /**
-   * @param {Session} session
-   * @param {number} generation
-   */
-  #ready(session, generation) {
-    if (generation !== this.#generation) return session.close();
-    const welcome = /** @type {Message} */ (session.welcome);
-    this.#resume = welcome.resume ?? null;
+  /** @param {Session} session */
+  #ready(session) {
+    const { resume, reconnect, connection, user, heartbeat_ms } = /** @type {Message} */ (session.welcome);
+    this.#resume = resume;
     this.#refused = 0;
     this.#notBefore = 0;
-    this.#backoff.limits(welcome.reconnect);
-    this.#renewal.stop();
-    if (session === this.#spare) this.#takeOver(session);
-    else this.#enter({ name: "connected", connection: welcome.connection, user: welcome.user });
-    this.#liveness.start(this.#settings.pingAfterMs || welcome.heartbeat_ms || 25_000);
+    this.#backoff.limits(reconnect);
+    this.#renewal.clear();
+    if (session === this.#spare) {
+      // the hand-over's deadline goes on: an answer that never comes must not keep the second socket
+      this.#leaving = this.#main;
+      this.#main = session;
+      this.#spare = null;
+    } else this.#enter({ name: "connected", connection, user });
+    this.#liveness.start(this.#settings.pingAfterMs || heartbeat_ms || 25_000);
     this.#stable.set(this.#settings.stableMs, () => this.#backoff.reset());
     this.#owner.session(session);
   }
@@ -231,10 +227,25 @@ export class Connection {
     if (session === this.#main) {
       this.#liveness.heard();
       if (message.type === "hub.drain") return this.#drain(session, message);
-      if (message.type === "hub.token_expiring") return this.#renewal.start(session);
-      if (this.#renewal.take(session, message)) return;
+      if (message.type === "hub.token_expiring") return this.#renew(RENEWALS);
     }
     this.#owner.message(session, message);
+  }
+
+  /** In place. If it fails for good the hub closes with 4201, and the reconnect brings a new token. @param {number} tries */
+  #renew(tries) {
+    const session = this.#main;
+    const failed = (/** @type {Error} */ error) => {
+      if (session !== this.#main) return;
+      this.#owner.report(error);
+      if (tries > 1) this.#renew(tries - 1);
+    };
+    this.#renewal.set(this.#env.random() * RENEWAL_MS, () => {
+      const renewed = (/** @type {string | null} */ token) => {
+        if (session === this.#main) this.#owner.ask({ type: "authenticate", token }).catch(failed);
+      };
+      askToken(this.#settings, "expiring", renewed, failed);
+    });
   }
 
   // --- the end of a session ---------------------------------------------------------------------------------
@@ -260,9 +271,9 @@ export class Connection {
       this.#main = spare;
       return this.#enter({ name: "connecting" });
     }
-    if (why.then === "stop") return this.stop(publicWhy(why));
+    if (why.then === "stop") return this.stop(why);
     if (why.then === "renew" && ++this.#refused > 1) {
-      const error = new HubError("token", `the hub refused the token, and a new one too: ${why.reason}`);
+      const error = new HubError("token", `the token was refused, and a new one too: ${why.reason}`);
       return this.stop({ code: why.code, reason: error.message, error });
     }
     this.#retry(why);
@@ -277,7 +288,7 @@ export class Connection {
     this.#notBefore = now() + this.#stayAwayMs;
     if (!this.#env.online()) return this.#enter({ name: "offline" });
     const inMs = window ? wait : retryAfterMs + wait;
-    this.#enter({ name: "reconnecting", inMs, why: publicWhy(why) });
+    this.#enter({ name: "reconnecting", inMs, why });
     this.#wait.set(inMs, () => this.#connect());
   }
 
@@ -302,11 +313,12 @@ export class Connection {
     this.#handover.set(wait, () => this.#openSpare(session));
   }
 
-  /** @param {Session} session */
+  /** @param {Session | null} session */
   #openSpare(session) {
     if (session !== this.#main || !this.#env.online()) return;
     this.#spare = this.#session();
     this.#handover.set(HANDOVER_MS, () => {
+      if (this.#leaving) return this.#left();
       this.#spare?.close();
       this.#spareFailed();
     });
@@ -314,19 +326,9 @@ export class Connection {
 
   /** The old one goes on until the hub closes it, so there is time to try again. */
   #spareFailed() {
-    const session = /** @type {Session} */ (this.#main);
+    const session = this.#main;
     this.#spare = null;
     this.#handover.set(this.#backoff.next(), () => this.#openSpare(session));
-  }
-
-  /** @param {Session} session */
-  #takeOver(session) {
-    this.#leaving = this.#main;
-    this.#main = session;
-    this.#spare = null;
-    // the hand-over's deadline goes on: a reply that never comes must not keep the second socket
-    const left = Math.max(0, HANDOVER_MS - (this.#env.now() - this.#attemptAt));
-    this.#handover.set(left, () => this.#left());
   }
 
   /** Two sessions stand: the newest is to take over. */
@@ -347,6 +349,3 @@ export class Connection {
     this.#owner.lost(session);
   }
 }
-
-/** @param {End} why @returns {import("./types.js").Why} */
-const publicWhy = ({ code, reason, error }) => ({ code, reason, error });

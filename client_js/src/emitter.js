@@ -24,23 +24,18 @@ export class Emitter {
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {Events[Name]} args
+   * @returns {boolean} Whether anybody heard it.
    */
   emit(name, ...args) {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+    const listeners = [...(this.#listeners.get(name) ?? [])];
+    for (const listener of listeners) {
       try {
         listener(...args);
       } catch (error) {
         this.thrown(error, name);
       }
     }
-  }
-
-  /**
-   * @protected
-   * @param {keyof Events} name
-   */
-  heard(name) {
-    return (this.#listeners.get(name)?.size ?? 0) > 0;
+    return listeners.length > 0;
   }
 
   /**

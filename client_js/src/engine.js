@@ -25,8 +25,6 @@ const MAX_BUFFERED = 1 << 20;
 export class Engine {
   /** @type {Map<string, Topic>} */
   #topics = new Map();
-  /** Channels of the token that nobody subscribed to here. @type {Map<string, Listener>} */
-  #implicit = new Map();
   /** Topics that may want a command. @type {Set<Topic>} */
   #wanting = new Set();
   /** @type {Map<number | string, Command>} */
@@ -54,7 +52,7 @@ export class Engine {
       lost: (session) => this.#lost(session),
       state: (state) => this.#entered(state),
       report: (error) => sink.error(error),
-      since: () => this.#marks(),
+      ask: (command) => this.ask(command),
     });
   }
 
@@ -90,7 +88,12 @@ export class Engine {
    * @param {Listener} listener
    */
   attach(channel, listener) {
-    this.#topic(channel).attach(listener);
+    let topic = this.#topics.get(channel);
+    if (!topic) {
+      topic = new Topic(channel, this.#settings, (wanting) => this.#want(wanting));
+      this.#topics.set(channel, topic);
+    }
+    topic.attach(listener);
   }
 
   /**
@@ -107,20 +110,9 @@ export class Engine {
     this.#settle();
   }
 
-  /** @param {string} channel */
-  #topic(channel) {
-    let topic = this.#topics.get(channel);
-    if (!topic) {
-      topic = new Topic(channel, this.#settings, (wanting) => this.#want(wanting));
-      this.#topics.set(channel, topic);
-    }
-    return topic;
-  }
-
   /** @param {Topic} topic */
   #forget(topic) {
     this.#topics.delete(topic.channel);
-    this.#implicit.delete(topic.channel);
     this.#wanting.delete(topic);
     this.#selves.delete(topic.channel);
   }
@@ -134,9 +126,8 @@ export class Engine {
   #flush() {
     const session = this.#session;
     if (!session || this.#wanting.size === 0) return;
-    const wanting = [...this.#wanting];
+    const topics = [...this.#wanting].filter((topic) => topic.ready);
     this.#wanting.clear();
-    const topics = wanting.filter((topic) => topic.admit());
     const most = session.welcome?.limits?.channels || 100;
     while (topics.length) this.#subscribe(session, topics.splice(0, most));
   }
@@ -181,7 +172,7 @@ export class Engine {
 
   /** @param {Session} session @param {Message} reply */
   #subscribed(session, reply) {
-    if (reply.id === undefined) return this.#announced(session, reply);
+    if (reply.id === undefined) return this.#announced(reply);
     const command = this.#takeCommand(reply.id);
     if (!command) return; // it came too late, and a newer command is on its way
     const results = reply.results ?? [reply];
@@ -200,45 +191,22 @@ export class Engine {
     if (self) session.send({ ...self, id: this.#requests.nextId() });
   }
 
-  /** A channel of the token. @param {Session} session @param {Message} reply */
-  #announced(session, reply) {
-    const channel = /** @type {string} */ (reply.channel);
-    let topic = this.#topics.get(channel);
-    if (!topic) {
-      topic = this.#topic(channel);
-      const listener = this.#listener(channel, null);
-      this.#implicit.set(channel, listener);
-      topic.attach(listener);
-      topic.expect(session);
-    }
-    if (this.#expected(topic)) topic.subscribed(session, topic.generation, reply);
-    // the hub's own subscription has just replaced one of a command; one that is under way will replace it
+  /**
+   * The hub subscribed a channel of the token. One that is wanted here is subscribed by a command all the same, which
+   * brings it back to its position; one that nobody wanted is from now on, for whoever hears all events.
+   * @param {Message} reply
+   */
+  #announced({ channel = "", epoch, offset }) {
+    const topic = this.#topics.get(channel);
+    if (!topic) this.resumeUnasked(channel, epoch === undefined ? null : { epoch, offset });
     else if (topic.state === "live") topic.restart();
-    this.#settle();
   }
 
-  /** @param {string} channel @param {Position | null} position @returns {Listener} */
-  #listener(channel, position) {
-    return { options: {}, position, apply: (kind, data, now) => this.#sink.unasked(kind, data, channel, now) };
-  }
-
-  /** Only the hub's own subscription is behind it. @param {Topic} topic */
-  #expected(topic) {
-    return topic.size === 1 && this.#implicit.has(topic.channel);
-  }
-
-  /** Takes over what another tab knew of the token's channels. @param {string} channel @param {Position} position */
-  resumeImplicit(channel, position) {
-    const listener = this.#listener(channel, position);
-    this.#implicit.set(channel, listener);
-    this.#topic(channel).attach(listener);
-  }
-
-  #marks() {
-    return [...this.#topics.values()].flatMap((topic) => {
-      const { channel, position } = topic;
-      return this.#expected(topic) && position ? { channel, position } : [];
-    });
+  /** @param {string} channel @param {Position | null} position */
+  resumeUnasked(channel, position) {
+    const apply = (/** @type {string} */ kind, /** @type {any} */ data, /** @type {Position | null} */ now) =>
+      this.#sink.unasked(kind, data, channel, now);
+    this.attach(channel, { options: {}, position, apply });
   }
 
   // --- requests ---------------------------------------------------------------------------------------------
@@ -274,13 +242,7 @@ export class Engine {
   /** @param {Session} session */
   #begin(session) {
     this.#session = session;
-    for (const topic of this.#topics.values()) {
-      topic.restart();
-      if (this.#expected(topic) && topic.position) {
-        this.#wanting.delete(topic);
-        topic.expect(session);
-      }
-    }
+    for (const topic of this.#topics.values()) topic.restart();
     this.#flush();
     this.#requests.resend();
     this.#settle();

@@ -3,21 +3,18 @@
 /** @type {any} */
 const world = globalThis;
 
-/** The page and the network come back, or the network goes. @type {Env["watch"]} */
+/**
+ * The page and the network come back, or the network goes. A world without them (Node.js) tells nothing.
+ * @type {Env["watch"]}
+ */
 function watch(wake, offline) {
   const page = world.document;
-  const visible = () => page.visibilityState === "visible" && wake();
-  const heard = /** @type {[any, string, () => void][]} */ ([
-    [world, "online", wake],
-    [world, "pageshow", wake],
-    [world, "offline", offline],
-    [page, "visibilitychange", visible],
-    [page, "resume", wake],
-  ]).filter(([target]) => target?.addEventListener);
-  for (const [target, name, run] of heard) target.addEventListener(name, run);
-  return () => {
-    for (const [target, name, run] of heard) target.removeEventListener(name, run);
-  };
+  const end = new AbortController();
+  const { signal } = end;
+  world.addEventListener?.("online", wake, { signal });
+  world.addEventListener?.("offline", offline, { signal });
+  page?.addEventListener("visibilitychange", () => page.hidden || wake(), { signal });
+  return () => end.abort();
 }
 
 /** @type {Env} */
@@ -25,9 +22,8 @@ const REAL = {
   now: () => Date.now(),
   setTimeout: (run, ms) => world.setTimeout(run, ms),
   clearTimeout: (timer) => world.clearTimeout(timer),
-  random: () => Math.random(),
+  random: Math.random,
   WebSocket: world.WebSocket,
-  // a world without the question (Node.js) is online
   online: () => world.navigator?.onLine !== false,
   watch,
   locks: world.navigator?.locks,

@@ -1,5 +1,6 @@
 import { after } from "./codes.js";
 import { HubError, asError } from "./errors.js";
+import { move } from "./machine.js";
 import { Timer } from "./timer.js";
 import { askToken } from "./token.js";
 import { Transport } from "./transport.js";
@@ -10,24 +11,19 @@ import { Transport } from "./transport.js";
  *   retryAfterMs?: number}} End Why a session ended and what to do then. */
 
 /**
- * token     the application is asked for one
- * opening   the socket opens
- * greeting  it is open, `hub.welcome` is awaited
- * ready     the session stands
- * closed    over, and silent for ever
- * @typedef {"token" | "opening" | "greeting" | "ready" | "closed"} SessionState
+ * token    the application is asked for one
+ * opening  the socket opens, and `hub.welcome` is awaited
+ * ready    the session stands
+ * closed   over, and silent for ever
+ * @typedef {"token" | "opening" | "ready" | "closed"} SessionState
  * @type {Record<SessionState, SessionState[]>}
  */
 const MOVES = {
   token: ["opening", "closed"],
-  opening: ["greeting", "closed"],
-  greeting: ["ready", "closed"],
+  opening: ["ready", "closed"],
   ready: ["closed"],
   closed: [],
 };
-
-/** @param {{channel: string, position: import("./types.js").Position}} at */
-const mark = ({ channel, position }) => `${channel}@${position.epoch}:${position.offset}`;
 
 /** The application's own "do not try again" (it logged out, say). @param {Error} error */
 const hopeless = (error) => !(error instanceof HubError) && "retry" in error && error.retry === false;
@@ -44,15 +40,14 @@ export class Session {
   #settings;
   #offer;
   #on;
-  /** The last complaint before a close: it says why, and how long to stay away. @type {Message | null} */
-  #complaint = null;
+  /** The last complaint before a refusal: it says why, and how long to stay away. @type {Partial<Message>} */
+  #complaint = {};
   /** @type {Message | null} */
   welcome = null;
 
   /**
    * @param {import("./types.js").Settings} settings
-   * @param {{reason: import("./types.js").TokenReason, resume: string | null,
-   *   since: {channel: string, position: import("./types.js").Position}[]}} offer
+   * @param {{reason: import("./types.js").TokenReason, resume?: string}} offer
    * @param {{ready(session: Session): void, message(session: Session, message: Message): void,
    *   end(session: Session, why: End): void}} on
    */
@@ -75,89 +70,61 @@ export class Session {
 
   /** @param {SessionState} state */
   #enter(state) {
-    if (!MOVES[this.#state].includes(state)) throw new Error(`session: ${this.#state} to ${state}`);
-    this.#state = state;
+    this.#state = move(MOVES, this.#state, state);
     this.#deadline.clear();
   }
 
   /** @param {string | null} token */
   #open(token) {
-    const { env, codec, connectTimeoutMs } = this.#settings;
+    const { env, codec, auth, connectTimeoutMs, url } = this.#settings;
+    const { resume } = this.#offer;
+    const address = new URL(url);
+    const protocols = [codec.protocol];
+    // `resume` opens no door, so the URL may hold it; it is wanted there before the first message (admission)
+    if (resume) address.searchParams.set("resume", resume);
+    if (token !== null && auth === "query") address.searchParams.set("token", token);
+    if (token !== null && auth === "subprotocol") protocols.push(`hub.token.${token}`);
     this.#enter("opening");
-    // one deadline for the socket and the welcome: a half-open network may swallow either
     try {
-      this.#transport = new Transport(env, codec, this.#address(token), this.#protocols(token), {
-        open: () => this.#greet(token),
+      this.#transport = new Transport(env, codec, address.href, protocols, {
+        open: () => {
+          if (token !== null && auth === "message") this.send({ type: "authenticate", token, resume });
+        },
         message: (message) => this.#hear(message),
         malformed: (error) => this.#malformed(error),
-        close: (code, reason) => this.#end({ ...this.#reasonOf(code, reason), code }),
+        close: (code, reason) => this.#over(code, reason),
       });
     } catch (thrown) {
       const error = asError(thrown);
       return this.#end({ reason: error.message, error, then: "reconnect" });
     }
-    const late = () => this.#end({ reason: "the hub did not answer in time", then: "reconnect" });
-    this.#deadline.set(connectTimeoutMs, late);
-  }
-
-  /** @param {string | null} token */
-  #protocols(token) {
-    const { auth, codec } = this.#settings;
-    return token !== null && auth === "subprotocol" ? [codec.protocol, `hub.token.${token}`] : [codec.protocol];
-  }
-
-  /** @param {string | null} token */
-  #address(token) {
-    const { auth, url } = this.#settings;
-    const address = new URL(url);
-    const query = address.searchParams;
-    // `resume` opens no door, so the URL may hold it; it is wanted there before the first message (admission)
-    if (this.#offer.resume) query.set("resume", this.#offer.resume);
-    if (auth !== "message") for (const at of this.#offer.since) query.append("since", mark(at));
-    if (token !== null && auth === "query") query.set("token", token);
-    return address.href;
-  }
-
-  /** @param {string | null} token */
-  #greet(token) {
-    this.#state = "greeting"; // the deadline goes on
-    if (token === null || this.#settings.auth !== "message") return;
-    const { resume, since } = this.#offer;
-    const marks = since.length ? { since: since.map(mark) } : {};
-    this.send({ type: "authenticate", token, ...(resume ? { resume } : {}), ...marks });
+    // one deadline for the socket and the welcome: a half-open network may swallow either
+    this.#deadline.set(connectTimeoutMs, () => this.#end({ reason: "no answer in time", then: "reconnect" }));
   }
 
   /** @param {Message} message */
   #hear(message) {
-    if (message.type === "hub.close") {
-      // the close itself may be queued behind much, or never come: this is as good, and what is lost is resumed
-      return this.#end({ ...this.#reasonOf(message.code, message.reason), code: message.code, window: message.reconnect });
-    }
-    if (message.type === "hub.error" && message.id === undefined) this.#complaint = message;
+    const { type } = message;
+    // the close itself may be queued behind much, or never come: this is as good, and what is lost is resumed
+    if (type === "hub.close") return this.#over(message.code, message.reason, message.reconnect);
     if (this.#state === "ready") return this.#on.message(this, message);
-    if (message.type !== "hub.welcome") return;
+    if (type === "hub.error") this.#complaint = message;
+    if (type !== "hub.welcome") return;
     this.#enter("ready");
+    this.#complaint = {};
     this.welcome = message;
     this.#on.ready(this);
   }
 
-  /**
-   * @param {number} code
-   * @param {string} reason
-   * @returns {End}
-   */
-  #reasonOf(code, reason) {
-    const complaint = this.#state === "ready" ? null : this.#complaint;
-    return {
-      reason: reason || complaint?.reason || "",
-      then: after(code),
-      retryAfterMs: complaint?.retry_after_ms,
-    };
+  /** @param {number} code @param {string} reason @param {Window | null} [window] */
+  #over(code, reason, window) {
+    const { reason: complaint = "", retry_after_ms: retryAfterMs } = this.#complaint;
+    this.#end({ code, reason: reason || complaint, then: after(code), window, retryAfterMs });
   }
 
   /** @param {Error} cause */
   #malformed(cause) {
-    const error = new HubError("malformed", `a frame that is no message: ${cause.message}`, { cause });
+    const error = new HubError("malformed", `malformed frame: ${cause.message}`, { cause });
     this.#end({ reason: error.message, error, then: "reconnect" });
   }
 

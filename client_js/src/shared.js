@@ -1,16 +1,16 @@
-import { Engine } from "./engine.js";
-import { HubError } from "./errors.js";
-import { Requests } from "./requests.js";
-
+/** @typedef {import("./engine.js").Engine} Engine */
+/** @typedef {import("./errors.js").HubError} HubError */
+/**
+ * The classes of the core, handed in: this file is loaded later and on its own, and must not bring a second copy.
+ * @typedef {{Engine: typeof import("./engine.js").Engine, Requests: typeof import("./requests.js").Requests,
+ *   HubError: typeof import("./errors.js").HubError}} Core
+ */
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Position} Position */
 /** @typedef {import("./types.js").HubState} HubState */
 /** @typedef {import("./topic.js").Listener} Listener */
 /** @typedef {[kind: string, data: any, position: Position | null, to: string[] | string]} Item What happened, for the
  *   seats of tabs (`tab/n`), or for all of them in a channel of the token (its name). */
-
-/** Whether tabs can find each other here: a secure page of a browser. @param {import("./types.js").Env} env */
-export const canShare = (env) => !!env.locks && !!env.BroadcastChannel;
 
 /** What survives the way to another tab. @param {HubError} error */
 const plain = ({ code, message, channel, retry, retryAfterMs }) => ({
@@ -44,8 +44,9 @@ export class SharedEngine {
   /** @type {Map<string, {n: string, channel: string, listener: Listener, position: Position | null}>} */
   #seats = new Map();
   /** Positions in channels of the token. @type {Map<string, Position>} */
-  #implicit = new Map();
+  #unasked = new Map();
   #requests;
+  #core;
   #count = 0;
   /** @type {() => void} */
   #unwatch = () => {};
@@ -54,13 +55,15 @@ export class SharedEngine {
    * @param {import("./types.js").Settings} settings
    * @param {import("./engine.js").Sink} sink
    * @param {boolean | string} shared
+   * @param {Core} core
    */
-  constructor(settings, sink, shared) {
+  constructor(settings, sink, shared, core) {
+    this.#core = core;
     this.#settings = settings;
     this.#sink = sink;
     this.#name = `hub:${settings.url}:${shared}`;
     this.#id = settings.env.random().toString(36).slice(2) + settings.env.now().toString(36);
-    this.#requests = new Requests(settings, (command, timeoutMs) => this.#pass(command, timeoutMs));
+    this.#requests = new core.Requests(settings, (command, timeoutMs) => this.#pass(command, timeoutMs));
   }
 
   get state() {
@@ -114,7 +117,7 @@ export class SharedEngine {
     if (before !== state.name || state.name === "reconnecting") this.#sink.state(state);
     if (state.name === "connected") this.#requests.resend();
     if (state.name === "closed") {
-      this.#requests.rejectAll(new HubError("closed", `the connection is closed: ${state.why.reason}`));
+      this.#requests.rejectAll(new this.#core.HubError("closed", `the connection is closed: ${state.why.reason}`));
     }
   }
 
@@ -194,7 +197,7 @@ export class SharedEngine {
   /** @param {Item} item */
   #apply([kind, data, position, to]) {
     if (typeof to === "string") {
-      if (position) this.#implicit.set(to, position);
+      if (position) this.#unasked.set(to, position);
       return this.#sink.unasked(kind, data, to, position);
     }
     for (const n of to) {
@@ -202,13 +205,13 @@ export class SharedEngine {
       if (!seat) continue;
       seat.position = position;
       if (data?.name === "ended") this.#seats.delete(n);
-      const what = kind === "state" && data.error ? { ...data, error: HubError.from(data.error) } : data;
+      const what = kind === "state" && data.error ? { ...data, error: this.#core.HubError.from(data.error) } : data;
       seat.listener.apply(kind, what, position);
     }
   }
 
   #lead() {
-    this.#leading = new Leader(this.#settings, this.#sink, this.#implicit, this.#name, this.#id, (message) => {
+    this.#leading = new Leader(this.#core, this.#settings, this.#sink, this.#unasked, this.#name, this.#id, (message) => {
       this.#wires?.postMessage(message);
       this.#hear(message);
     });
@@ -233,25 +236,26 @@ class Leader {
   #items = [];
 
   /**
+   * @param {Core} core
    * @param {import("./types.js").Settings} settings
    * @param {import("./engine.js").Sink} sink
-   * @param {Map<string, Position>} implicit
+   * @param {Map<string, Position>} unasked
    * @param {string} name
    * @param {string} id
    * @param {(message: any) => void} post To every tab, this one too.
    */
-  constructor(settings, sink, implicit, name, id, post) {
+  constructor(core, settings, sink, unasked, name, id, post) {
     this.#settings = settings;
     this.#name = name;
     this.#id = id;
     this.#post = post;
     this.#tabs.add(id);
-    this.#engine = new Engine(settings, {
+    this.#engine = new core.Engine(settings, {
       state: () => this.#announce(),
       error: (error) => sink.error(error),
       unasked: (kind, data, channel, position) => this.#push([kind, data, position, channel]),
     });
-    for (const [channel, position] of implicit) this.#engine.resumeImplicit(channel, position);
+    for (const [channel, position] of unasked) this.#engine.resumeUnasked(channel, position);
   }
 
   start() {

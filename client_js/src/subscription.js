@@ -33,13 +33,10 @@ export class Subscription extends Emitter {
     this.options = options;
     this.#owner = owner;
     this.#position = options.since ?? null;
-    const { onEvent, onSnapshot, onGap, onState, onPresence, onUnread } = options;
-    if (onEvent) this.on("event", onEvent);
-    if (onSnapshot) this.on("snapshot", onSnapshot);
-    if (onGap) this.on("gap", onGap);
-    if (onState) this.on("state", onState);
-    if (onPresence) this.on("presence", onPresence);
-    if (onUnread) this.on("unread", onUnread);
+    // onEvent listens to `event`, and so on
+    for (const [name, listener] of Object.entries(options)) {
+      if (name.startsWith("on") && listener) this.on(/** @type {any} */ (name.slice(2).toLowerCase()), /** @type {any} */ (listener));
+    }
   }
 
   /** Behind the last event, to be kept and given back as `since`; null before the first answer, and on ephemeral channels. */
@@ -85,23 +82,13 @@ export class Subscription extends Emitter {
    */
   apply(kind, data, position) {
     this.#position = position;
-    switch (kind) {
-      case "event":
-        return this.emit("event", data);
-      case "snapshot":
-        return this.emit("snapshot", data, /** @type {Position} */ (position));
-      case "gap":
-        return this.emit("gap", data);
-      case "state":
-        this.#state = data;
-        return this.emit("state", data);
-      case "presence":
-        this.#members = data.members;
-        return this.emit("presence", data.members, data.change);
-      case "unread":
-        this.#unread = data;
-        return this.emit("unread", data);
-    }
+    /** @type {any[]} */
+    let told = [data];
+    if (kind === "state") this.#state = data;
+    else if (kind === "unread") this.#unread = data;
+    else if (kind === "snapshot") told = [data, position];
+    else if (kind === "presence") told = [(this.#members = data.members), data.change];
+    this.emit(/** @type {any} */ (kind), .../** @type {any} */ (told));
   }
 
   /** @protected @override @param {unknown} error */

@@ -1,4 +1,5 @@
 import { Backoff } from "./backoff.js";
+import { move } from "./machine.js";
 import { Members } from "./members.js";
 import { Timer } from "./timer.js";
 import { Unread } from "./unread.js";
@@ -60,16 +61,12 @@ export class Topic {
   #asked = new Set();
   /** @type {Position | null} */
   #since = null;
-  /** Options of the last command, as text. */
-  #wire = "";
   /** The last message that put seats at a place of the stream. @type {Message | null} */
   #placed = null;
   /** The one whose snapshot is still coming, page by page. @type {Message | null} */
   #paging = null;
   /** Where the stream of `link` is. @type {Position | null} */
   #head = null;
-  /** Known to have no snapshot: whoever comes later can start at the head without asking. */
-  #plain = false;
   #members = new Members();
   #unread = new Unread();
   #retry;
@@ -97,15 +94,9 @@ export class Topic {
     return this.#seats.size;
   }
 
-  /** The earliest position of a listener that has one. */
-  get position() {
-    return earliest([...this.#seats.values()]);
-  }
-
   /** @param {TopicState} state */
   #enter(state) {
-    if (!MOVES[this.#state].includes(state)) throw new Error(`${this.channel}: ${this.#state} to ${state}`);
-    this.#state = state;
+    this.#state = move(MOVES, this.#state, state);
     this.#retry.clear();
     this.#paging = null;
     if (state !== "live") this.generation++;
@@ -118,18 +109,8 @@ export class Topic {
     else this.#wants(this);
   }
 
-  /** Seats whoever can start where the stream is; answers whether a command may and has to be sent for the rest. */
-  admit() {
-    if (this.#state === "live") {
-      const same = JSON.stringify(this.#options()) === this.#wire;
-      let behind = false;
-      for (const seat of this.#present()) {
-        if (seat.served) continue;
-        if (same && this.#joinsHere(seat)) this.#join(seat);
-        else behind = true;
-      }
-      if (behind && this.#state === "live") this.#enter("waiting");
-    }
+  /** Whether a command may and has to be sent. */
+  get ready() {
     return this.#state === "waiting" && !this.#retry.pending;
   }
 
@@ -138,21 +119,9 @@ export class Topic {
   /** @param {Listener} listener */
   attach(listener) {
     this.#seats.set(listener, { listener, position: listener.position, served: false });
-    this.#wants(this); // nobody is called back before subscribe() has returned
-  }
-
-  /** @param {Seat} seat */
-  #join(seat) {
-    seat.position = this.#head;
-    this.#serve(seat);
-    if (seat.listener.options.presence) this.#tell(seat, "presence", this.#presence());
-    if (this.#unread.known) this.#tell(seat, "unread", this.#unread.count);
-  }
-
-  /** @param {Seat} seat */
-  #joinsHere({ position }) {
-    if (!position) return this.#plain;
-    return position.epoch === this.#head?.epoch && position.offset === this.#head.offset;
+    // while a command is under way its answer shows that this one is not served
+    if (this.#state === "live") this.#again();
+    else if (this.#state === "waiting") this.#wants(this);
   }
 
   /** @param {Listener} listener */
@@ -188,15 +157,14 @@ export class Topic {
 
   // --- the command ------------------------------------------------------------------------------------------
 
+  /** What suits every listener. */
   #options() {
     const all = [...this.#seats.keys()].map(({ options }) => options);
-    const presence = all.map((options) => options.presence).find(Boolean);
-    const rates = all.map(({ maxRate }) => maxRate ?? Infinity);
-    const rate = Math.max(...rates);
+    const rate = Math.max(...all.map(({ maxRate }) => maxRate ?? Infinity));
     return {
-      ...(presence ? { presence } : {}),
-      ...(rate < Infinity ? { max_rate: rate } : {}),
-      ...(all.length && all.every(({ echo }) => echo === false) ? { echo: false } : {}),
+      presence: all.find(({ presence }) => presence)?.presence,
+      max_rate: rate < Infinity ? rate : undefined,
+      echo: all.every(({ echo }) => echo === false) ? false : undefined,
     };
   }
 
@@ -208,17 +176,9 @@ export class Topic {
     this.#choose();
     this.#enter("subscribing");
     this.#target = session;
-    const options = this.#options();
-    this.#wire = JSON.stringify(options);
-    return { channel: this.channel, ...(this.#since ? { since: this.#since } : {}), ...options };
-  }
-
-  /** The hub subscribes this one by itself, from the position that came with the connection. @param {Session} session */
-  expect(session) {
-    this.#choose();
-    this.#enter("subscribing");
-    this.#target = session;
-    this.#retry.set(this.timeoutMs, () => this.#again());
+    // what has no offset could come from both sockets of a hand-over: rather once too few than twice
+    if (!this.#head && this.#link !== session) this.#link = null;
+    return { channel: this.channel, since: this.#since ?? undefined, ...this.#options() };
   }
 
   /** Whom to ask for: one stream has one start, so first those without a position, then an epoch at a time. */
@@ -255,18 +215,19 @@ export class Topic {
   refused(generation, error) {
     if (generation !== this.generation) return;
     if (error.retry) return this.#again((error.retryAfterMs ?? 0) + this.#backoff.next());
-    for (const seat of [...this.#asked]) this.#seats.delete(seat.listener);
-    const ended = this.#asked;
-    if (this.#seats.size === 0) this.#enter("ended");
-    else this.#again();
-    for (const { listener, position } of ended) listener.apply("state", { name: "ended", error }, position);
+    this.#end([...this.#asked], error);
   }
 
   /** A right ended. @param {HubError} error */
   revoked(error) {
-    const seats = [...this.#seats.values()];
-    this.#seats.clear();
-    this.#enter("ended");
+    this.#end([...this.#seats.values()], error);
+  }
+
+  /** @param {Seat[]} seats @param {HubError} error */
+  #end(seats, error) {
+    for (const { listener } of seats) this.#seats.delete(listener);
+    if (this.#seats.size) this.#again();
+    else this.#enter("ended");
     for (const { listener, position } of seats) listener.apply("state", { name: "ended", error }, position);
   }
 
@@ -327,11 +288,9 @@ export class Topic {
     this.#enter("live");
     this.#link = session;
     this.#placed = recovered ? null : reply;
-    this.#plain = reply.epoch === undefined || (!since && !reply.snapshot);
     const start = recovered && since ? since.offset : reply.offset;
     this.#head = reply.epoch === undefined ? null : at(reply.epoch, start);
     if (reply.unread !== undefined) this.#unread.subscribed(reply.unread, reply.offset);
-    const change = reply.members ? this.#members.replace(reply.members) : null;
     let behind = false;
     for (const seat of this.#present()) {
       if (!this.#head) this.#serve(seat);
@@ -341,9 +300,9 @@ export class Topic {
         this.#unserve(seat);
         behind = true;
       }
-      if (change && seat.listener.options.presence) this.#tell(seat, "presence", this.#presence(change));
-      if (reply.unread !== undefined) this.#tell(seat, "unread", this.#unread.count);
     }
+    if (reply.members) this.#presence("list", reply.members);
+    if (reply.unread !== undefined) this.#count();
     if (behind && this.#state === "live") this.#again();
   }
 
@@ -395,11 +354,11 @@ export class Topic {
       case "hub.resubscribe":
         return this.#resubscribed(session, message);
       case "hub.presence":
-        return this.#presenceChanged(this.#members.replace(message.members));
+        return this.#presence("list", message.members);
       case "hub.join":
       case "hub.leave":
       case "hub.update":
-        return this.#presenceChanged(this.#members.change(message.type, message.members));
+        return this.#presence(/** @type {any} */ (message.type.slice(4)), message.members);
     }
   }
 
@@ -466,22 +425,24 @@ export class Topic {
     this.#accept(session, message);
   }
 
-  /** @param {import("./types.js").PresenceChange} change */
-  #presenceChanged(change) {
+  /** @param {import("./types.js").PresenceChange["type"]} type @param {import("./types.js").Member[]} members */
+  #presence(type, members) {
+    const change = { type, members };
+    this.#members.apply(change);
+    const { list } = this.#members;
     for (const seat of this.#present()) {
-      if (seat.listener.options.presence) this.#tell(seat, "presence", this.#presence(change));
+      if (seat.listener.options.presence) this.#tell(seat, "presence", { members: list, change });
     }
-  }
-
-  /** @param {import("./types.js").PresenceChange} [change] */
-  #presence(change = { joined: [], left: [], updated: [] }) {
-    return { members: this.#members.list, change };
   }
 
   /** @param {Message} message `hub.acked` */
   acked({ unread, offset, epoch }) {
     if (unread === undefined || (this.#head && epoch !== this.#head.epoch)) return;
     this.#unread.acked(unread, offset);
+    this.#count();
+  }
+
+  #count() {
     for (const seat of this.#present()) this.#tell(seat, "unread", this.#unread.count);
   }
 }

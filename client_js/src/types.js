@@ -28,10 +28,8 @@
  * @property {any} [info] From the token.
  * @property {any} [state] The member's own (`setPresence`).
  *
- * @typedef {object} PresenceChange What just happened to the list; all empty where it was replaced as a whole.
- * @property {Member[]} joined
- * @property {Member[]} left
- * @property {Member[]} updated
+ * @typedef {{type: "join" | "leave" | "update" | "list", members: Member[]}} PresenceChange What just happened;
+ *   `list` replaced them all.
  *
  * @typedef {object} Why Why a connection ended or an attempt failed.
  * @property {number} [code] Close code.

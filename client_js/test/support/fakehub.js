@@ -92,7 +92,7 @@ class HubSession {
       resume: `r-${this.id}`,
       limits: { message_bytes: 65_536, frame_bytes: 524_288, channels: 5 },
     });
-    for (const name of hub.tokenChannels) this.subscribe(undefined, { channel: name, since: this.link.since.get(name) });
+    for (const name of hub.tokenChannels) this.subscribe(undefined, { channel: name });
   }
 
   receive(message) {
@@ -307,7 +307,7 @@ class ClientSocket {
     this.onopen = this.onmessage = this.onclose = this.onerror = null;
     network.sockets.push(this);
     this.network = network;
-    this.link = new Link(network, this, url);
+    this.link = new Link(network, this);
     network.onSocket?.();
   }
 
@@ -330,17 +330,11 @@ class ClientSocket {
 }
 
 class Link {
-  constructor(network, socket, url) {
+  constructor(network, socket) {
     this.network = network;
     this.socket = socket;
     this.alive = true;
     this.last = { hub: 0, client: 0 };
-    this.since = new Map(
-      new URL(url).searchParams.getAll("since").map((mark) => {
-        const [, channel, epoch, offset] = /^(.+)@(.+):(\d+)$/.exec(mark);
-        return [channel, { epoch, offset: Number(offset) }];
-      }),
-    );
     network.links.add(this);
     const { mode, online } = network;
     if (mode === "swallow") return;

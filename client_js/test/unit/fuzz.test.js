@@ -41,6 +41,8 @@ class Reader {
   event(event) {
     const { mode } = this.channel;
     this.events++;
+    assert.ok(!this.ids.has(event.id), `event ${event.id} twice`);
+    this.ids.add(event.id);
     if (mode === "ephemeral") return;
     const now = this.sub.position;
     assert.equal(now.offset, event.offset, "the position is the event's");
@@ -48,8 +50,6 @@ class Reader {
     if (this.position && now.epoch !== this.position.epoch) this.renamed(now.epoch, this.position.offset);
     const truth = this.channel.history.get(now.epoch)[event.offset - 1];
     assert.equal(event.id, truth.id, `${this.channel.name} ${event.offset}: another event than the hub's`);
-    assert.ok(!this.ids.has(event.id), `event ${event.id} twice`);
-    this.ids.add(event.id);
     if (this.position) this.follows(event);
     this.position = now;
     this.byKey.set(event.key, event.id);

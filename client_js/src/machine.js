@@ -1,0 +1,12 @@
+/**
+ * The one place where a state machine's table is enforced: a move that it does not name is a mistake of this client.
+ * @template {string} State
+ * @param {Record<State, State[]>} moves
+ * @param {State} from
+ * @param {State} to
+ * @returns {State} `to`
+ */
+export function move(moves, from, to) {
+  if (!moves[from].includes(to)) throw new Error(`no move from ${from} to ${to}`);
+  return to;
+}
