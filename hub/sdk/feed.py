@@ -6,6 +6,7 @@ the reply on the new one moves the feed over, by position, and what both deliver
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hub.protocol.codes import ErrorCode
@@ -107,7 +108,7 @@ class Feed:
         if verdict is Next.PASS:
             self._cursor = event.offset
             self.backoff.reset()
-            self._deliver(message, event.offset)
+            self._deliver(event, event.offset)
         return verdict is not Next.HOLE
 
     def snapshot_page(self, message: dict[str, Any]) -> None:
@@ -194,12 +195,13 @@ class Feed:
             self.buffer.put(Gap(self.channel, first, last, str(gap.get("cause")), place.epoch))
             self.received = Position(place.epoch, last)
 
-    def _deliver(self, message: dict[str, Any], offset: int) -> None:
+    def _deliver(self, event: Event, offset: int) -> None:
         assert self._epoch is not None
         before = self.received.offset if self.received is not None else offset - 1
         if offset > before:
             self.received = Position(self._epoch, offset)
-            self.buffer.put(Event.of({**message, "conflated": offset - before - 1}, self._epoch))
+            skipped = offset - before - 1  # counted from what another connection delivered, where one did
+            self.buffer.put(event if skipped == event.conflated else replace(event, conflated=skipped))
 
     def _collect(self, message: dict[str, Any], more: bool) -> None:
         events = self._collecting or []

@@ -1,6 +1,7 @@
 """Opening one connection: the upgrade, the welcome, and what a refusal means."""
 
 import asyncio
+import logging
 import ssl as tls
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from hub.protocol.frames import SUBPROTOCOLS, Encoding
 from .backoff import Window
 
 _NAMES = {encoding: name for name, encoding in SUBPROTOCOLS.items()}
+# websockets writes the upgrade request's headers at DEBUG, the token among them: that level is never inherited.
+_quiet = logging.getLogger("hub.client.websocket")
+_quiet.setLevel(logging.INFO)
 MAX_FRAME = 8 * 1024 * 1024  # bytes; the welcome says what the hub really keeps to
 
 
@@ -127,6 +131,7 @@ class Endpoint:
             ping_interval=None,
             max_size=MAX_FRAME,
             create_connection=Socket,
+            logger=_quiet,
             **options,
         )
         assert isinstance(socket, Socket)

@@ -51,7 +51,7 @@ class RealHub:
 
     async def __aenter__(self) -> "RealHub":
         own = {"HUB_JWT_SECRET": SECRET, "HUB_API_KEYS": json.dumps({"tests": KEY})}
-        command = (sys.executable, "-m", "hub.cli", "serve", "--port", str(self.port))
+        command = (sys.executable, "-m", "hub", "serve", "--port", str(self.port))
         self._process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, **own, **self._settings}
         )

@@ -3,6 +3,7 @@
 # ruff: noqa: SIM117  the hub, the client and the subscription are three steps of a test, not one line
 
 import asyncio
+import logging
 
 import pytest
 
@@ -38,6 +39,16 @@ async def test_a_token_refused_twice_stops_the_client() -> None:
         assert hub.refused == 2
     assert "secret-token" not in str(refused.value)
     assert refused.value.code == 401
+
+
+async def test_no_log_line_holds_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with FakeHub(problem(503, "busy"), welcome) as hub:
+            async with Client(hub.url, "a-secret-token", timing=Clock().timing):
+                pass
+    own = [record for record in caplog.records if not record.name.startswith("websockets.server")]
+    assert own
+    assert not any("a-secret-token" in record.getMessage() for record in own)
 
 
 async def test_a_fixed_token_is_refused_once() -> None:
