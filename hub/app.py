@@ -1,6 +1,5 @@
 """The composition root: from settings to a hub that serves. Only here implementations are picked."""
 
-import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from .gate import Gate
 from .node import Node
 from .protocol import ids
 from .settings import Settings
+from .siblings import NoSiblings, Siblings
 
 
 class NotStarted(RuntimeError):
@@ -56,8 +56,9 @@ class Hub:
     `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, siblings: Siblings | None = None) -> None:
         self.settings = settings or Settings()
+        self._siblings = siblings or NoSiblings()
         self.node: Node | None = None
         self._inner: ASGIApp | None = None
 
@@ -77,13 +78,16 @@ class Hub:
         origins = Origins(settings.allowed_origins, not settings.require_origin)
         gate = Gate(node, tickets, origins, TrustedProxies(settings.trusted_proxies))
         requests = Requests(node, make_api_keys(settings))
+        node.siblings = self._siblings
         await node.start()
+        await self._siblings.start({"unready": node.unready, "drain": node.request_drain})
         self.node = node
-        self._inner = build(requests, gate, tickets, origin_pattern(settings.allowed_origins))
+        self._inner = build(requests, gate, tickets, origins)
         try:
             yield {"hub_gate": gate}
         finally:
             self._inner = None
+            await self._siblings.close()
             await node.stop()
             await keys.close()
             self.node = None
@@ -157,10 +161,3 @@ def node_secret(settings: Settings) -> str:
         if secret is not None:
             return secret.get_secret_value()
     return secrets.token_urlsafe(32)
-
-
-def origin_pattern(allowed: list[str]) -> str | None:
-    """The allowed origins as one regular expression, for CORS; None where only the own host is allowed."""
-    if not allowed:
-        return None
-    return "|".join(re.escape(origin).replace(r"\*", r"[^/]*") for origin in allowed)

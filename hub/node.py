@@ -33,6 +33,7 @@ from .publishing import Publishing
 from .pushes import Push
 from .roster import Roster
 from .settings import Settings
+from .siblings import Gone, NoSiblings, Siblings
 from .subscription import Subscription
 from .tasks import Tasks
 from .turn import Turn
@@ -116,6 +117,7 @@ class Node:
             settings.max_connections_per_address,
             self.now,
         )
+        self.siblings: Siblings = NoSiblings()
         self.drain_requested = asyncio.Event()
         self.draining = False
         self.started = False
@@ -418,6 +420,21 @@ class Node:
         if self.settings.ready_requires_all_shards and len(usable) < len(shards):
             reasons.append("a shard of the broker is down")
         return reasons
+
+    async def all_unready(self) -> list[str]:
+        """Why the port that this node shares with its siblings should get no new traffic."""
+        reasons = self.unready()
+        for answer in await self.siblings.ask("unready"):
+            if answer is None:
+                reasons.append("a worker of this port does not answer")
+            elif not isinstance(answer, Gone):  # one that is being replaced gets no traffic anyway
+                reasons += answer
+        return list(dict.fromkeys(reasons))
+
+    async def drain_all(self) -> None:
+        """Ask for a planned departure of all workers of this port."""
+        self.request_drain()
+        await self.siblings.ask("drain")
 
     def request_drain(self) -> None:
         """Ask for a planned departure; who runs the node waits for `drain_requested`."""

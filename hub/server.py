@@ -98,7 +98,8 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
     `sockets` listen already; several workers make their own.
     """
     if settings.workers == 1:
-        return _serve_one(settings, sockets, NoSiblings())
+        _serve_one(settings, sockets, NoSiblings())
+        return 0
     tame_collector()
     supervisor = Supervisor(
         settings.host,
