@@ -65,11 +65,11 @@ class Timers:
             if queued != alarm.queued:
                 continue  # it was set to an earlier moment later on, and has rung
             alarm.queued = inf
-            if alarm.due <= now:
+            if alarm.due == queued:
                 alarm.due = inf
                 alarm.action()
             elif alarm.due < inf:
-                self._queue(alarm)
+                self._queue(alarm)  # though it may be due as well: after a jump, the earliest rings first
 
     def _queue(self, alarm: Alarm) -> None:
         alarm.queued = alarm.due
