@@ -91,7 +91,8 @@ class RedisBroker:
             )
 
         canary = self._keys.canary(canary_tag, self._node_id)
-        return Shard(commander, listen, self, canary, tuning, stats, sharded=sharded)
+        follows = site.kind is Kind.SENTINEL
+        return Shard(commander, listen, self, canary, tuning, stats, sharded=sharded, follows=follows)
 
     # Life
 

@@ -136,6 +136,16 @@ class Commander:
             self._stats.note("reconnects", "%s: connecting anew: %s", self.name, why)
             self._link.abort(why)
 
+    async def follow(self) -> None:
+        """Go where the server that is meant is now.
+
+        Raises:
+            LinkError: nobody can say.
+        """
+        address = await self._resolve()
+        if self.address is not None and address != self.address:
+            self.reconnect(f"the master is {address.name} now")
+
     async def _keep(self) -> None:
         backoff = Backoff(self._tuning)
         while True:

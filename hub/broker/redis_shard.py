@@ -21,7 +21,8 @@ from .redis_tuning import Stats, Tuning
 
 class Shard:
     """See the module's head. `canary` is the pub/sub name that this node sends its own to; whatever else is
-    heard goes to `hearer`."""
+    heard goes to `hearer`. `follows`: another server may become the one that is meant (Sentinel), while the
+    old one still answers."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Shard:
         stats: Stats,
         *,
         sharded: bool = False,
+        follows: bool = False,
     ) -> None:
         self.name = commander.name
         self.commander = commander
@@ -47,7 +49,9 @@ class Shard:
         self._rtt = 0.0
         self._restored: dict[str, None] = {}  # listened to again, and not reported yet
         self._reporting: asyncio.Task[None] | None = None
+        self._follows = follows
         self._task: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Connect both sides, and let the canary sing."""
@@ -57,10 +61,12 @@ class Shard:
         self.listener.wish([self.canary.decode()])
         self.listener.start()
         self._task = self._loop.create_task(self._watch(), name=f"canary {self.name}")
+        if self._follows:
+            self._following = self._loop.create_task(self._follow(), name=f"master {self.name}")
 
     async def close(self) -> None:
         """Let go."""
-        for task in (self._task, self._reporting):
+        for task in (self._task, self._reporting, self._following):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -124,6 +130,13 @@ class Shard:
             with contextlib.suppress(HubError, LinkError):
                 await self._sing()
             await asyncio.sleep(self._tuning.pulse)
+
+    async def _follow(self) -> None:
+        """Events that an old master still takes after its replica was promoted are lost: notice soon."""
+        while True:
+            await asyncio.sleep(self._tuning.pulse)
+            with contextlib.suppress(LinkError):  # no Sentinel answers: whoever is the master stays
+                await self.commander.follow()
 
     async def _sing(self) -> None:
         song = f"{self._nonce}|{self._loop.time()}"

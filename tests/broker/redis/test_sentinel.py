@@ -1,0 +1,146 @@
+"""A master with a replica and Sentinels: found, followed, and forked where the replica lagged."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hub.broker.base import Published
+from hub.protocol.position import Position
+
+from ..harness import attempt, publish
+from .conftest import MakeNode, Node
+from .servers import RedisServer
+from .test_listening import heard_again, until
+
+
+@dataclass
+class Set:
+    """One replicated set, and who watches it."""
+
+    master: RedisServer
+    replica: RedisServer
+    sentinels: list[RedisServer]
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/mymaster"
+
+    async def failed_over(self) -> None:
+        """Until the Sentinels name the replica, and it is a master."""
+        async with asyncio.timeout(30):
+            while True:
+                role = (await self.replica.command("ROLE"))[0]
+                _, port = await self.sentinels[0].command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")
+                if role == b"master" and int(port) == self.replica.port:
+                    return
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def replicated(tmp_path: Path) -> AsyncIterator[Set]:
+    master = RedisServer(tmp_path / "master", "repl-diskless-sync-delay 0")
+    await master.start()
+    replica = RedisServer(tmp_path / "replica", f"replicaof 127.0.0.1 {master.port}")
+    await replica.start()
+    sentinels = [
+        RedisServer(
+            tmp_path / f"sentinel{number}",
+            f"sentinel monitor mymaster 127.0.0.1 {master.port} 1",
+            "sentinel down-after-milliseconds mymaster 500",
+            "sentinel failover-timeout mymaster 3000",
+        )
+        for number in range(2)
+    ]
+    for sentinel in sentinels:
+        await sentinel.start()
+    async with asyncio.timeout(15):
+        while b"online" not in await master.command("INFO", "replication") or not await sentinels[0].command(
+            "SENTINEL", "REPLICAS", "mymaster"
+        ):
+            await asyncio.sleep(0.05)
+    yield Set(master, replica, sentinels)
+    for server in (*sentinels, replica, master):
+        await server.stop()
+
+
+async def position(node: Node) -> Position:
+    return (await node.broker.tops(["log:s"]))[0].position
+
+
+async def until_stored(node: Node) -> Position:
+    async with asyncio.timeout(15):
+        while True:
+            result = await attempt(node.broker, "log:s")
+            if isinstance(result, Published):
+                assert result.position is not None
+                return result.position
+            await asyncio.sleep(0.05)
+
+
+async def test_a_dead_master_is_followed_by_its_replica(replicated: Set, make_node: MakeNode) -> None:
+    node = await make_node(replicated.url)
+    await node.broker.listen("log:s")
+    for _ in range(5):
+        before = (await publish(node.broker, "log:s")).position
+    await replicated.master.command("WAIT", 1, 5000)
+    await replicated.master.kill()
+    await replicated.failed_over()
+    after = await until_stored(node)
+    await until(lambda: "log:s" in node.heard.lost)
+    (top,) = await node.broker.tops(["log:s"])
+    assert after == Position(top.epoch, 6)
+    assert top.previous == before  # nothing was lost: every position is still good
+    await heard_again(node, node)
+
+
+async def test_writes_that_the_replica_did_not_have_are_beyond_the_fork(
+    replicated: Set, make_node: MakeNode
+) -> None:
+    node = await make_node(replicated.url)
+    await node.broker.listen("log:s")
+    for _ in range(3):
+        common = (await publish(node.broker, "log:s")).position
+    await replicated.master.command("WAIT", 1, 5000)
+    replicated.replica.pause()
+    for _ in range(3):  # fills what lies between them, so that later writes stay in the master
+        await replicated.master.command("SET", "filler", b"x" * 10_000_000)
+    for _ in range(4):
+        lost = (await publish(node.broker, "log:s")).position
+    await replicated.master.kill()
+    replicated.replica.resume()
+    await replicated.failed_over()
+    after = await until_stored(node)
+    (top,) = await node.broker.tops(["log:s"])
+    assert common is not None
+    assert lost is not None
+    assert lost.offset == 7
+    assert after.epoch != lost.epoch  # offset 4 was given twice, and in two epochs
+    assert top.previous == common
+
+
+async def test_a_planned_failover_with_the_old_master_alive(replicated: Set, make_node: MakeNode) -> None:
+    node = await make_node(replicated.url)
+    other = await make_node(replicated.url)
+    await node.broker.listen("log:s")
+    await publish(node.broker, "log:s")
+    await replicated.master.command("WAIT", 1, 5000)
+    await replicated.sentinels[0].command("SENTINEL", "FAILOVER", "mymaster")
+    await replicated.failed_over()
+    for each in (node, other):
+        shard = each.broker._topology.shards()[0]
+        for side in (shard.commander, shard.listener):
+            await until(lambda s=side: s.address.port == replicated.replica.port)  # type: ignore[misc]
+    await until_stored(node)
+    await until_stored(other)
+    await heard_again(node, other)
+    assert (await position(node)).epoch == (await position(other)).epoch
+
+
+async def test_one_sentinel_is_enough_to_find_the_master(replicated: Set, make_node: MakeNode) -> None:
+    await replicated.sentinels[0].kill()
+    node = await make_node(replicated.url)
+    await publish(node.broker, "log:s")
