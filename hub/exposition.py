@@ -1,6 +1,6 @@
 """A node's counters as Prometheus metrics, read when they are asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -69,3 +69,17 @@ class NodeCollector(Collector):
             deaf.add_metric([shard.name], shard.deaf_s)
             rtt.add_metric([shard.name], shard.rtt_s)
         yield from (usable, deaf, rtt)
+
+
+class HttpCollector(Collector):
+    """HTTP requests by route (its template, never the path that was asked for) and status."""
+
+    def __init__(self, served: Mapping[tuple[str, int], int]) -> None:
+        self._served = served
+
+    def collect(self) -> Iterable[Metric]:
+        """One counter."""
+        family = CounterMetricFamily("hub_http_requests", "HTTP requests answered", labels=["route", "status"])
+        for (route, status), count in self._served.items():
+            family.add_metric([route, str(status)], count)
+        yield family

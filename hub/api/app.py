@@ -1,49 +1,49 @@
 """The ASGI app of one node: its routes, thin, over `Node`."""
 
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from ..auth.origins import Origins
 from ..auth.tickets import Tickets
 from ..gate import Gate
+from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
 from . import channels, control, health, openapi, publish
-from .requests import Handler, Requests, on_failure, on_http_exception, on_hub_error
+from .answers import on_http_exception, refusal
+from .cors import Cors
+from .requests import Requests
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Requests, Request], Awaitable[Response]]
 
 
-def build(requests: Requests, gate: Gate, tickets: Tickets, origin_pattern: str | None) -> Starlette:
-    """The app. `origin_pattern` is a regular expression of the origins that may read answers (CORS)."""
-    middleware = []
-    if origin_pattern is not None:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origin_regex=origin_pattern,
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type"],
-                max_age=600,
-            )
-        )
-    handlers: Any = {HubError: on_hub_error, HTTPException: on_http_exception, Exception: on_failure}
-    return Starlette(
-        routes=_routes(requests, gate, tickets), middleware=middleware, exception_handlers=handlers
+def build(requests: Requests, gate: Gate, tickets: Tickets, origins: Origins) -> Starlette:
+    """The app. `origins` are those whose pages may read answers (CORS)."""
+    handlers: Any = {HTTPException: on_http_exception}
+    app = Starlette(
+        routes=_routes(requests, gate, tickets),
+        middleware=[Middleware(Cors, origins=origins)],
+        exception_handlers=handlers,
     )
+    # A redirect would send a publication's body twice, to a host that the request's header names.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await handler(requests, request)
-
-        return Route(path, endpoint, methods=[method])
+        return Route(path, _endpoint(requests, path, handler), methods=[method])
 
     async def socket(websocket: WebSocket) -> None:
         await AsgiTransport(websocket, gate).run()
@@ -57,22 +57,40 @@ def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]
         route("/v1/channels/{channel}/history", channels.history),
         route("/v1/channels/{channel}/snapshot", channels.snapshot),
         route("/v1/channels/{channel}/presence", channels.presence),
-        route("/v1/tickets", control.Control(tickets).tickets, "POST"),
+        route("/v1/tickets", control.TicketCounter(tickets).issue, "POST"),
         route("/v1/disconnect", control.disconnect, "POST"),
         route("/v1/revoke", control.revoke, "POST"),
         route("/v1/connections", control.connections),
         route("/v1/drain", control.drain, "POST"),
         route("/livez", health.livez),
         route("/readyz", health.readyz),
-        route("/metrics", health.metrics),
+        route("/metrics", health.Exposition(requests).metrics),
         route("/openapi.json", openapi.openapi),
         WebSocketRoute(requests.node.settings.path, socket),
-        route(requests.node.settings.path, _upgrade_required),
+        Route(requests.node.settings.path, _upgrade_required),
     ]
 
 
-async def _upgrade_required(_requests: Requests, _request: Request) -> Response:
-    why = "this is a WebSocket endpoint: connect with ws:// or wss://"
-    raise HTTPException(426, why, {"Upgrade": "websocket"})
+def _endpoint(
+    requests: Requests, path: str, handler: Handler
+) -> Callable[[Request], Awaitable[Response]]:
+    """The handler as Starlette calls it: with its refusals, counted, and a bug logged once."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            response = await handler(requests, request)
+        except HubError as error:
+            response = refusal(error)
+        except Exception:
+            log.exception("%s %s failed", request.method, path)
+            response = refusal(HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
+        requests.served[path, response.status_code] += 1
+        return response
+
+    return endpoint
 
 
+async def _upgrade_required(_request: Request) -> Response:
+    """RFC 9110 section 15.5.22."""
+    error = HubError(ErrorCode.BAD_MESSAGE, "this is a WebSocket endpoint: connect with ws:// or wss://")
+    return refusal(error, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})

@@ -1,12 +1,14 @@
 """Reading channels by HTTP."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ..auth.identity import Identity
+from ..broker.base import Page
 from ..checks import bad_channel, check_presence, check_subscribe, owns_inbox
 from ..history import history_fields
 from ..namespaces import Mode, Namespace
@@ -15,9 +17,11 @@ from ..protocol.codes import ErrorCode
 from ..protocol.commands import MAX_HISTORY, ReadHistory
 from ..protocol.errors import HubError
 from ..protocol.position import Position
-from .requests import Requests, answer
+from .answers import NO_STORE, answer
+from .requests import Requests
 
 ASK_S = 0.5
+CHUNK_BYTES = 65_536
 
 
 async def channel(requests: Requests, request: Request) -> Response:
@@ -43,7 +47,7 @@ async def history(requests: Requests, request: Request) -> Response:
         raise HubError(ErrorCode.BAD_MESSAGE, f"limit must be an integer from 1 to {MAX_HISTORY}")
     command = ReadHistory(None, name, Position.parse(since) if since else None, int(limit))
     room = requests.node.settings.frame_bytes
-    return answer(await history_fields(requests.node.broker, namespace, command, room))
+    return answer({"channel": name, **await history_fields(requests.node.broker, namespace, command, room)})
 
 
 async def snapshot(requests: Requests, request: Request) -> Response:
@@ -52,8 +56,23 @@ async def snapshot(requests: Requests, request: Request) -> Response:
     if namespace.mode is not Mode.STATE:
         raise bad_channel(f"{name} is of mode {namespace.mode.value}: only state channels have a snapshot")
     page = await requests.node.channels.snapshot(name)
-    events = [orjson.Fragment(event.body()) for event in page.events]
-    return answer({"snapshot": events, "epoch": page.top.epoch, "offset": page.top.offset})
+    return StreamingResponse(_snapshot(name, page), headers=NO_STORE, media_type="application/json")
+
+
+async def _snapshot(name: str, page: Page) -> AsyncIterator[bytes]:
+    """The answer in pieces, at the pace of the reader: a snapshot may be thousands of events.
+
+    Its fields are those of `hub.snapshot`, and the position at which it is complete.
+    """
+    epoch, offset = page.top.position
+    head = orjson.dumps({"channel": name, "epoch": epoch, "offset": offset, "more": False})
+    piece = bytearray(head[:-1] + b',"events":[')
+    for place, event in enumerate(page.events):
+        piece += (b"," if place else b"") + event.body()
+        if len(piece) >= CHUNK_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece + b"]}")
 
 
 async def presence(requests: Requests, request: Request) -> Response:

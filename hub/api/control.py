@@ -1,5 +1,7 @@
 """What services do with connections and tokens, and tickets for everybody."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -8,23 +10,26 @@ from starlette.responses import Response
 from ..auth.tickets import Tickets
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
-from .requests import Requests, answer
+from .answers import answer
+from .requests import Requests
 
 ASK_S = 1.0
+KEY_TICKET_S = 86_400.0  # a socket that an API key's ticket opened: connections end, keys do not
 
 
-class Control:
-    """The routes that need the tickets beside the node."""
+class TicketCounter:
+    """The route that needs the tickets beside the node."""
 
     def __init__(self, tickets: Tickets) -> None:
         self._tickets = tickets
 
-    async def tickets(self, requests: Requests, request: Request) -> Response:
+    async def issue(self, requests: Requests, request: Request) -> Response:
         """`POST /v1/tickets`: a ticket for the bearer's own identity."""
-        ticket, expires_in = await self._tickets.issue(await requests.identity(request))
-        response = answer({"ticket": ticket, "expires_in": expires_in})
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        identity = await requests.identity(request)
+        if math.isinf(identity.expires_at):
+            identity = replace(identity, expires_at=requests.node.wall() + KEY_TICKET_S)
+        ticket, expires_in = await self._tickets.issue(identity)
+        return answer({"ticket": ticket, "expires_in": expires_in})
 
 
 async def disconnect(requests: Requests, request: Request) -> Response:
@@ -60,7 +65,7 @@ async def connections(requests: Requests, request: Request) -> Response:
 async def drain(requests: Requests, request: Request) -> Response:
     """`POST /v1/drain`: this node departs."""
     await requests.service(request)
-    requests.node.request_drain()
+    await requests.node.drain_all()
     return answer({"draining": True}, 202)
 
 

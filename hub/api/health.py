@@ -1,12 +1,13 @@
 """Whether the node lives, whether it should get traffic, and what it counts."""
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..exposition import NodeCollector
-from .requests import Requests, answer
+from ..exposition import HttpCollector, NodeCollector
+from .answers import answer
+from .requests import Requests
 
 
 async def livez(_requests: Requests, _request: Request) -> Response:
@@ -16,7 +17,7 @@ async def livez(_requests: Requests, _request: Request) -> Response:
 
 async def readyz(requests: Requests, _request: Request) -> Response:
     """`GET /readyz`: 503 while deaf, draining, or without a usable shard; the reasons stand in the body."""
-    reasons = requests.node.unready()
+    reasons = await requests.node.all_unready()
     shards = [
         {
             "name": shard.name,
@@ -30,10 +31,17 @@ async def readyz(requests: Requests, _request: Request) -> Response:
     return answer(body, 503 if reasons else 200)
 
 
-async def metrics(requests: Requests, request: Request) -> Response:
-    """`GET /metrics` in Prometheus' text format."""
-    if not requests.node.settings.metrics_public:
-        await requests.service(request)
-    registry = CollectorRegistry()
-    registry.register(NodeCollector(requests.node))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+class Exposition:
+    """What Prometheus asks for."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(NodeCollector(requests.node))
+        self._registry.register(HttpCollector(requests.served))
+        ProcessCollector(registry=self._registry)
+
+    async def metrics(self, requests: Requests, request: Request) -> Response:
+        """`GET /metrics` in Prometheus' text format."""
+        if not requests.node.settings.metrics_public:
+            await requests.service(request)
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
