@@ -85,11 +85,11 @@ def parse_info(text: str) -> dict[str, str]:
     return {name: value.strip() for name, value in pairs}
 
 
-def command_calls(info: dict[str, str]) -> dict[str, int]:
-    """Calls of each command, from INFO commandstats (``cmdstat_evalsha:calls=7,usec=…``)."""
-    calls = {}
+def command_calls(info: dict[str, str], field: str = "calls") -> dict[str, int]:
+    """Calls of each command (or its ``usec`` in all), from INFO commandstats: ``cmdstat_xadd:calls=7,usec=…``."""
+    found = {}
     for name, value in info.items():
         if name.startswith("cmdstat_"):
-            fields = dict(field.split("=", 1) for field in value.split(","))
-            calls[name.removeprefix("cmdstat_")] = int(fields["calls"])
-    return calls
+            fields = dict(pair.split("=", 1) for pair in value.split(","))
+            found[name.removeprefix("cmdstat_")] = int(fields[field])
+    return found

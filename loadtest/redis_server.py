@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from loadtest.machine import Unfit, free_port
+from loadtest.machine import Unfit, cores, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ def own_redis() -> Iterator[str]:
         process = subprocess.Popen([program, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                                     "--appendonly", "no", "--dir", folder],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.sched_setaffinity(process.pid, cores()[1])
         try:
             _await(process, port)
             yield f"redis://127.0.0.1:{port}"

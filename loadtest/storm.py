@@ -52,7 +52,7 @@ _BOUNDS: dict[str, dict[str, float]] = {
     "kill": {"lost": 0, "doubled": 0, "all_back_s": 20.0, "reads_per_channel": 3.0},
     "herd": {"lost": 0, "doubled": 0, "all_back_s": 60.0, "p99_over_quiet": 5.0},
 }
-_READS = ("xrange", "xrevrange", "xread", "eval_ro", "evalsha_ro", "fcall_ro")
+_READS = ("xrange", "xrevrange", "xread")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,11 @@ def _learn(target: Hub, epochs: dict[int, str], payload: bytes) -> None:
             epochs[target.number(entry["channel"])] = entry["epoch"]
 
 
+#: Reads of streams and snapshots, also those inside scripts. (Scripts themselves would count standing work.)
+_READS = ("xrange", "xrevrange", "xread", "hgetall", "hscan")
+
+
 def _reads(url: str) -> int:
-    if not url:
-        return 0
-    calls = command_calls(redis_info(url))
-    return sum(calls.get(name, 0) for name in ("xrange", "xrevrange", "evalsha_ro", "eval_ro"))
+    calls = command_calls(redis_info(url)) if url else {}
+    return sum(calls.get(name, 0) for name in _READS)
 

@@ -56,7 +56,10 @@ def publish(bench: Bench) -> None:
         after = redis_info(options.redis)
         spent = sum(float(after[name]) - float(redis_before[name])
                     for name in ("used_cpu_user", "used_cpu_sys"))
+        scripts = command_calls(after, "usec").get("evalsha", 0) - command_calls(redis_before, "usec").get(
+            "evalsha", 0)
         calls = sum(command_calls(after).values()) - sum(command_calls(redis_before).values())
         bench.result.record(redis_cpu_us_per_publication=spent / events * 1e6,
+                            redis_script_us_per_publication=scripts / events,
                             redis_calls_per_publication=calls / events)
     bench.result.record(batch=options.batch)
