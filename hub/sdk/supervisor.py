@@ -106,11 +106,11 @@ class Supervisor:
         await _first(link.ended, link.drained)
         if link.ended.done():
             self._backoff.lived(self._timing.now() - link.born)
-            return await self._establish(self._after(link.ended.result()))
+            departure = link.ended.result()
+            return await self._establish(self._after(departure), departure.reason)
         window = link.drained.result()
         delay = window.pick(self._timing) if window is not None else self._backoff.next()
-        self._tell(Status(State.DRAINING, "the node is leaving", delay))
-        following = asyncio.ensure_future(self._establish(delay))
+        following = asyncio.ensure_future(self._establish(delay, "the node is leaving", State.DRAINING))
         try:
             await _first(link.ended, following)
             if not following.done() and link.ended.result().then is Then.STOP:
@@ -119,12 +119,11 @@ class Supervisor:
         finally:
             following.cancel()
 
-    async def _establish(self, delay: float) -> Link:
-        """The next connection, however long it takes, in use."""
-        reason = ""
+    async def _establish(self, delay: float, reason: str = "", state: State = State.WAITING) -> Link:
+        """The next connection, however long it takes, in use. `state` is told while it has to wait."""
         while True:
             if delay > 0:
-                self._tell(Status(State.WAITING, reason, delay))
+                self._tell(Status(state, reason, delay))
                 await self._timing.sleep(delay)
             self._tell(Status(State.CONNECTING, reason))
             try:

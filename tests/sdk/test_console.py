@@ -14,7 +14,7 @@ from .http_hub import HttpHub, problem
 
 async def test_subscribe_prints_events_and_says_what_happened() -> None:
     async def first(peer: Peer) -> None:
-        await peer.welcome(reconnect={"min_ms": 1, "max_ms": 2})
+        await peer.welcome(reconnect={"min_ms": 10, "max_ms": 20})
         event = {
             "type": "s",
             "channel": "job:1",
@@ -56,6 +56,7 @@ async def test_subscribe_prints_events_and_says_what_happened() -> None:
         "connected as c_1\n",
         "job:1: GAP, 3 to 9 of k are lost (trimmed)",
         "job:1: a snapshot of 1 keys at k:9",
+        "waiting: the connection was cut (again in",
         "connected as c_1, returning",
         "stopped: the grant ended",
         "job:1 is at k:13",

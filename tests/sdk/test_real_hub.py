@@ -5,6 +5,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from hub.client import (
     Gap,
     HubError,
     PresenceChange,
+    Published,
     Snapshot,
     State,
     Status,
@@ -27,6 +29,7 @@ from hub.client import (
 )
 from hub.publisher import Publisher
 from hub.sdk.backoff import Window
+from tests.broker.redis.servers import RedisServer
 
 from .real import KEY, Proxy, RealHub, token
 
@@ -68,7 +71,7 @@ async def test_every_event_once_and_in_order_though_links_are_cut(hub: RealHub, 
             proxy.cut_one()
 
     started = asyncio.Semaphore(0)
-    async with Proxy(hub.port) as proxy, Publisher(hub.http, api_key=KEY) as publisher:
+    async with Proxy(hub) as proxy, Publisher(hub.http, api_key=KEY) as publisher:
         links = [Client(proxy.ws, token(f"u{n}"), encoding=encoding, timing=SOON) for n in range(clients)]
         async with asyncio.TaskGroup() as group:
             for link, mine in zip(links, seen, strict=True):
@@ -123,7 +126,7 @@ async def test_every_event_once_and_in_order_though_the_client_is_handed_over(hu
 
 
 async def test_every_publication_once_and_in_order_though_links_are_cut(hub: RealHub) -> None:
-    async with Proxy(hub.port) as proxy, Client(proxy.ws, token(), timing=SOON) as client:
+    async with Proxy(hub) as proxy, Client(proxy.ws, token(), timing=SOON) as client:
         count = 400
 
         async def disturb() -> None:
@@ -166,7 +169,7 @@ async def test_a_board_of_jobs_ends_right_though_links_are_cut_and_the_reader_is
             if len(finals) == keys:
                 return
 
-    async with Proxy(hub.port) as proxy, Publisher(hub.http, api_key=KEY) as publisher:
+    async with Proxy(hub) as proxy, Publisher(hub.http, api_key=KEY) as publisher:
         async with Client(proxy.ws, token(), timing=SOON, buffer=10) as client:
             following = asyncio.create_task(follow(client))
             for n in range(rounds):
@@ -202,7 +205,7 @@ async def test_a_slow_application_that_asks_in_between_is_not_stuck(hub: RealHub
 
 async def test_presence_survives_a_cut_without_a_flicker(hub: RealHub) -> None:
     changes: list[PresenceChange] = []
-    async with Proxy(hub.port) as proxy, Client(proxy.ws, token("bob"), timing=SOON) as bob:
+    async with Proxy(hub) as proxy, Client(proxy.ws, token("bob"), timing=SOON) as bob:
         async with Client(hub.ws, token("ann")) as ann:
             async with ann.subscribe("doc:team", presence=True, on_presence=changes.append) as watched:
                 async with bob.subscribe("doc:team", presence={"as": "tab"}) as theirs:
@@ -307,21 +310,92 @@ async def test_an_expired_token_is_replaced_by_the_callable(hub: RealHub) -> Non
 
 
 async def test_a_hub_that_forgot_everything_is_told_as_a_gap() -> None:
-    async with RealHub() as first:
-        client = Client(first.ws, token(), timing=SOON)
-        async with client, Publisher(first.http, api_key=KEY) as publisher:
+    async with RealHub() as first, RealHub() as second, Proxy(first) as proxy:
+        async with Client(proxy.ws, token(), timing=SOON) as client:
             async with client.subscribe("doc:1") as doc:
-                await publisher.publish("doc:1", "n", 1)
+                await publish(first, "doc:1", 1)
                 assert (await doc.get()).payload == 1  # type: ignore[union-attr]
+                await publish(second, "doc:1", 2)
+                proxy.move(second)
                 await first.kill()
-                await until(lambda: not doc.live)
-                async with RealHub(first.port):
-                    await until(lambda: doc.live)
-                    sent = await publisher.publish("doc:1", "n", 2)
-                    item = await doc.get()
-                    if isinstance(item, Gap):
-                        assert item.cause == "epoch"
-                        item = await doc.get()
-                    assert item.payload == 2  # type: ignore[union-attr]
-                    assert doc.position is not None
-                    assert (doc.position.epoch, doc.position.offset) == (sent.epoch, sent.offset)
+                gap = await doc.get()
+                assert isinstance(gap, Gap)
+                assert (gap.first, gap.last, gap.cause) == (1, 1, "epoch")
+                sent = await publish(second, "doc:1", 3)
+                assert (await doc.get()).payload == 3  # type: ignore[union-attr]
+                assert doc.position == (sent.epoch, sent.offset)
+
+
+async def publish(hub: RealHub, channel: str, payload: Any, **options: Any) -> Published:
+    async with Publisher(hub.http, api_key=KEY) as publisher:
+        return await publisher.publish(channel, "n", payload, **options)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def test_a_drained_node_is_left_before_it_closes_and_nobody_notices(redis: RedisServer) -> None:
+    """Two nodes on one Redis behind a balancer: events flow while the first one leaves."""
+    clients, count = 10, 300
+    seen: list[list[Any]] = [[] for _ in range(clients)]
+    statuses: list[Status] = []
+    changes: list[PresenceChange] = []
+
+    async def follow(client: Client, mine: list[Any]) -> None:
+        async for event in client.subscribe("doc:all", presence=True):
+            assert isinstance(event, Event)
+            mine.append((event.offset, event.payload))
+            if len(mine) == count:
+                return
+
+    broker = {"broker": redis.url, "drain_notice": 0, "drain_seconds": 2}
+    async with RealHub(**broker) as first, RealHub(**broker) as second, Proxy(first) as proxy:
+        async with (
+            Client(second.ws, token("watcher")) as watcher,
+            Publisher(second.http, api_key=KEY) as publisher,
+        ):
+            watched = watcher.subscribe("doc:all", presence=True, on_presence=changes.append)
+            links = [Client(proxy.ws, token(f"u{n}"), on_status=statuses.append) for n in range(clients)]
+            async with watched, asyncio.TaskGroup() as group:
+                for link, mine in zip(links, seen, strict=True):
+                    await link.start()
+                    group.create_task(follow(link, mine))
+                await until(lambda: len(watched.members) == clients + 1)
+                proxy.move(second)
+                stopping = asyncio.create_task(asyncio.to_thread(first.hub.stop))
+                for n in range(count):
+                    await publisher.publish("doc:all", "n", n)
+                    await asyncio.sleep(0.01)
+                await stopping
+            left = {
+                member["user"] for change in changes if change.kind == "leave" for member in change.members
+            }
+            for link in links:
+                await link.close()
+    assert all(mine == [(n + 1, n) for n in range(count)] for mine in seen)
+    states = [status.state for status in statuses]
+    assert states.count(State.DRAINING) == clients
+    assert states.count(State.CONNECTED) == 2 * clients
+    assert State.WAITING not in states
+    assert left == set()
+
+
+async def test_a_killed_node_is_followed_by_another_with_nothing_lost(redis: RedisServer) -> None:
+    async with RealHub(broker=redis.url) as first, RealHub(broker=redis.url) as second, Proxy(first) as proxy:
+        async with Client(proxy.ws, token(), timing=SOON) as client, client.subscribe("doc:1") as doc:
+            await publish(second, "doc:1", 1)
+            assert (await doc.get()).payload == 1  # type: ignore[union-attr]
+            proxy.move(second)
+            await first.kill()
+            for n in (2, 3):
+                await publish(second, "doc:1", n)
+            items = [await doc.get(), await doc.get()]
+            assert [(item.offset, item.payload) for item in items if isinstance(item, Event)] == [
+                (2, 2),
+                (3, 3),
+            ]
