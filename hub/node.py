@@ -205,10 +205,10 @@ class Node:
             HubError: ``limit``.
         """
         member = returning.connection if returning else connection.id
-        # The connection that this one continues has given up its place.
-        held = [other for other in self.roster.of_user(identity.user) if other.member != member]
         most = self.settings.max_connections_per_user
-        if len(held) >= most:
+        held = self.roster.of_user(identity.user)
+        # The connection that this one continues has given up its place.
+        if len(held) >= most and sum(other.member != member for other in held) >= most:
             why = f"user {identity.user} has {len(held)} connections, {most} are allowed"
             raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
         connection.identity = identity

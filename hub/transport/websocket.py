@@ -8,8 +8,8 @@ import logging
 from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
-from websockets.protocol import State
+from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
 from ..connection import Connection
@@ -58,7 +58,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._gate: Gate = app_state["hub_gate"]
         self._settings = self._gate.node.settings
         self._connections: set[Any] = server_state.connections
-        self._ws = ServerProtocol(max_size=MAX_BEFORE_AUTH, logger=_quiet)
+        self._ws: Protocol = ServerProtocol(logger=_quiet)
         self._transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -168,13 +168,15 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _request(self, request: Request) -> None:
         """The upgrade request; nothing more is read until it is decided."""
-        response = self._ws.accept(request)
+        ws = self._ws
+        assert isinstance(ws, ServerProtocol)
+        response = ws.accept(request)
         if response.status_code != 101:
-            self._respond(http.plain_problem(response.status_code, response.body.decode().strip()))
+            self._respond(ws, http.plain_problem(response.status_code, response.body.decode().strip()))
             return
         path, _, query = request.path.partition("?")
         if path != self._settings.path:
-            self._respond(http.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
+            self._respond(ws, http.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
             return
         self.pause_reading()
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
@@ -186,23 +188,25 @@ class WebSocketTransport(asyncio.Protocol):
         ]
         secure = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
         handshake = Handshake(query, headers, offered, self._peer, secure)
-        self._gate.node.tasks.spawn(self._decide(handshake, response))
+        self._gate.node.tasks.spawn(self._decide(ws, handshake, response))
 
-    async def _decide(self, handshake: Handshake, response: Any) -> None:
+    async def _decide(self, ws: ServerProtocol, handshake: Handshake, response: Response) -> None:
         try:
             entry = await self._gate.decide(handshake)
         except Refused as refused:
-            self._respond(http.problem(refused.status, refused.error))
+            self._respond(ws, http.problem(refused.status, refused.error))
             return
         if self._transport is None or self._transport.is_closing():
             return
         if entry.subprotocol is not None:
             response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
-        self._ws.send_response(response)
-        self._flush()
-        await self._open(entry)
+        ws.send_response(response)
+        await self._open(ws, entry)
 
-    async def _open(self, entry: Entry) -> None:
+    async def _open(self, ws: ServerProtocol, entry: Entry) -> None:
+        # What has parsed the request keeps it, some kilobytes; frames need only the half below it.
+        ws.parser.close()
+        self._ws = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
         node = self._gate.node
         self._peer, self._counted = entry.address, True
         node.admission.opened(entry.address)
@@ -212,12 +216,14 @@ class WebSocketTransport(asyncio.Protocol):
             node, self, entry.encoding, entry.console, entry.address, sink=self._transport
         )
         self._connection = connection
+        # The answer to the handshake leaves in one write with the first words.
+        connection.outbox.push(b"".join(ws.data_to_send()))
         self.resume_reading()
         await self._gate.begin(connection, entry)
 
-    def _respond(self, response: Any) -> None:
+    def _respond(self, ws: ServerProtocol, response: Response) -> None:
         """Answer the handshake with HTTP, and hang up."""
-        self._ws.send_response(response)
+        ws.send_response(response)
         self._flush()
         if self._transport is not None:
             self._transport.close()
@@ -239,7 +245,9 @@ class WebSocketTransport(asyncio.Protocol):
         if frame.opcode is not Opcode.CONT:
             self._text = frame.opcode is Opcode.TEXT
         if not frame.fin:
-            self._fragments = [*(self._fragments or ()), bytes(frame.data)]
+            if self._fragments is None:
+                self._fragments = []
+            self._fragments.append(bytes(frame.data))
             connection.heard()
             return
         data = bytes(frame.data)
@@ -300,6 +308,6 @@ def _shortened(reason: str) -> str:
 def _unlink(transport: asyncio.BaseTransport) -> None:
     """Break the cycle between uvicorn's HTTP protocol and its parser: after an upgrade nobody else does, and a
     collector that has to find it stalls the loop."""
-    before = transport.get_protocol() if isinstance(transport, asyncio.Transport) else None
-    if before is not None and hasattr(before, "parser"):
+    before: Any = cast("asyncio.Transport", transport).get_protocol()
+    if hasattr(before, "parser"):
         before.parser = None
