@@ -366,7 +366,7 @@ class Channels:
         self._metrics.lost += max(0, gap.end - gap.start + 1)
         channel.restart(page.top.epoch, page.top.offset)
         fits = pages is not None and pages.fits(self._frame_bytes - 1024)
-        push = _resubscribe(channel, channel.top, gap, pages.inline if pages and fits else {})
+        push = _resubscribe(channel, channel.top, gap, _snapshot(pages, fits))
         for subscription in channel.everyone():
             self._put(subscription, push, channel.top, pages.pushes if pages and not fits else ())
 
@@ -406,7 +406,7 @@ class Channels:
         if not subscription.ended:
             fits = pages is not None and pages.fits(self._frame_bytes - 1024)
             gap = Gap(gap.start, at, gap.cause)
-            push = _resubscribe(channel, at, gap, pages.inline if pages and fits else {})
+            push = _resubscribe(channel, at, gap, _snapshot(pages, fits))
             self._put(subscription, push, at, pages.pushes if pages and not fits else ())
 
     def _put(self, subscription: Subscription, push: Push, at: int, pages: Sequence[Push]) -> None:
@@ -448,6 +448,13 @@ class Channels:
 def _gap(name: str, start: int, end: int, *, filled: bool) -> Push:
     fields = {"type": "hub.gap", "channel": name, "from": start, "to": end, "cause": Cause.BACKPLANE.value}
     return Push({**fields, "filled": filled})
+
+
+def _snapshot(pages: SnapshotPages | None, fits: bool) -> dict[str, object]:
+    """What a message says of the snapshot that belongs to it."""
+    if pages is None:
+        return {}
+    return pages.inline if fits else pages.deferred
 
 
 def _resubscribe(

@@ -51,6 +51,12 @@ class SnapshotPages:
         return {"snapshot": [orjson.Fragment(body) for page in self._pages for body in page]}
 
     @property
+    def deferred(self) -> dict[str, Any]:
+        """The same field where the pages follow: a reader that is cut off before the first one must know that
+        it has no snapshot yet."""
+        return {"snapshot": [], "more": True}
+
+    @property
     def pushes(self) -> list[Push]:
         """The `hub.snapshot` pages, for a message into which it does not fit; shared by all receivers."""
         if self._pushes is None:

@@ -31,8 +31,10 @@ class _Joined:
     def reply(self, room: int) -> tuple[dict[str, Any], bool]:
         """The reply's fields, and whether the snapshot found room in them."""
         snapshot = self.start.snapshot
-        if snapshot is None or not snapshot.fits(room):
-            return self.fields, snapshot is None
+        if snapshot is None:
+            return self.fields, True
+        if not snapshot.fits(room):
+            return {**self.fields, **snapshot.deferred}, False
         return {**self.fields, **snapshot.inline}, True
 
 
