@@ -16,21 +16,16 @@ from ..protocol.event import Publication
 from ..protocol.position import Position, Top
 from . import redis_format as wire
 from .base import Inbox, Listener, Page, Published, ShardHealth
-from .redis_address import Kind, Site, parse
+from .redis_address import parse
 from .redis_channels import RedisChannels
-from .redis_cluster import Cluster, by_slot
-from .redis_commander import Commander
 from .redis_due import DueList
 from .redis_greeting import Greeting
 from .redis_keys import Keys
 from .redis_leases import RedisLeases
-from .redis_listener import Hearer, ShardListener
 from .redis_presence import RedisPresence
 from .redis_registry import RedisRegistry
-from .redis_sentinel import resolver
-from .redis_shard import Shard
+from .redis_servers import make_topology
 from .redis_store import Store
-from .redis_topology import Ring, Topology
 from .redis_tuning import Stats, Tuning
 
 
@@ -61,7 +56,9 @@ class RedisBroker:
         self._listener: Listener | None = None
         self._channels_of: dict[bytes, str] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
-        self._topology = self._make_topology()
+        self._topology = make_topology(
+            self._sites, self._keys, node_id, self._greeting, self, self._tuning, self.stats
+        )
         store = Store(self._topology, self._tuning, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)
         self._channels = RedisChannels(store, self._topology, self._keys, namespaces, clock, self.stats)
@@ -71,28 +68,6 @@ class RedisBroker:
         )
         self.registry = RedisRegistry(store, self._topology, self._keys, self._greeting, self.presence)
         self._due = due
-
-    def _make_topology(self) -> Topology:
-        if self._sites[0].kind is Kind.CLUSTER:
-            return Cluster(self._sites[0], self._build, self._tuning, self.stats)
-        return Ring(self._sites, self._build)
-
-    def _build(self, site: Site, canary_tag: str, sharded: bool) -> Shard:
-        """One server of the topology."""
-        resolve = resolver(site, self._tuning.patience)
-        client = f"hub-{self._node_id}"
-        tuning, stats = self._tuning, self.stats
-        commander = Commander(site.name, resolve, self._greeting, client, tuning, stats)
-
-        def listen(hearer: Hearer) -> ShardListener:
-            groups = by_slot if sharded else None
-            return ShardListener(
-                site.name, resolve, hearer, client, tuning, stats, sharded=sharded, groups=groups
-            )
-
-        canary = self._keys.canary(canary_tag, self._node_id)
-        follows = site.kind is Kind.SENTINEL
-        return Shard(commander, listen, self, canary, tuning, stats, sharded=sharded, follows=follows)
 
     # Life
 

@@ -84,14 +84,23 @@ class Greeting:
             raise LinkError(f"{name}: {reply}")
         assert isinstance(reply, list)
         if reply[0] == b"ring":
-            theirs = reply[1].decode("utf-8", "replace")
-            raise WrongServer(
-                f"{name} belongs to a hub whose nodes spread their channels over [{theirs}], this node would "
-                f"over [{self._ring}]: give all nodes the same servers (or stop the others for "
-                f"{RING_MS // 1000} s)"
-            )
+            check_ring(name, reply[1], self._ring, "this node")
         if reply[1] and reply[1].decode("utf-8", "replace") != self._namespaces:
             self._stats.note("namespaces_changed", "%s: other namespaces than before are in force", name)
+
+
+def check_ring(name: str, theirs: bytes | None, ours: str, who: str) -> None:
+    """Compare the ring in force on a server with ours.
+
+    Raises:
+        WrongServer: they differ, and how.
+    """
+    if theirs is not None and theirs != ours.encode():
+        raise WrongServer(
+            f"{name} belongs to a hub whose nodes spread their channels over "
+            f"[{theirs.decode('utf-8', 'replace')}], {who} would over [{ours}]: give all the same servers "
+            f"(or stop the others for {RING_MS // 1000} s)"
+        )
 
 
 def ring_of(sites: Sequence[Site]) -> str:

@@ -20,15 +20,17 @@ from .redis_tuning import Stats, Tuning
 
 
 class Shard:
-    """See the module's head. `canary` is the pub/sub name that this node sends its own to; whatever else is
-    heard goes to `hearer`. `follows`: another server may become the one that is meant (Sentinel), while the
-    old one still answers."""
+    """See the module's head. `canary` is the pub/sub name that this node sends its own to.
+
+    Whatever else is heard goes to `hearer`; without one nothing is listened to. `follows`: another server may
+    become the one that is meant (Sentinel), while the old one still answers.
+    """
 
     def __init__(
         self,
         commander: Commander,
         listen: Callable[[Hearer], ShardListener],
-        hearer: Hearer,
+        hearer: Hearer | None,
         canary: str,
         tuning: Tuning,
         stats: Stats,
@@ -58,8 +60,9 @@ class Shard:
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
         self.commander.start()
-        self.listener.wish([self.canary.decode()])
-        self.listener.start()
+        if self._hearer is not None:
+            self.listener.wish([self.canary.decode()])
+            self.listener.start()
         self._task = self._loop.create_task(self._watch(), name=f"canary {self.name}")
         if self._follows:
             self._following = self._loop.create_task(self._follow(), name=f"master {self.name}")
@@ -85,7 +88,7 @@ class Shard:
         """A message on a subscribed name."""
         if name == self.canary:
             self._heard(data)
-        else:
+        elif self._hearer is not None:
             self._hearer.on_message(name, data)
 
     def on_restored(self, names: Collection[str]) -> None:
@@ -104,12 +107,13 @@ class Shard:
 
     def _report(self) -> None:
         restored, self._restored = self._restored, {}
-        if restored:
+        if restored and self._hearer is not None:
             self._hearer.on_restored(restored)
 
     def on_moved(self, names: Collection[str]) -> None:
         """These belong elsewhere now."""
-        self._hearer.on_moved(names)
+        if self._hearer is not None:
+            self._hearer.on_moved(names)
 
     # The canary
 
@@ -139,6 +143,9 @@ class Shard:
                 await self.commander.follow()
 
     async def _sing(self) -> None:
+        if self._hearer is None:
+            await self.commander.refresh()
+            return
         song = f"{self._nonce}|{self._loop.time()}"
         sung, *facts = await self.commander.call([(self.publish, self.canary, song), *LOOK])
         self.commander.learn(facts)

@@ -103,7 +103,7 @@ class TestAgreement:
         await make_node(urls(servers))
         with pytest.raises(WrongServer, match=str(servers[2].port)) as error:
             await make_node(urls(servers[:2]))
-        assert "give all nodes the same servers" in str(error.value)
+        assert "give all the same servers" in str(error.value)
         with pytest.raises(WrongServer):
             await make_node(servers[0].url)
 

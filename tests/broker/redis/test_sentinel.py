@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hiredis
 import pytest
 
 from hub.broker.base import Published
@@ -128,7 +129,14 @@ async def test_a_planned_failover_with_the_old_master_alive(replicated: Set, mak
     await node.broker.listen("log:s")
     await publish(node.broker, "log:s")
     await replicated.master.command("WAIT", 1, 5000)
-    await replicated.sentinels[0].command("SENTINEL", "FAILOVER", "mymaster")
+    async with asyncio.timeout(15):
+        while True:  # a Sentinel that has just met the replica does not trust it yet
+            try:
+                await replicated.sentinels[0].command("SENTINEL", "FAILOVER", "mymaster")
+                break
+            except hiredis.ReplyError as error:
+                assert "NOGOODSLAVE" in str(error)
+                await asyncio.sleep(0.1)
     await replicated.failed_over()
     for each in (node, other):
         shard = each.broker._topology.shards()[0]
