@@ -4,7 +4,9 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,3 +237,28 @@ async def test_the_sync_publisher_tells_what_is_wrong() -> None:
             SyncPublisher("http://h").publish("job:1", "x", 1)
 
     await asyncio.to_thread(work)
+
+
+FORK = """
+import os, sys
+from hub.publisher import SyncPublisher
+
+publisher = SyncPublisher(sys.argv[1], api_key="k")
+publisher.publish("job:1", "x", "parent")
+child = os.fork()
+if child == 0:
+    publisher.publish("job:1", "x", "child")
+    publisher.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+publisher.publish("job:1", "x", "parent again")
+publisher.close()
+"""
+
+
+async def test_the_sync_publisher_works_in_forked_children() -> None:
+    async with HttpHub() as hub:
+        command = (sys.executable, "-W", "ignore", "-c", FORK, hub.url)
+        process = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[2])
+        assert await process.wait() == 0
+    assert [batch[0]["payload"] for batch in hub.batches] == ["parent", "child", "parent again"]

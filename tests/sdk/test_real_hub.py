@@ -309,6 +309,41 @@ async def test_an_expired_token_is_replaced_by_the_callable(hub: RealHub) -> Non
         assert (await doc.get()).payload == 1  # type: ignore[union-attr]
 
 
+async def test_an_expiring_token_is_renewed_in_place(hub: RealHub) -> None:
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(token("fay", ttl=32.0 if not made else 3600))
+        return made[-1]
+
+    statuses: list[Status] = []
+    async with Client(hub.ws, make, timing=SOON, on_status=statuses.append) as client:
+        async with client.subscribe("doc:fay") as doc:
+            await until(lambda: len(made) == 2)
+            await client.ping()
+            assert doc.live
+    assert [status.state for status in statuses].count(State.CONNECTED) == 1
+
+
+async def test_a_channel_too_many_is_refused_and_the_others_stand(hub: RealHub) -> None:
+    async with Client(hub.ws, token("many")) as client:
+        subscriptions = [client.subscribe(f"doc:many-{n}") for n in range(129)]
+        for subscription in subscriptions[:128]:
+            await subscription.start()
+        with pytest.raises(HubError, match="128 channels") as error:
+            await subscriptions[128].start()
+        assert error.value.code is ErrorCode.LIMIT
+        assert all(subscription.live for subscription in subscriptions[:128])
+        await subscriptions[0].close()
+        await client.subscribe("doc:many-128").start()
+
+
+async def test_a_burst_beyond_the_rate_is_published_a_little_later() -> None:
+    async with RealHub(command_rate=200, command_burst=50) as hub, Client(hub.ws, token()) as client:
+        published = await asyncio.gather(*(client.publish("doc:burst", "n", n) for n in range(150)))
+        assert sorted(p.offset for p in published if p.offset) == list(range(1, 151))
+
+
 async def test_a_hub_that_forgot_everything_is_told_as_a_gap() -> None:
     async with RealHub() as first, RealHub() as second, Proxy(first) as proxy:
         async with Client(proxy.ws, token(), timing=SOON) as client:
