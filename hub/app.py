@@ -80,7 +80,9 @@ class Hub:
         requests = Requests(node, make_api_keys(settings))
         node.siblings = self._siblings
         await node.start()
-        await self._siblings.start({"unready": node.unready, "drain": node.request_drain})
+        await self._siblings.start(
+            {"unready": node.unready, "drain": node.request_drain, "metrics": requests.exposition.sample}
+        )
         self.node = node
         self._inner = build(requests, gate, tickets, origins)
         try:

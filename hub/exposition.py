@@ -1,15 +1,18 @@
-"""A node's counters as Prometheus metrics, read when they are asked for."""
+"""A node's counters as Prometheus metrics, read when they are asked for, for all workers of its port."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from . import __version__
 from .node import Node
 
 
 class NodeCollector(Collector):
-    """See the module's head."""
+    """What the node itself counts."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -22,6 +25,9 @@ class NodeCollector(Collector):
 
     def _gauges(self) -> Iterable[Metric]:
         node = self._node
+        info = GaugeMetricFamily("hub_node_info", "The node's id and version", labels=["node", "version"])
+        info.add_metric([node.id, __version__], 1)
+        yield info
         for name, text, value in (
             ("connections", "Admitted connections", len(node.roster)),
             ("sockets", "Upgraded sockets, those without a token yet included", node.admission.sockets),
@@ -83,3 +89,52 @@ class HttpCollector(Collector):
         for (route, status), count in self._served.items():
             family.add_metric([route, str(status)], count)
         yield family
+
+
+class Exposition:
+    """The text of `/metrics`. Every sample bears the label `worker`, the worker's place at the port."""
+
+    def __init__(self, node: Node, served: Mapping[tuple[str, int], int]) -> None:
+        self._node = node
+        self._collectors = (NodeCollector(node), HttpCollector(served), ProcessCollector(registry=None))
+
+    def sample(self) -> dict[str, Any]:
+        """This worker's metrics as values of JSON: what it answers to its siblings."""
+        families = [
+            (metric.name, metric.documentation, metric.type, _points(metric))
+            for collector in self._collectors
+            for metric in collector.collect()
+        ]
+        return {"worker": str(self._node.siblings.index), "families": families}
+
+    async def text(self) -> bytes:
+        """All workers' metrics, in Prometheus' text format; `hub_workers` says how many they are."""
+        answers = await self._node.siblings.ask("metrics")
+        return _text([self.sample(), *(answer for answer in answers if isinstance(answer, dict))])
+
+
+def _points(metric: Metric) -> list[tuple[str, dict[str, str], str]]:
+    """A metric's samples; numbers as text, because JSON knows no infinity."""
+    return [(sample.name, sample.labels, repr(float(sample.value))) for sample in metric.samples]
+
+
+def _text(samples: Sequence[dict[str, Any]]) -> bytes:
+    workers = GaugeMetricFamily("hub_workers", "Workers whose metrics these are", len(samples))
+    merged: dict[str, Metric] = {workers.name: workers}
+    for worker in samples:
+        for name, text, kind, points in worker["families"]:
+            family = merged.setdefault(name, Metric(name, text, kind))
+            for point, labels, value in points:
+                family.add_sample(point, {**labels, "worker": worker["worker"]}, float(value))
+    return generate_latest(_Merged(merged.values()))
+
+
+class _Merged(Collector):
+    """Metrics that are there already; all that `generate_latest` asks of a registry."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics."""
+        return self._metrics

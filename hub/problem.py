@@ -4,6 +4,7 @@ import math
 from http import HTTPStatus
 from typing import Any
 
+from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 
 MEDIA_TYPE = "application/problem+json"
@@ -15,10 +16,16 @@ def problem_fields(status: int, error: HubError) -> dict[str, Any]:
 
 
 def problem_headers(error: HubError) -> dict[str, str]:
-    """`Retry-After` in whole seconds (RFC 9110 section 10.2.3), and how to authenticate."""
+    """`Retry-After` in whole seconds (RFC 9110 section 10.2.3), and how to authenticate (RFC 6750 section 3)."""
     headers: dict[str, str] = {}
     if error.retry_after_ms is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_ms / 1000)))
     if error.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = f'Bearer error="{error.code.value}"'
+        headers["WWW-Authenticate"] = _challenge(error.code)
     return headers
+
+
+def _challenge(code: ErrorCode) -> str:
+    """A request without credentials is told of no error."""
+    error = "" if code is ErrorCode.UNAUTHENTICATED else ', error="invalid_token"'
+    return f'Bearer realm="hub"{error}'

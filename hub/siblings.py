@@ -19,7 +19,9 @@ Answer = Callable[[], Any]
 
 
 class Siblings(Protocol):
-    """How a worker asks the others."""
+    """How a worker asks the others. `index` is its own place at the port."""
+
+    index: int
 
     async def start(self, answers: Mapping[str, Answer]) -> None:
         """Begin to answer: what is asked, and what answers it with a value of JSON."""
@@ -39,6 +41,8 @@ class Gone:
 class NoSiblings:
     """A process that is alone on its port."""
 
+    index = 0
+
     async def start(self, answers: Mapping[str, Answer]) -> None:
         """See `Siblings`."""
 
@@ -55,7 +59,7 @@ class UnixSiblings:
 
     def __init__(self, folder: Path, index: int, count: int) -> None:
         self._folder = folder
-        self._index = index
+        self.index = index
         self._count = count
         self._answers: Mapping[str, Answer] = {}
         self._server: asyncio.Server | None = None
@@ -63,7 +67,7 @@ class UnixSiblings:
     async def start(self, answers: Mapping[str, Answer]) -> None:
         """See `Siblings`."""
         self._answers = answers
-        path = self._path(self._index)
+        path = self._path(self.index)
         path.unlink(missing_ok=True)  # a worker before this one may have died
         self._server = await asyncio.start_unix_server(self._serve, path)
 
@@ -71,11 +75,11 @@ class UnixSiblings:
         """See `Siblings`."""
         if self._server is not None:
             self._server.close()
-            self._path(self._index).unlink(missing_ok=True)
+            self._path(self.index).unlink(missing_ok=True)
 
     async def ask(self, question: str) -> list[Any]:
         """See `Siblings`."""
-        others = [index for index in range(self._count) if index != self._index]
+        others = [index for index in range(self._count) if index != self.index]
         return await asyncio.gather(*(self._ask_one(index, question) for index in others))
 
     async def _ask_one(self, index: int, question: str) -> Any:

@@ -1,8 +1,8 @@
 """A WebSocket client for tests: it shows what is on the wire, and waits with a deadline.
 
-    async with connect(hub.ws_url, token) as wire:
-        reply = await wire.ask("subscribe", channel="job:42")
-        event = await wire.expect("job_status")
+async with connect(hub.ws_url, token) as wire:
+    reply = await wire.ask("subscribe", channel="job:42")
+    event = await wire.expect("job_status")
 """
 
 import asyncio

@@ -64,7 +64,7 @@ def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]
         route("/v1/drain", control.drain, "POST"),
         route("/livez", health.livez),
         route("/readyz", health.readyz),
-        route("/metrics", health.Exposition(requests).metrics),
+        route("/metrics", health.metrics),
         route("/openapi.json", openapi.openapi),
         WebSocketRoute(requests.node.settings.path, socket),
         Route(requests.node.settings.path, _upgrade_required),

@@ -42,10 +42,7 @@ async def history(requests: Requests, request: Request) -> Response:
     """`GET /v1/channels/{channel}/history?since=&limit=`."""
     name, namespace, _ = await _readable(requests, request)
     since = request.query_params.get("since")
-    limit = request.query_params.get("limit", "100")
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_HISTORY):
-        raise HubError(ErrorCode.BAD_MESSAGE, f"limit must be an integer from 1 to {MAX_HISTORY}")
-    command = ReadHistory(None, name, Position.parse(since) if since else None, int(limit))
+    command = ReadHistory(None, name, Position.parse(since) if since else None, _limit(request))
     room = requests.node.settings.frame_bytes
     return answer({"channel": name, **await history_fields(requests.node.broker, namespace, command, room)})
 
@@ -80,9 +77,11 @@ async def presence(requests: Requests, request: Request) -> Response:
     identity = await requests.identity(request)
     name = request.path_params["channel"]
     check_presence(identity, name, enabled=requests.node.namespaces.of(name).presence)
+    group = request.query_params.get("group")
+    if group not in (None, "user"):
+        raise HubError(ErrorCode.BAD_MESSAGE, "group must be user where it is given")
     members = await requests.node.broker.presence.members(name)
-    by_user = request.query_params.get("group") == "user"
-    return answer({"channel": name, "members": members_fields(members, by_user=by_user)})
+    return answer({"channel": name, "members": members_fields(members, by_user=group == "user")})
 
 
 async def _readable(requests: Requests, request: Request) -> tuple[str, Namespace, Identity]:
@@ -91,3 +90,11 @@ async def _readable(requests: Requests, request: Request) -> tuple[str, Namespac
     namespace = requests.node.namespaces.of(name)
     check_subscribe(identity, name)
     return name, namespace, identity
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", "100")
+    # The length first: `int` itself refuses thousands of digits, in its own words.
+    if len(text) > 4 or not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_HISTORY:
+        raise HubError(ErrorCode.BAD_MESSAGE, f"limit must be an integer from 1 to {MAX_HISTORY}")
+    return int(text)

@@ -1,11 +1,9 @@
 """Whether the node lives, whether it should get traffic, and what it counts."""
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..exposition import HttpCollector, NodeCollector
 from .answers import answer
 from .requests import Requests
 
@@ -31,17 +29,8 @@ async def readyz(requests: Requests, _request: Request) -> Response:
     return answer(body, 503 if reasons else 200)
 
 
-class Exposition:
-    """What Prometheus asks for."""
-
-    def __init__(self, requests: Requests) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(NodeCollector(requests.node))
-        self._registry.register(HttpCollector(requests.served))
-        ProcessCollector(registry=self._registry)
-
-    async def metrics(self, requests: Requests, request: Request) -> Response:
-        """`GET /metrics` in Prometheus' text format."""
-        if not requests.node.settings.metrics_public:
-            await requests.service(request)
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+async def metrics(requests: Requests, request: Request) -> Response:
+    """`GET /metrics` in Prometheus' text format; public unless a setting says otherwise."""
+    if not requests.node.settings.metrics_public:
+        await requests.service(request)
+    return Response(await requests.exposition.text(), media_type=CONTENT_TYPE_LATEST)

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ..auth.api_keys import ApiKeys
 from ..auth.identity import Identity
+from ..exposition import Exposition
 from ..node import Node
 from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
@@ -24,6 +25,7 @@ class Requests:
         self.node = node
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
+        self.exposition = Exposition(node, self.served)
         self._api_keys = api_keys
 
     async def identity(self, request: Request) -> Identity:

@@ -39,7 +39,7 @@ def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) ->
     return Identity(
         user=user,
         expires_at=expires_at,
-        grants=grants(_strings(hub, "subscribe"), _strings(hub, "publish"), _strings(hub, "presence")),
+        grants=grants(_grant(hub, "subscribe"), _grant(hub, "publish"), _grant(hub, "presence")),
         channels=_channels(hub),
         info=_info(hub),
         service=_flag(hub, "service"),
@@ -131,6 +131,13 @@ def _hub(claims: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(hub, dict):
         raise invalid("claim hub must be an object")
     return hub
+
+
+def _grant(hub: Mapping[str, Any], verb: str) -> tuple[str, ...]:
+    """The patterns of a verb. A service that names none may do all, as one with an API key; named ones bind it."""
+    if hub.get(verb) is None and hub.get("service") is True:
+        return ("*",)
+    return _strings(hub, verb)
 
 
 def _strings(hub: Mapping[str, Any], name: str) -> tuple[str, ...]:

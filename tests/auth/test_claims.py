@@ -50,6 +50,18 @@ def test_the_least_token_grants_ones_own_channel_only() -> None:
     assert not found.may_subscribe("job:1")
 
 
+def test_a_service_without_grants_may_do_all_and_with_some_only_those() -> None:
+    free = identity(good(hub={"service": True}), NOW)
+    assert free.may_publish("job:1")
+    assert free.may_subscribe("user:bob")
+    assert free.may_presence("doc:1")
+    bound = identity(good(hub={"service": True, "publish": ["job:*"], "subscribe": []}), NOW)
+    assert bound.may_publish("job:1")
+    assert not bound.may_publish("doc:1")
+    assert not bound.may_subscribe("job:1")
+    assert not identity(good(hub={"service": False}), NOW).may_publish("job:1")
+
+
 def test_equal_grants_are_one_object() -> None:
     first = identity(good(hub={"subscribe": ["job:*"]}), NOW)
     second = identity(good(sub="bob", hub={"subscribe": ["job:*"]}), NOW)

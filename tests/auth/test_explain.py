@@ -14,6 +14,8 @@ def checker(clock: Clock) -> Authenticator:
 async def test_a_good_token(clock: Clock) -> None:
     hub = {
         "subscribe": ["job:*"],
+        "publish": [],
+        "presence": [],
         "channels": ["job:42"],
         "info": {"name": "Ann"},
         "service": True,
