@@ -12,6 +12,7 @@ from typing import Any
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position
+from hub.protocol.recovery import Cause
 
 from .backoff import Backoff
 from .buffer import Buffer, Ended
@@ -177,22 +178,28 @@ class Feed:
             self._skip(place, entry.get("gap"))
         elif "snapshot" not in entry:
             self.begun = place
-        if self.received is None or self.received.epoch != place.epoch or self.received.offset < place.offset:
+        ahead = self.received is not None and self.received.epoch == place.epoch
+        if self.received is None or not ahead or self.received.offset < place.offset:
             self.received = place
         self._cursor = place.offset
         if "snapshot" in entry:
             self._collect({"events": entry["snapshot"]}, entry.get("more") is True)
 
     def _skip(self, place: Position, gap: Any) -> None:
-        """Tell a gap, less what another connection delivered meanwhile, and stand behind it."""
+        """Tell a gap, less what another connection delivered meanwhile, and stand behind it.
+
+        One of cause ``epoch`` is told in full, also an empty one: what was received is of another numbering,
+        even where that has the same name and went back.
+        """
         if not isinstance(gap, dict) or type(gap.get("from")) is not int or type(gap.get("to")) is not int:
             raise HubError(ErrorCode.BAD_MESSAGE, "a gap has from and to")
-        first, last = gap["from"], gap["to"]
-        if self.received is not None and self.received.epoch == place.epoch:
+        first, last, cause = gap["from"], gap["to"], str(gap.get("cause"))
+        anew = cause == Cause.EPOCH
+        if not anew and self.received is not None and self.received.epoch == place.epoch:
             first = max(first, self.received.offset + 1)
         self._cursor = max(self._cursor, last)
-        if first <= last:
-            self.buffer.put(Gap(self.channel, first, last, str(gap.get("cause")), place.epoch))
+        if first <= last or anew:
+            self.buffer.put(Gap(self.channel, first, last, cause, place.epoch))
             self.received = Position(place.epoch, last)
 
     def _deliver(self, event: Event, offset: int) -> None:

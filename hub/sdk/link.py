@@ -140,6 +140,9 @@ class Link:
         except HubError as error:
             reason = f"the hub sent an unreadable message: {error.reason}"
             log.warning("%s", reason)
+        except Exception:
+            reason = "the client failed on a message"
+            log.exception(reason)
         finally:
             self._finish(reason)
 

@@ -118,6 +118,7 @@ class Supervisor:
             return await following
         finally:
             following.cancel()
+            await asyncio.wait({following})
 
     async def _establish(self, delay: float, reason: str = "", state: State = State.WAITING) -> Link:
         """The next connection, however long it takes, in use. `state` is told while it has to wait."""

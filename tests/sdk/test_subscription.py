@@ -17,9 +17,10 @@ from hub.client import (
     Position,
     Snapshot,
 )
+from hub.sdk.feed import Feed
 
 from .clock import Clock
-from .fake import FakeHub, Peer
+from .fake import FakeHub, Peer, cut
 from .steps import note, offsets, take
 
 
@@ -251,3 +252,55 @@ async def test_history_pages() -> None:
     async with FakeHub(script) as hub, Client(hub.url, "t") as client:
         page = await client.history("job:1", "k:1", 1)
     assert (offsets(list(page.events)), page.position, page.more) == ([2], Position("k", 5), True)
+
+
+async def test_a_numbering_that_went_back_is_told_and_its_new_events_are_not_taken_for_old_ones() -> None:
+    async def first(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.subscribed(epoch="k", offset=0)
+        for offset in (1, 2, 3):
+            await peer.event("job:1", offset)
+        await cut(peer)
+
+    async def second(peer: Peer) -> None:
+        await peer.welcome()
+        gap = {"from": 1, "to": 1, "cause": "epoch"}
+        await peer.subscribed(epoch="k", offset=1, gap=gap)
+        await peer.event("job:1", 2, "another")
+        gap = {"from": 1, "to": 0, "cause": "epoch"}
+        await peer.say("hub.resubscribe", channel="job:1", epoch="empty", offset=0, gap=gap)
+        await peer.event("job:1", 1, "third")
+
+    async with FakeHub(first, second) as hub, Client(hub.url, "t", timing=Clock().timing) as client:
+        async with client.subscribe("job:1") as job:
+            items = await take(aiter(job), 7)
+    assert items[3] == Gap("job:1", 1, 1, "epoch", "k")
+    assert items[5] == Gap("job:1", 1, 0, "epoch", "empty")
+    assert [item.payload for item in items[4::2] if isinstance(item, Event)] == ["another", "third"]
+
+
+async def test_a_failure_in_the_client_is_logged_and_the_connection_replaced(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.subscribed(epoch="k", offset=0)
+        await peer.event("job:1", 1)
+        await peer.gone()
+
+    async def second(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.subscribed(epoch="k", offset=1, recovered=True, missed=1)
+        await peer.event("job:1", 1)
+
+    original = Feed.receive
+
+    def broken(feed: Feed, message: dict[str, Any]) -> bool:
+        monkeypatch.setattr(Feed, "receive", original)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Feed, "receive", broken)
+    async with FakeHub(first, second) as hub, Client(hub.url, "t", timing=Clock().timing) as client:
+        async with client.subscribe("job:1") as job:
+            assert offsets(await take(aiter(job), 1)) == [1]
+    assert "a bug" in caplog.text
