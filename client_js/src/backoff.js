@@ -29,7 +29,7 @@ export class Backoff {
   /** ms to wait before the next attempt. */
   next() {
     const max_ms = Math.min(this.maxMs, this.minMs * 2 ** (2 + Math.min(this.#failures++, 20)));
-    return inWindow({ min_ms: Math.min(this.minMs, max_ms), max_ms }, this.random);
+    return inWindow({ min_ms: this.minMs, max_ms }, this.random);
   }
 
   /** What `hub.welcome` asks for. @param {Window | undefined} window */

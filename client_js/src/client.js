@@ -3,7 +3,6 @@ import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { environment } from "./env.js";
 import { HubError, asError } from "./errors.js";
-import { laterEngine } from "./later.js";
 import { Requests } from "./requests.js";
 import { Subscription } from "./subscription.js";
 
@@ -11,13 +10,14 @@ import { Subscription } from "./subscription.js";
 /** @typedef {import("./types.js").HubEvent} HubEvent */
 /** @typedef {import("./types.js").HubOptions} HubOptions */
 /** @typedef {import("./types.js").Position} Position */
+/** @typedef {Engine | import("./shared.js").SharedEngine} AnyEngine */
 
 /** @param {string} url Absolute, or relative to the page; http means ws. */
 function absolute(url) {
   const base = /** @type {any} */ (globalThis).location?.href;
   const address = new URL(url, base);
   address.protocol = address.protocol.replace("http", "ws");
-  if (!address.protocol.startsWith("ws")) throw new TypeError(`not the address of a WebSocket: ${address.protocol}`);
+  if (!address.protocol.startsWith("ws")) throw new TypeError("not the address of a WebSocket");
   address.hash = "";
   return address.href;
 }
@@ -61,8 +61,10 @@ function checkPosition(since) {
  *   gap: [import("./types.js").Gap, string, Position | null]}>}
  */
 export class Hub extends Emitter {
-  /** @type {Engine | import("./shared.js").SharedEngine} */
-  #engine = laterEngine();
+  /** @type {AnyEngine | undefined} */
+  #engine;
+  /** What it is to be asked when it is there. @type {((engine: AnyEngine) => void)[]} */
+  #calls = [];
   #settings;
   /** @type {Set<Subscription>} */
   #subscriptions = new Set();
@@ -86,32 +88,41 @@ export class Hub extends Emitter {
     if (settings.autoConnect) queueMicrotask(() => this.state.name === "idle" && this.connect());
   }
 
-  /** Its code is loaded by who wants it; a page that cannot have it gets a socket of its own. @param {import("./engine.js").Sink} sink @param {boolean | string} shared */
+  /**
+   * Its code is loaded by who wants it; a page that cannot have it gets a socket of its own.
+   * @param {import("./engine.js").Sink} sink
+   * @param {boolean | string} shared
+   */
   async #share(sink, shared) {
-    const later = /** @type {any} */ (this.#engine);
-    let engine;
     try {
       const { SharedEngine } = await import("./shared.js");
-      engine = new SharedEngine(this.#settings, sink, shared, { Engine, Requests, HubError });
+      this.#engine = new SharedEngine(this.#settings, sink, shared, { Engine, Requests, HubError });
     } catch (error) {
       this.#complain(asError(error));
-      engine = new Engine(this.#settings, sink);
+      this.#engine = new Engine(this.#settings, sink);
     }
-    this.#engine = later.becomes(engine);
+    for (const call of this.#calls) call(this.#engine);
   }
 
+  /** Now, or when there is an engine. @param {(engine: AnyEngine) => void} call */
+  #run(call) {
+    if (this.#engine) call(this.#engine);
+    else this.#calls.push(call);
+  }
+
+  /** @returns {HubState} */
   get state() {
-    return this.#engine.state;
+    return this.#engine?.state ?? { name: "idle" };
   }
 
   /** Connects, or connects again after `closed`. */
   connect() {
-    this.#engine.start();
+    this.#run((engine) => engine.start());
   }
 
   /** Leaves for good; requests that wait are rejected. Subscriptions stay, and resume after `connect()`. */
   close() {
-    this.#engine.stop({ reason: "closed by the application" });
+    this.#run((engine) => engine.stop({ reason: "closed by the application" }));
   }
 
   /**
@@ -126,14 +137,14 @@ export class Hub extends Emitter {
       thrown: (error) => this.thrown(error),
     });
     this.#subscriptions.add(subscription);
-    this.#engine.attach(channel, subscription);
+    this.#run((engine) => engine.attach(channel, subscription));
     return subscription;
   }
 
   /** @param {Subscription} subscription */
   #leave(subscription) {
     if (!this.#subscriptions.delete(subscription) || subscription.state.name === "ended") return;
-    this.#engine.detach(subscription.channel, subscription);
+    this.#run((engine) => engine.detach(subscription.channel, subscription));
     subscription.apply("state", { name: "ended" }, subscription.position);
   }
 
@@ -148,7 +159,7 @@ export class Hub extends Emitter {
   async publish(channel, event, payload, { key, final, version, eventId, ack, timeoutMs } = {}) {
     const command = { type: "publish", channel, event, payload, key, final, version, event_id: eventId };
     if (ack === false) {
-      this.#engine.tell(command);
+      this.#engine?.tell(command);
       return { channel };
     }
     const { name } = this.state;
@@ -161,8 +172,8 @@ export class Hub extends Emitter {
 
   /** @param {import("./types.js").Message} command @param {number} [timeoutMs] */
   async #ask(command, timeoutMs) {
-    if (this.state.name === "closed") throw new HubError("closed", "the connection is closed");
-    return this.#engine.ask(command, timeoutMs);
+    if (this.state.name === "closed") throw new HubError("closed", "closed");
+    return new Promise((resolve) => this.#run((engine) => resolve(engine.ask(command, timeoutMs))));
   }
 
   #newId() {

@@ -3,7 +3,7 @@ export const json = {
   protocol: "hub.v1.json",
   encode: JSON.stringify,
   decode(data) {
-    if (typeof data !== "string") throw new TypeError("a binary frame on a JSON connection");
+    if (typeof data !== "string") throw new TypeError("a binary frame");
     return JSON.parse(data);
   },
 };

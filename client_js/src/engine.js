@@ -69,16 +69,12 @@ export class Engine {
     this.#connection.stop(why);
   }
 
-  wake() {
-    this.#connection.wake();
-  }
-
   /** @param {import("./types.js").HubState} state */
   #entered(state) {
     this.#sink.state(state);
     if (state.name !== "closed") return;
     const { reason, error } = state.why;
-    this.#requests.rejectAll(new HubError("closed", `the connection is closed: ${reason}`, { cause: error }));
+    this.#requests.rejectAll(new HubError("closed", `closed: ${reason}`, { cause: error }));
   }
 
   // --- subscriptions ----------------------------------------------------------------------------------------
@@ -140,7 +136,7 @@ export class Engine {
     const id = this.#requests.nextId();
     const entries = topics.map((topic) => topic.command(session));
     const timer = new Timer(this.#settings.env);
-    const late = new HubError("timeout", "no answer to subscribe", { retry: true });
+    const late = new HubError("timeout", "no answer in time", { retry: true });
     timer.set(this.#settings.timeoutMs, () => this.#refused(id, late));
     this.#commands.set(id, { session, parts: topics.map((topic) => [topic, topic.generation]), timer });
     const what = entries.length === 1 ? entries[0] : { channels: entries };
@@ -177,9 +173,9 @@ export class Engine {
     if (!command) return; // it came too late, and a newer command is on its way
     const results = reply.results ?? [reply];
     command.parts.forEach(([topic, generation], index) => {
-      const result = results[index];
-      if (result?.code) this.#refuse(topic, generation, HubError.from(result));
-      else if (result) this.#accepted(session, topic, generation, result);
+      const result = results[index] ?? { code: "malformed", reason: "no result", retry: true };
+      if (result.code) this.#refuse(topic, generation, HubError.from(result));
+      else this.#accepted(session, topic, generation, result);
     });
     this.#settle();
   }
@@ -267,12 +263,11 @@ export class Engine {
     const { type, id, channel = "" } = message;
     if (!type.startsWith("hub.")) return this.#topics.get(channel)?.event(session, message);
     if (type === "hub.subscribed") return this.#subscribed(session, message);
-    if (id !== undefined) {
-      if (type !== "hub.error") this.#requests.settle(message);
-      else if (!this.#refused(id, HubError.from(message))) this.#requests.settle(message);
-    }
+    const refused = type === "hub.error" && id !== undefined && this.#refused(id, HubError.from(message));
+    if (id !== undefined && !refused) this.#requests.settle(message);
     const topic = this.#topics.get(channel);
-    if (type === "hub.acked") return topic?.acked(message);
+    // the hub may count events that are still on their way here: its top is at least cursor + unread
+    if (type === "hub.acked") return topic?.unread(message, message.offset + message.unread);
     if (id !== undefined) return;
     if (type === "hub.error") return this.#sink.error(HubError.from(message));
     if (type !== "hub.unsubscribed") {

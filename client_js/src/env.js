@@ -37,6 +37,6 @@ const REAL = {
  */
 export function environment(given) {
   const env = { ...REAL, ...given };
-  if (!env.WebSocket) throw new TypeError("there is no WebSocket here: hand one in, { WebSocket }");
+  if (!env.WebSocket) throw new TypeError("no WebSocket here: hand one in");
   return env;
 }

@@ -1,4 +1,3 @@
+/** @typedef {import("./subscription.js").Subscription} Subscription */
 export { Hub } from "./client.js";
 export { HubError } from "./errors.js";
-export { Subscription } from "./subscription.js";
-export { json } from "./codec.js";

@@ -49,14 +49,14 @@ export class Requests {
   ask(command, timeoutMs = command.type === "publish" ? 0 : this.#settings.timeoutMs) {
     return new Promise((resolve, reject) => {
       if (this.#pending.size >= this.#settings.maxPending) {
-        return reject(new HubError("queue_full", `${this.#pending.size} requests wait already`, { retry: true }));
+        return reject(new HubError("queue_full", "too many requests wait", { retry: true }));
       }
       const id = this.nextId();
       /** @type {Request} */
       const request = { command: { ...command, id }, state: "queued", timer: new Timer(this.#settings.env), timeoutMs, resolve, reject };
       this.#pending.set(id, request);
       if (timeoutMs) {
-        const late = new HubError("timeout", `no answer to ${command.type} in ${timeoutMs} ms`, { retry: true });
+        const late = new HubError("timeout", "no answer in time", { retry: true });
         request.timer.set(timeoutMs, () => this.#reject(id, late));
       }
       this.#offer(id, request);
@@ -76,7 +76,7 @@ export class Requests {
     }
     request.state = "sent";
     if (request.command.type !== "publish") return;
-    const lost = new HubError("unknown_outcome", "no answer: the publication may have been stored or not");
+    const lost = new HubError("unknown_outcome", "no answer: stored or not");
     request.timer.set(UNKNOWN_AFTER_MS, () => this.#reject(id, lost));
   }
 

@@ -1,6 +1,5 @@
 import { after } from "./codes.js";
 import { HubError, asError } from "./errors.js";
-import { move } from "./machine.js";
 import { Timer } from "./timer.js";
 import { askToken } from "./token.js";
 import { Transport } from "./transport.js";
@@ -16,17 +15,10 @@ import { Transport } from "./transport.js";
  * ready    the session stands
  * closed   over, and silent for ever
  * @typedef {"token" | "opening" | "ready" | "closed"} SessionState
- * @type {Record<SessionState, SessionState[]>}
  */
-const MOVES = {
-  token: ["opening", "closed"],
-  opening: ["ready", "closed"],
-  ready: ["closed"],
-  closed: [],
-};
 
 /** The application's own "do not try again" (it logged out, say). @param {Error} error */
-const hopeless = (error) => !(error instanceof HubError) && "retry" in error && error.retry === false;
+const hopeless = (error) => /** @type {any} */ (error).retry === false;
 
 /** One attempt to connect and, if it succeeds, the connection: from the token to the close. */
 export class Session {
@@ -70,7 +62,7 @@ export class Session {
 
   /** @param {SessionState} state */
   #enter(state) {
-    this.#state = move(MOVES, this.#state, state);
+    this.#state = state;
     this.#deadline.clear();
   }
 

@@ -48,8 +48,6 @@ export class SharedEngine {
   #requests;
   #core;
   #count = 0;
-  /** @type {() => void} */
-  #unwatch = () => {};
 
   /**
    * @param {import("./types.js").Settings} settings
@@ -81,10 +79,6 @@ export class SharedEngine {
     // the lock of this tab tells the leader that it is there; the other one makes it the leader
     this.#hold(`${this.#name}:${this.#id}`, signal, () => this.#post({ op: "hello" }));
     this.#hold(this.#name, signal, () => this.#lead());
-    this.#unwatch = env.watch(
-      () => this.#post({ op: "wake" }),
-      () => {},
-    );
   }
 
   /** @param {string} name @param {AbortSignal} signal @param {() => void} held */
@@ -101,7 +95,6 @@ export class SharedEngine {
   /** @param {import("./types.js").Why} why */
   stop(why) {
     if (!this.#locks) return;
-    this.#unwatch();
     this.#leading?.stop(why);
     this.#post({ op: "bye" });
     this.#wires.close();
@@ -117,7 +110,7 @@ export class SharedEngine {
     if (before !== state.name || state.name === "reconnecting") this.#sink.state(state);
     if (state.name === "connected") this.#requests.resend();
     if (state.name === "closed") {
-      this.#requests.rejectAll(new this.#core.HubError("closed", `the connection is closed: ${state.why.reason}`));
+      this.#requests.rejectAll(new this.#core.HubError("closed", `closed: ${state.why.reason}`));
     }
   }
 
@@ -285,8 +278,6 @@ class Leader {
         return this.#announce();
       case "start":
         return this.#engine.start();
-      case "wake":
-        return this.#engine.wake();
       case "tell":
         return void this.#engine.tell(command);
       case "ask":

@@ -60,7 +60,7 @@ export class Subscription extends Emitter {
 
   /** Moves the user's read cursor, to the last event if no other is named. @param {Position | null} [position] */
   ack(position = this.#position) {
-    if (!position) throw new TypeError("there is no position to acknowledge yet");
+    if (!position) throw new TypeError("no position yet");
     const { epoch, offset } = position;
     return this.#owner.ask({ type: "ack", channel: this.channel, epoch, offset });
   }

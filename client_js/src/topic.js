@@ -59,14 +59,12 @@ export class Topic {
   #target = null;
   /** The seats that the command in flight asks for. @type {Set<Seat>} */
   #asked = new Set();
-  /** @type {Position | null} */
-  #since = null;
-  /** The last message that put seats at a place of the stream. @type {Message | null} */
-  #placed = null;
-  /** The one whose snapshot is still coming, page by page. @type {Message | null} */
+  /** @type {Position | undefined} */
+  #since;
+  /** The message whose snapshot is still coming, page by page. @type {Message | null} */
   #paging = null;
-  /** Where the stream of `link` is. @type {Position | null} */
-  #head = null;
+  /** Of the stream; none on ephemeral channels. @type {string | undefined} */
+  #epoch;
   #members = new Members();
   #unread = new Unread();
   #retry;
@@ -177,8 +175,8 @@ export class Topic {
     this.#enter("subscribing");
     this.#target = session;
     // what has no offset could come from both sockets of a hand-over: rather once too few than twice
-    if (!this.#head && this.#link !== session) this.#link = null;
-    return { channel: this.channel, since: this.#since ?? undefined, ...this.#options() };
+    if (!this.#epoch && this.#link !== session) this.#link = null;
+    return { channel: this.channel, since: this.#since, ...this.#options() };
   }
 
   /** Whom to ask for: one stream has one start, so first those without a position, then an epoch at a time. */
@@ -190,7 +188,8 @@ export class Topic {
     if (fresh.length) asked = fresh;
     else asked = asked.filter((seat) => seat.position?.epoch === asked[0].position?.epoch);
     this.#asked = new Set(asked);
-    this.#since = fresh.length ? null : earliest(asked);
+    const positions = fresh.length ? [] : asked.map(({ position }) => /** @type {Position} */ (position));
+    [this.#since] = positions.sort((one, other) => one.offset - other.offset);
   }
 
   /** A new session stands: everything goes to it, while an older one may still deliver. */
@@ -239,45 +238,37 @@ export class Topic {
    * @param {Message} reply `hub.subscribed`, or an entry of its `results`.
    */
   subscribed(session, generation, reply) {
-    if (generation !== this.generation || session !== this.#target) return;
+    if (generation !== this.generation) return;
     if (reply.more) return this.#page(session, reply);
     this.#accept(session, reply);
   }
 
   /**
-   * The snapshot of `placed` comes in pages; until it is whole nobody's position moves, so that a cut between two
+   * The snapshot of `reply` comes in pages; until it is whole nobody's position moves, so that a cut between two
    * pages is resumed from before the first.
    * @param {Session} session
-   * @param {Message} placed
+   * @param {Message} reply
    */
-  #page(session, placed) {
+  #page(session, reply) {
     if (this.#state === "live") {
       this.#enter("subscribing");
       this.#target = session;
     }
     this.#link = session;
-    this.#paging = { ...placed, snapshot: placed.snapshot ?? [] };
-    this.#retry.set(this.timeoutMs, () => this.#again());
+    this.#paging = { ...reply, snapshot: [...reply.snapshot] };
+    this.#awaitPage();
   }
 
-  /** Pages that nothing announced: whoever was placed is unplaced until they are here. @param {Session} session */
-  #unplace(session) {
-    // while a command is under way they belong to the subscription that it replaces
-    if (!this.#placed || this.#state !== "live") return;
-    for (const seat of this.#asked) {
-      seat.position = null;
-      this.#unserve(seat);
-    }
-    this.#page(session, { ...this.#placed, gap: undefined });
+  #awaitPage() {
+    this.#retry.set(this.timeoutMs, () => this.#again());
   }
 
   /** @param {Session} session @param {Message} page */
   #snapshot(session, page) {
-    if (!this.#paging) this.#unplace(session);
     const whole = this.#paging;
     if (!whole) return;
     whole.snapshot.push(...page.events);
-    if (page.more) return this.#retry.set(this.timeoutMs, () => this.#again());
+    if (page.more) return this.#awaitPage();
     this.#accept(session, whole);
   }
 
@@ -287,22 +278,20 @@ export class Topic {
     const recovered = reply.recovered === true;
     this.#enter("live");
     this.#link = session;
-    this.#placed = recovered ? null : reply;
-    const start = recovered && since ? since.offset : reply.offset;
-    this.#head = reply.epoch === undefined ? null : at(reply.epoch, start);
-    if (reply.unread !== undefined) this.#unread.subscribed(reply.unread, reply.offset);
+    this.#epoch = reply.epoch;
+    const start = at(reply.epoch, recovered && since ? since.offset : reply.offset);
     let behind = false;
     for (const seat of this.#present()) {
-      if (!this.#head) this.#serve(seat);
+      if (!this.#epoch) this.#serve(seat);
       else if (this.#asked.has(seat) && !this.#beyondFork(seat, reply, recovered)) this.#answer(seat, reply, recovered);
-      else if (covers(this.#head, seat.position)) this.#serve(seat);
+      else if (covers(start, seat.position)) this.#serve(seat);
       else {
         this.#unserve(seat);
         behind = true;
       }
     }
     if (reply.members) this.#presence("list", reply.members);
-    if (reply.unread !== undefined) this.#count();
+    this.unread(reply);
     if (behind && this.#state === "live") this.#again();
   }
 
@@ -346,20 +335,12 @@ export class Topic {
    */
   take(session, message) {
     if (session !== this.#link) return;
-    switch (message.type) {
-      case "hub.snapshot":
-        return this.#snapshot(session, message);
-      case "hub.gap":
-        return this.#lostBetweenNodes(message);
-      case "hub.resubscribe":
-        return this.#resubscribed(session, message);
-      case "hub.presence":
-        return this.#presence("list", message.members);
-      case "hub.join":
-      case "hub.leave":
-      case "hub.update":
-        return this.#presence(/** @type {any} */ (message.type.slice(4)), message.members);
-    }
+    const { type, members } = message;
+    if (type === "hub.snapshot") this.#snapshot(session, message);
+    else if (type === "hub.gap") this.#lostBetweenNodes(message);
+    else if (type === "hub.resubscribe") this.#resubscribed(session, message);
+    else if (type === "hub.presence") this.#presence("list", members);
+    else if (/^hub\.(join|leave|update)$/.test(type)) this.#presence(/** @type {any} */ (type.slice(4)), members);
   }
 
   /** @param {Session} session @param {any} event */
@@ -372,7 +353,6 @@ export class Topic {
     }
     const before = offset - 1 - (event.conflated ?? 0);
     let hole = false;
-    if (this.#head) this.#head = at(this.#head.epoch, Math.max(offset, this.#head.offset));
     this.#unread.came(offset);
     for (const seat of this.#present()) {
       if (!seat.served || !seat.position || offset <= seat.position.offset) continue;
@@ -385,7 +365,7 @@ export class Topic {
       this.#backoff.reset();
       seat.position = at(seat.position.epoch, offset);
       this.#tell(seat, "event", event);
-      if (this.#unread.known) this.#tell(seat, "unread", this.#unread.count);
+      this.#count(seat);
     }
     if (hole && this.#state === "live") this.#again(this.#backoff.next());
   }
@@ -394,13 +374,9 @@ export class Topic {
   #lostBetweenNodes({ from, to, cause, filled }) {
     if (filled) return; // they follow, and nothing is missing
     for (const seat of this.#present()) {
-      if (!seat.served) continue;
-      if (!seat.position) this.#tell(seat, "gap", { cause });
-      else if (to > seat.position.offset) {
-        this.#jump(seat, { type: "", epoch: seat.position.epoch, offset: to, gap: { from, to, cause } });
-      }
+      if (!seat.served || !seat.position) continue;
+      this.#jump(seat, { type: "", epoch: seat.position.epoch, offset: to, gap: { from, to, cause } });
     }
-    if (this.#head && to > this.#head.offset) this.#head = at(this.#head.epoch, to);
   }
 
   /** @param {Session} session @param {Message} message */
@@ -408,8 +384,8 @@ export class Topic {
     const served = [...this.#seats.values()].filter((seat) => seat.served && seat.position);
     if (!message.gap) {
       // only the epoch's name changed
-      this.#head = at(message.epoch, message.offset);
-      for (const seat of served) seat.position = this.#head;
+      this.#epoch = message.epoch;
+      for (const seat of served) seat.position = at(message.epoch, message.offset);
       return;
     }
     if (this.#state === "subscribing") {
@@ -419,7 +395,7 @@ export class Topic {
       return;
     }
     this.#asked = new Set(served);
-    this.#since = null;
+    this.#since = undefined;
     if (message.more) return this.#page(session, message);
     this.#enter("subscribing");
     this.#accept(session, message);
@@ -435,22 +411,18 @@ export class Topic {
     }
   }
 
-  /** @param {Message} message `hub.acked` */
-  acked({ unread, offset, epoch }) {
-    if (unread === undefined || (this.#head && epoch !== this.#head.epoch)) return;
-    this.#unread.acked(unread, offset);
-    this.#count();
+  /** What the hub says of the inbox. @param {Message} message `hub.acked`, or an answer. @param {number} [top] An offset it had reached. */
+  unread({ unread, offset, epoch }, top = offset) {
+    if (unread === undefined || epoch !== this.#epoch) return;
+    this.#unread.said(unread, top);
+    for (const seat of this.#present()) this.#count(seat);
   }
 
-  #count() {
-    for (const seat of this.#present()) this.#tell(seat, "unread", this.#unread.count);
+  /** @param {Seat} seat */
+  #count(seat) {
+    const { count } = this.#unread;
+    if (count !== undefined) this.#tell(seat, "unread", count);
   }
-}
-
-/** @param {Seat[]} seats */
-function earliest(seats) {
-  const positions = seats.flatMap(({ position }) => position ?? []);
-  return positions.reduce((/** @type {Position | null} */ low, position) => (low && low.offset <= position.offset ? low : position), null);
 }
 
 /**

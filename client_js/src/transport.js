@@ -4,9 +4,8 @@ import { HubError, asError } from "./errors.js";
 
 const nothing = () => {};
 
-/** Bytes on the wire; counted exactly only where it matters. @param {string | Uint8Array} data @param {number} limit */
-const sizeOf = (data, limit) =>
-  typeof data !== "string" || data.length * 3 <= limit ? data.length : new TextEncoder().encode(data).length;
+/** Bytes on the wire. @param {string | Uint8Array} data */
+const sizeOf = (data) => (typeof data === "string" ? new TextEncoder().encode(data) : data).length;
 
 /**
  * One WebSocket: frames in and out as messages. After `drop` it says nothing any more, so that no late frame of a
@@ -33,13 +32,11 @@ export class Transport {
     socket.onerror = (event) => void (failure = event?.message ?? "");
     socket.onclose = (event) => on.close(event.code, event.reason || failure);
     socket.onmessage = (event) => {
-      let message;
       try {
-        message = this.#decode(event.data);
+        on.message(this.#decode(event.data));
       } catch (error) {
-        return on.malformed(asError(error));
+        on.malformed(asError(error)); // no JSON, or not what the contract says it is
       }
-      on.message(message);
     };
     this.#socket = socket;
     this.#codec = codec;
@@ -48,7 +45,7 @@ export class Transport {
   /** @param {string | ArrayBuffer} data */
   #decode(data) {
     const message = /** @type {Message} */ (this.#codec.decode(data));
-    if (typeof message?.type !== "string") throw new TypeError("a message without a type");
+    if (typeof message?.type !== "string") throw new TypeError("no type");
     return message;
   }
 
@@ -56,10 +53,9 @@ export class Transport {
    * @param {Message} message
    * @param {number} [limit]
    */
-  send(message, limit = Infinity) {
+  send(message, limit) {
     const data = this.#codec.encode(message);
-    const size = sizeOf(data, limit);
-    if (size > limit) throw new HubError("too_large", `the message has ${size} bytes, ${limit} are allowed`);
+    if (limit && sizeOf(data) > limit) throw new HubError("too_large", `more than ${limit} bytes`);
     if (this.#socket.readyState === 1) this.#socket.send(data);
   }
 

@@ -3,24 +3,14 @@
  * has come since. So a replay, a second answer or a lost message can't make it drift.
  */
 export class Unread {
-  #said = 0;
-  #at = 0;
+  /** Offset of the user's cursor, as far as the hub's number tells it. @type {number | undefined} */
+  #cursor;
   #top = 0;
-  known = false;
 
-  /** `hub.subscribed`: the hub's number at its top. @param {number} unread @param {number} offset */
-  subscribed(unread, offset) {
-    this.#said = unread;
-    this.#at = this.#top = offset;
-    this.known = true;
-  }
-
-  /** `hub.acked`: the number now, with the cursor at `offset`. @param {number} unread @param {number} offset */
-  acked(unread, offset) {
-    this.#said = unread;
-    // the hub may count events that are still on their way here: its top is at least cursor + unread
-    this.#at = this.#top = Math.max(this.#top, offset + unread);
-    this.known = true;
+  /** The hub's number, at an offset that it had reached. @param {number} unread @param {number} offset */
+  said(unread, offset) {
+    this.#top = Math.max(this.#top, offset);
+    this.#cursor = this.#top - unread;
   }
 
   /** @param {number} offset */
@@ -28,7 +18,8 @@ export class Unread {
     this.#top = Math.max(this.#top, offset);
   }
 
+  /** Unknown where the channel is no inbox. */
   get count() {
-    return this.#said + this.#top - this.#at;
+    return this.#cursor === undefined ? undefined : this.#top - this.#cursor;
   }
 }

@@ -138,7 +138,7 @@ class HubSession {
   paged(channel, reply) {
     if (!reply.snapshot || reply.snapshot.length < 2 || !this.hub.chance(0.3)) return [];
     const events = reply.snapshot;
-    delete reply.snapshot;
+    reply.snapshot = [];
     reply.more = true;
     return events.map((event, index) => ({ type: "hub.snapshot", channel: channel.name, events: [event], more: index < events.length - 1 }));
   }

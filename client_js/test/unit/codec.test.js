@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { Hub, json } from "../../src/index.js";
+import { json } from "../../src/codec.js";
+import { Hub } from "../../src/index.js";
 import { msgpack } from "../../src/msgpack.js";
 import { settle } from "../support/clock.js";
 import { Wire } from "../support/sockets.js";

@@ -368,18 +368,21 @@ test("a half-open link is dropped at the deadline of the ping", async () => {
 });
 
 test("a malformed frame is reported and resynced by reconnecting", async () => {
-  for (const frame of ["{", "[]", "17", '{"no":"type"}', new ArrayBuffer(3)]) {
+  const nonsense = '{"type":"hub.subscribed","id":2,"channel":"job:2","epoch":"e","offset":1,"members":7}';
+  for (const frame of ["{", "[]", "17", '{"no":"type"}', new ArrayBuffer(3), nonsense]) {
     const { hub, wire, errors } = make();
     const sub = hub.subscribe("job:1");
     const socket = await wire.welcome();
     socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, channel: "job:1", epoch: "e", offset: 7 });
+    hub.subscribe("job:2");
+    await settle();
     socket.receives(frame);
     assert.equal(errors.length, 1);
     assert.equal(errors[0].code, "malformed");
     assert.equal(socket.closedWith.code, 4400);
     await wire.clock.advance(2000);
     const next = await wire.welcome();
-    assert.deepEqual(next.lastSent.since, { epoch: "e", offset: 7 });
+    assert.deepEqual(next.lastSent.channels[0], { channel: "job:1", since: { epoch: "e", offset: 7 } });
     assert.equal(sub.state.name, "waiting");
   }
 });

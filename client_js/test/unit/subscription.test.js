@@ -95,31 +95,38 @@ test("a gap on a state channel brings the snapshot too", async () => {
   assert.deepEqual(log, [["gap", 4, 9, "trimmed"], ["snapshot", [9], 9]]);
 });
 
-for (const announced of [{ more: true }, {}]) {
-  test(`a snapshot in pages is whole or nothing (announced: ${!!announced.more})`, async () => {
-    const { socket, say, log, sub, wire } = await subscribed({}, { ...at(5), ...announced });
-    say({ type: "hub.snapshot", events: [event(1)], more: true });
-    assert.equal(sub.position, null);
-    assert.equal(sub.state.name, "waiting");
-    say({ type: "hub.snapshot", events: [event(5)], more: false });
-    socket.receives(event(6));
-    assert.deepEqual(log, [["snapshot", [1, 5], 5], ["event", 6, 0]]);
-    assert.equal(sub.state.name, "live");
-    // cut between two pages: from the start again
-    const other = await subscribed({}, { ...at(5), ...announced });
-    other.say({ type: "hub.snapshot", events: [event(1)], more: true });
-    other.socket.closes(1006);
-    await other.wire.clock.advance(2000);
-    const next = await other.wire.welcome();
+test("a snapshot in pages is whole or nothing", async () => {
+  const { socket, say, log, sub } = await subscribed({}, { ...at(5), snapshot: [], more: true });
+  say({ type: "hub.snapshot", events: [event(1)], more: true });
+  assert.equal(sub.position, null);
+  assert.equal(sub.state.name, "waiting");
+  say({ type: "hub.snapshot", events: [event(5)], more: false });
+  socket.receives(event(6));
+  assert.deepEqual(log, [["snapshot", [1, 5], 5], ["event", 6, 0]]);
+  assert.equal(sub.state.name, "live");
+});
+
+for (const pages of [[], [{ type: "hub.snapshot", events: [event(1)], more: true }]]) {
+  test(`cut off after ${pages.length} pages: from the start again`, async () => {
+    const { socket, say, log, wire } = await subscribed({}, { ...at(5), snapshot: [], more: true });
+    for (const page of pages) say(page);
+    socket.closes(1006);
+    await wire.clock.advance(2000);
+    const next = await wire.welcome();
     assert.equal(next.lastSent.since, undefined);
     next.receives({ type: "hub.subscribed", id: next.lastSent.id, channel: CHANNEL, ...at(7), snapshot: [event(7)] });
-    assert.deepEqual(other.log, [["snapshot", [7], 7]]);
-    assert.equal(wire.open.length, 1);
+    assert.deepEqual(log, [["snapshot", [7], 7]]);
   });
 }
 
+test("pages that nothing announced are ignored", async () => {
+  const { say, log } = await subscribed();
+  say({ type: "hub.snapshot", events: [event(1)], more: false });
+  assert.deepEqual(log, []);
+});
+
 test("pages that stop coming are asked for again", async () => {
-  const { socket, say, wire } = await subscribed({}, { ...at(5), more: true });
+  const { socket, say, wire } = await subscribed({}, { ...at(5), snapshot: [], more: true });
   say({ type: "hub.snapshot", events: [event(1)], more: true });
   await wire.clock.advance(10_000);
   assert.equal(socket.of("subscribe").length, 2);
@@ -180,7 +187,7 @@ test("hub.resubscribe: live at another place, nothing is sent", async () => {
 
 test("hub.resubscribe with a snapshot in pages", async () => {
   const { socket, say, log } = await subscribed();
-  say({ type: "hub.resubscribe", ...at(3, "new"), gap: { from: 1, to: 3, cause: "epoch" } });
+  say({ type: "hub.resubscribe", ...at(3, "new"), gap: { from: 1, to: 3, cause: "epoch" }, snapshot: [], more: true });
   say({ type: "hub.snapshot", events: [event(1)], more: true });
   say({ type: "hub.snapshot", events: [event(3)], more: false });
   socket.receives(event(4));
@@ -242,6 +249,17 @@ test("each entry of a batch has its own answer", async () => {
   assert.equal(hub.state.name, "connected");
   assert.equal(sub.state.name, "waiting");
   assert.equal(socket.sent.length, 1);
+});
+
+test("an entry of a batch that has no answer is asked for again", async () => {
+  const wire = new Wire();
+  const hub = new Hub("wss://hub.test/ws", { env: wire.env });
+  const subs = [1, 2].map((n) => hub.subscribe(`job:${n}`));
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, results: [{ channel: "job:1", ...at(1) }] });
+  await wire.clock.advance(2000);
+  assert.equal(socket.lastSent.channel, "job:2");
+  assert.deepEqual(subs.map(({ state }) => state.name), ["live", "waiting"]);
 });
 
 test("more channels than a connection may ask for at once go in several commands", async () => {
