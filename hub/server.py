@@ -117,6 +117,8 @@ def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings
     server = Server(config(hub), hub)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets))
+    if not server.started:
+        return 1  # the log says why
     return DEPARTED if server.departed else 0
 
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dev:
         print("\n".join(dev_lines(settings)), flush=True)
     log.info("listening on %s, broker %s", remote.local_url(settings), _named(settings.broker))
-    return 0 if server.serve(settings, sockets) else 1
+    return server.serve(settings, sockets)
 
 
 def _named(broker: str) -> str:
