@@ -32,8 +32,8 @@ class Source(Protocol):
     async def repair(self, channel: Channel, quiet: bool = False) -> None:
         """Bring the channel up to what is stored; a change of epoch reaches every subscription."""
 
-    async def restart_one(self, subscription: Subscription, gap: Gap) -> None:
-        """Tell one subscription of its gap, and put it at the present top."""
+    async def restart_one(self, subscription: Subscription, token: object, gap: Gap) -> None:
+        """Tell one subscription of its gap, and put it at the present top, if `token` is still in charge."""
 
 
 def begin(
@@ -50,7 +50,7 @@ def begin(
     """
     channel = subscription.channel
     token = channel.catch_up(subscription, at)
-    if not pages and not subscription.outbox.blocked:
+    if not pages and not subscription.outbox.crowded:
         tail = channel.after(at, SLICE + 1)
         if tail is not None and len(tail) <= SLICE and sum(event.size for event in tail) <= SLICE_BYTES:
             subscription.replay(tail)
@@ -93,8 +93,11 @@ class _Replay:
         """Wait until the socket has room; whether this replay is still in charge."""
         outbox = self._subscription.outbox
         await asyncio.sleep(0)
-        while outbox.blocked and self._in_charge:
-            await _drained(outbox)
+        while outbox.crowded and self._in_charge:
+            if outbox.blocked:
+                await _drained(outbox)
+            else:
+                await asyncio.sleep(0)  # other replays have filled this turn of the loop
         return self._in_charge
 
     @property
@@ -124,7 +127,7 @@ class _Replay:
             elif not page.events or page.events[0].offset != self._at + 1:
                 if self._in_charge and self._at < self._channel.top:
                     gap = Gap(self._at + 1, self._channel.top, Cause.TRIMMED)
-                    await self._source.restart_one(self._subscription, gap)
+                    await self._source.restart_one(self._subscription, self._token, gap)
             else:
                 self._delay = 0.1
                 return page.events

@@ -181,6 +181,8 @@ class Channel:
         """`subscription` stands at offset `at` and pulls what follows by itself, for as long as the token that
         is returned is the one in `catching`."""
         self.flush()
+        subscription.settle()
+        subscription.outbox.detach(subscription)
         self.leave(subscription)
         subscription.sent = at
         if self.catching is None:
@@ -229,9 +231,15 @@ class Channel:
                 self.tail = None
         return before - self.tail_bytes
 
+    def settle(self) -> None:
+        """Hand on all that came so far, also what a `rate` holds back: something else is to be said."""
+        self.flush()
+        for subscription in self.special or ():
+            subscription.settle()
+
     def restart(self, epoch: str, top: int) -> None:
         """The channel stands at another place now: nothing before it is known."""
-        self.flush()
+        self.settle()
         self.epoch = epoch
         self.top = top
         self.tail = None

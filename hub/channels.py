@@ -18,7 +18,7 @@ from .namespaces import Mode, Namespaces
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 from .protocol.event import Event
-from .protocol.position import Position
+from .protocol.position import Position, Top
 from .protocol.recovery import Cause, Gap, judge
 from .pushes import Push, SnapshotPages
 from .subscription import Subscription
@@ -60,7 +60,6 @@ class Channels:
         self._clock = clock
         self._linger = linger
         self._tail_budget = tail_bytes
-        self._tail_bytes = 0
         self._frame_bytes = frame_bytes
         self._position_check = position_check
         self._on_gap = on_gap
@@ -78,7 +77,7 @@ class Channels:
     @property
     def tail_bytes(self) -> int:
         """Bytes of the events kept in memory, about."""
-        return self._tail_bytes
+        return sum(channel.tail_bytes for channel in self._table.values())
 
     def get(self, name: str) -> Channel | None:
         """The channel, where it is open."""
@@ -97,7 +96,7 @@ class Channels:
             HubError: what the broker says.
         """
         while (closing := self._closing.get(name)) is not None:
-            await closing
+            await asyncio.shield(closing)
         channel = self._table.get(name)
         if channel is None:
             channel = Channel(name, self.namespaces.of(name), self._turn, self._doubt)
@@ -135,40 +134,37 @@ class Channels:
                 page = await self.read(channel.name, None, OPENING_TAIL)
                 channel.epoch, channel.top = page.top.epoch, page.top.offset
                 self._keep_tail(channel, page.events)
+                if channel.heard is not None:
+                    # Published while we read: nobody has missed anything yet.
+                    await self.repair(channel, quiet=True)
         except BaseException as failed:
             error = failed if isinstance(failed, HubError) else _UNFINISHED
             channel.users -= 1
-            del self._table[channel.name]
-            self._tasks.spawn(self._unlisten(channel.name))
+            self._close(channel)
             raise
         finally:
             channel.opening = None
             opening.set_result(error)
-        if channel.heard is not None and channel.heard != Position(channel.epoch, channel.top):
-            self._doubt(channel)
 
     def _keep_tail(self, channel: Channel, events: Sequence[Event]) -> None:
         if events and events[-1].offset == channel.top:
             channel.tail = list(events)
             channel.tail_bytes = sum(event.size for event in events)
-            self._tail_bytes += channel.tail_bytes
 
-    async def _unlisten(self, name: str) -> None:
+    def _close(self, channel: Channel) -> None:
+        """Forget a channel that nobody wants, in this very step; who wants it again waits until the interest in
+        it has ended."""
+        del self._table[channel.name]
+        done = self._closing[channel.name] = asyncio.get_running_loop().create_future()
+        self._tasks.spawn(self._unlisten(channel.name, done))
+
+    async def _unlisten(self, name: str, done: asyncio.Future[None]) -> None:
         try:
             await self.broker.unlisten(name)
         except HubError as error:
             log.info("losing interest in a channel failed: %s", error.reason)
-
-    async def _close(self, channel: Channel) -> None:
-        """Forget a channel that nobody wants; who wants it again meanwhile waits until that is through."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._closing[channel.name] = done
-        del self._table[channel.name]
-        self._tail_bytes -= channel.tail_bytes
-        try:
-            await self._unlisten(channel.name)
         finally:
-            del self._closing[channel.name]
+            del self._closing[name]
             done.set_result(None)
 
     def sweep(self) -> None:
@@ -177,35 +173,35 @@ class Channels:
         for channel in [channel for channel, due in self._idle.items() if due <= now]:
             del self._idle[channel]
             if not channel.wanted and self._table.get(channel.name) is channel:
-                self._tasks.spawn(self._close(channel))
-        if self._tail_bytes > self._tail_budget:
+                self._close(channel)
+        if self.tail_bytes > self._tail_budget:
             self._shrink_tails()
 
     def _shrink_tails(self) -> None:
-        total = sum(channel.tail_bytes for channel in self._table.values())
+        total = self.tail_bytes
         for channel in self._table.values():
             if total <= self._tail_budget * 0.8:
                 break
             total -= channel.trim(len(channel.tail or ()) // 4)
-        self._tail_bytes = total
 
     # Announcements
 
     def on_event(self, epoch: str, event: Event) -> None:
         """An event from the broker."""
         channel = self._table.get(event.channel)
-        if channel is None:
-            return
-        if event.offset:
-            self._tail_bytes += event.size
-        channel.announce(epoch, event)
+        if channel is not None:
+            channel.announce(epoch, event)
 
     def on_lost(self, names: Collection[str]) -> None:
         """Announcements may be missing on these channels: look at each."""
         for name in names:
             channel = self._table.get(name)
-            if channel is not None and channel.epoch:
+            if channel is None:
+                continue
+            if channel.epoch:
                 self._doubt(channel)
+            else:
+                channel.heard = channel.heard or Position("", 0)  # it is being opened: it looks once more
 
     def _doubt(self, channel: Channel) -> None:
         if channel in self._doubted:
@@ -275,7 +271,8 @@ class Channels:
 
     async def repair(self, channel: Channel, quiet: bool = False) -> None:
         """Read what the channel missed and hand it on. `quiet`: nothing is lost, it is only read ahead of its
-        announcement, so nobody is told of a gap.
+        announcement, so nobody is told of a gap. Its reads are its own: one that began before the loss would
+        not know of it.
 
         Raises:
             HubError: the broker can't be read now.
@@ -287,42 +284,47 @@ class Channels:
         done = self._repairs[channel] = asyncio.get_running_loop().create_future()
         channel.refilling = True
         try:
-            told = channel.top if not quiet else FOR_EVER
+            tell = not quiet
             while True:
-                page = await self.read(channel.name, channel.top, PAGE)
-                told = await self._merge(channel, page, told)
+                page = await self.broker.read(channel.name, channel.top, PAGE)
+                tell = await self._merge(channel, page, tell)
                 # What was announced meanwhile asks for one more read, and for no more than one.
                 heard, channel.heard = channel.heard, None
                 behind = heard is not None and (heard.epoch != channel.epoch or heard.offset > channel.top)
                 if channel.epoch == page.top.epoch and channel.top >= page.top.offset and not behind:
                     return
                 await asyncio.sleep(0)
+        except HubError:
+            if channel.heard is not None:
+                self._doubt(channel)  # it was announced, and it is nowhere yet
+            raise
         finally:
             channel.refilling = False
             del self._repairs[channel]
             done.set_result(None)
 
-    async def _merge(self, channel: Channel, page: Page, told: int) -> int:
-        """One page of a repair. `told` is the highest offset whose loss was told; returns the new one."""
+    async def _merge(self, channel: Channel, page: Page, tell: bool) -> bool:
+        """One page of a repair. `tell`: what is filled has to be told; returns whether it still has to be."""
         verdict = judge(Position(channel.epoch, channel.top), page.top, FOR_EVER)
         if isinstance(verdict, Gap):
-            if verdict.cause is Cause.TRIMMED and channel.namespace.mode is Mode.LOG:
+            same = page.top.epoch == channel.epoch
+            if verdict.cause is Cause.TRIMMED and channel.namespace.mode is Mode.LOG and same:
                 self._tell_lost(channel, page.top.first - 1)
-                return told
-            await self._restart(channel, page, verdict)
-            return max(told, channel.top)
+                return tell
+            await self._restart(channel, page)
+            return False
         if page.top.epoch != channel.epoch:
-            self._rename(channel, page.top.epoch)
+            self._rename(channel, page.top)
         events = [event for event in page.events if event.offset > channel.top]
         if events:
-            if page.top.offset > told:
+            if tell:
                 self._tell_filled(channel, page.top.offset)
-                told = page.top.offset
             for event in events:
                 channel.append(event)
             channel.flush()
             self._metrics.refilled += len(events)
-        return told
+            return False
+        return tell
 
     def _count_gap(self, channel: Channel) -> None:
         self._metrics.gaps += 1
@@ -330,50 +332,66 @@ class Channels:
 
     def _tell_filled(self, channel: Channel, end: int) -> None:
         self._count_gap(channel)
-        self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=True))
+        self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=True), end)
 
     def _tell_lost(self, channel: Channel, end: int) -> None:
         """The storage no longer holds what this node missed: say which, and go on after it."""
         self._count_gap(channel)
         self._metrics.lost += end - channel.top
-        self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=False))
+        self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=False), end)
         channel.restart(channel.epoch, end)
         for subscription in [*channel.plain.values(), *(channel.special or ())]:
+            subscription.outbox.detach(subscription)
             subscription.sent = end
 
-    def _tell(self, channel: Channel, push: Push) -> None:
-        channel.flush()
+    def _tell(self, channel: Channel, push: Push, end: int) -> None:
+        """Tell those who are live, except who has had everything up to `end` by a snapshot."""
+        channel.settle()
         for subscription in [*channel.plain.values(), *(channel.special or ())]:
-            subscription.outbox.push(push.frame(subscription.outbox.encoding))
+            if subscription.plain or subscription.sent < end:
+                subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
-    def _rename(self, channel: Channel, epoch: str) -> None:
-        """The numbering forked above where this node stands: only its name changed."""
-        channel.flush()
-        channel.epoch = epoch
+    def _rename(self, channel: Channel, top: Top) -> None:
+        """The numbering forked above where this node stands: only its name changed. Who is further, by a
+        snapshot, may have seen what the fork took back."""
+        assert top.previous is not None
+        channel.settle()
+        before, channel.epoch = channel.epoch, top.epoch
         for subscription in channel.everyone():
             catching = channel.catching is not None and subscription in channel.catching
-            push = _resubscribe(channel, subscription.sent if catching else channel.top, None)
-            subscription.outbox.push(push.frame(subscription.outbox.encoding))
+            at = channel.top
+            if catching or not subscription.plain:
+                at = subscription.sent if catching else max(at, subscription.sent)
+            if at > top.previous.offset:
+                token = channel.catch_up(subscription, at)
+                self._tasks.spawn(self.reposition(subscription, token, before, at))
+            else:
+                push = _resubscribe(channel, at, None)
+                subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
-    async def _restart(self, channel: Channel, page: Page, gap: Gap) -> None:
+    async def _restart(self, channel: Channel, page: Page) -> None:
         """What this node has is no beginning of what is stored: everybody starts anew at the present top."""
         pages: SnapshotPages | None = None
         if channel.namespace.mode is Mode.STATE:
-            page = await self.snapshot(channel.name)
+            page = await self.broker.snapshot(channel.name)
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
-        gap = Gap(gap.start, page.top.offset, gap.cause)
+        verdict = judge(Position(channel.epoch, channel.top), page.top, FOR_EVER)
+        cause = verdict.cause if isinstance(verdict, Gap) else Cause.TRIMMED
+        start, end = 1 if cause is Cause.EPOCH else channel.top + 1, page.top.offset
         self._count_gap(channel)
-        self._metrics.lost += max(0, gap.end - gap.start + 1)
-        channel.restart(page.top.epoch, page.top.offset)
-        fits = pages is not None and pages.fits(self._frame_bytes - 1024)
-        push = _resubscribe(channel, channel.top, gap, _snapshot(pages, fits))
+        self._metrics.lost += max(0, end - start + 1)
+        catching = dict(channel.catching or {})
+        channel.restart(page.top.epoch, end)
+        again = _Again(channel, end, pages, self._frame_bytes)
         for subscription in channel.everyone():
-            self._put(subscription, push, channel.top, pages.pushes if pages and not fits else ())
+            # Who was still replaying has missed the rest of its replay too.
+            behind = cause is not Cause.EPOCH and subscription in catching
+            self._put(subscription, again, Gap(subscription.sent + 1 if behind else start, end, cause))
 
-    async def reposition(self, subscription: Subscription, epoch: str, at: int) -> None:
-        """A subscription began at a position of a numbering that was no more when its reply had been sent."""
+    async def reposition(self, subscription: Subscription, token: object, epoch: str, at: int) -> None:
+        """A subscription stands at a position of a numbering that is no more. It is not live; `token` is that of
+        its catching up."""
         channel = subscription.channel
-        token = channel.catching.get(subscription) if channel.catching else None
         while channel.is_catching(subscription, token):
             try:
                 page = await self.read(channel.name, at, PAGE)
@@ -381,15 +399,15 @@ class Channels:
                 if page.top.epoch != channel.epoch:
                     await self.repair(channel)
                 elif isinstance(verdict, Gap):
-                    await self.restart_one(subscription, verdict)
-                else:
-                    push = _resubscribe(channel, at, None)
-                    self._put(subscription, push, at, ())
+                    await self.restart_one(subscription, token, verdict)
+                elif channel.is_catching(subscription, token):
+                    self._put(subscription, _Again(channel, at, None, self._frame_bytes), None)
             except HubError:
                 await asyncio.sleep(random.uniform(0.1, 0.5))
 
-    async def restart_one(self, subscription: Subscription, gap: Gap) -> None:
-        """Tell one subscription of its gap, and put it at the present top.
+    async def restart_one(self, subscription: Subscription, token: object, gap: Gap) -> None:
+        """Tell one subscription of its gap, and put it at the present top, unless another replay than `token`'s
+        has taken it over.
 
         Raises:
             HubError: the snapshot can't be read now.
@@ -403,15 +421,14 @@ class Channels:
                 return  # the numbering changed meanwhile: the repair puts everybody somewhere
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
             at = page.top.offset
-        if not subscription.ended:
-            fits = pages is not None and pages.fits(self._frame_bytes - 1024)
-            gap = Gap(gap.start, at, gap.cause)
-            push = _resubscribe(channel, at, gap, _snapshot(pages, fits))
-            self._put(subscription, push, at, pages.pushes if pages and not fits else ())
+        if channel.is_catching(subscription, token):
+            again = _Again(channel, at, pages, self._frame_bytes)
+            self._put(subscription, again, Gap(gap.start, at, gap.cause))
 
-    def _put(self, subscription: Subscription, push: Push, at: int, pages: Sequence[Push]) -> None:
+    def _put(self, subscription: Subscription, again: "_Again", gap: Gap | None) -> None:
+        push, pages = again.told(gap, crowded=subscription.outbox.crowded)
         subscription.outbox.push(push.frame(subscription.outbox.encoding))
-        begin(self, self._tasks, subscription, at, (), pages)
+        begin(self, self._tasks, subscription, again.at, (), pages)
 
     # The position check
 
@@ -450,11 +467,27 @@ def _gap(name: str, start: int, end: int, *, filled: bool) -> Push:
     return Push({**fields, "filled": filled})
 
 
-def _snapshot(pages: SnapshotPages | None, fits: bool) -> dict[str, object]:
-    """What a message says of the snapshot that belongs to it."""
-    if pages is None:
-        return {}
-    return pages.inline if fits else pages.deferred
+class _Again:
+    """`hub.resubscribe` at offset `at`, encoded once for all who are told the same."""
+
+    def __init__(self, channel: Channel, at: int, pages: SnapshotPages | None, frame_bytes: int) -> None:
+        self.at = at
+        self._channel = channel
+        self._pages = pages
+        self._fits = pages is not None and pages.fits(frame_bytes - 1024)
+        self._pushes: dict[tuple[Gap | None, bool], Push] = {}
+
+    def told(self, gap: Gap | None, *, crowded: bool) -> tuple[Push, Sequence[Push]]:
+        """The message, and the pages that follow it: where the snapshot is too long for one frame, or where the
+        socket is not to be burdened with it now."""
+        inline = self._fits and not (crowded and self._pages is not None and self._pages.size)
+        push = self._pushes.get((gap, inline))
+        if push is None:
+            snapshot: dict[str, object] = {}
+            if self._pages is not None:
+                snapshot = self._pages.inline if inline else self._pages.deferred
+            push = self._pushes[gap, inline] = _resubscribe(self._channel, self.at, gap, snapshot)
+        return push, () if inline or self._pages is None else self._pages.pushes
 
 
 def _resubscribe(

@@ -48,6 +48,18 @@ class Receiver(Protocol):
 _Entry = bytes | tuple[Event, Receiver]
 
 
+class _Past:
+    """The receiver that a subscription was before it began at another place."""
+
+    __slots__ = ("conflates", "plain", "queued", "sent")
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.plain = False
+        self.sent = receiver.sent
+        self.queued = receiver.queued
+        self.conflates = receiver.conflates
+
+
 class Outbox:
     """See the module's head. `on_overflow` is called once, and not inside a fan-out.
 
@@ -146,10 +158,12 @@ class Outbox:
         entries = self._entries
         while entries and not self.blocked and self.sink is not None:
             self.sink.write(self._take(entries))
-        if entries or self.sink is None:
+        if not entries:
+            self._entries = None
+        if self.blocked or self.sink is None:
+            # The very last write may have filled the transport again.
             self.block()
             return
-        self._entries = None
         self.clear = not self._gathered
         waiting, self._room = self._room, None
         for callback in waiting or ():
@@ -161,6 +175,21 @@ class Outbox:
             self._room = []
         self._room.append(callback)
 
+    def detach(self, receiver: Receiver) -> None:
+        """What is queued for `receiver` stays queued, but its count of offsets goes on without it: it begins
+        at another place. None of it is taken out any more: nothing after it would say so."""
+        if not receiver.queued or self._entries is None:
+            return
+        past = _Past(receiver)
+        receiver.queued = 0
+        entries: OrderedDict[object, _Entry] = OrderedDict()
+        for key, entry in self._entries.items():
+            if isinstance(entry, tuple) and entry[1] is receiver:
+                entries[self._next_serial()] = (entry[0], past)
+            else:
+                entries[key] = entry
+        self._entries = entries
+
     def close(self) -> bytes:
         """Let go of everything; what gathered in this turn is returned, what was queued is not."""
         data = b"".join(self._chunks or ())
@@ -171,6 +200,13 @@ class Outbox:
         for callback in waiting or ():
             callback()
         return data
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a replay, a snapshot or a long reply has to wait: nothing leaves, or enough leaves now."""
+        return self.blocked or (
+            self._chunks is not None and sum(len(chunk) for chunk in self._chunks) >= DRAIN_CHUNK
+        )
 
     @property
     def queued(self) -> int:

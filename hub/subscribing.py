@@ -175,8 +175,8 @@ def _begin(node: Node, connection: Connection, joined: _Joined, complete: bool) 
         catchup.begin(node.channels, node.tasks, subscription, start.at, start.events, pages)
     else:
         # The numbering changed between the decision and now: say where it stands instead.
-        channel.catch_up(subscription, start.at)
-        node.tasks.spawn(node.channels.reposition(subscription, start.epoch, start.at))
+        token = channel.catch_up(subscription, start.at)
+        node.tasks.spawn(node.channels.reposition(subscription, token, start.epoch, start.at))
     node.channels.release(channel)
 
 

@@ -74,6 +74,8 @@ class Turn:
             except Exception:
                 log.exception(_FAILED)
         self._scheduled = False
+        if self._channels or self._outboxes:
+            self._schedule()  # they came while the turn ended
         later, self._later = self._later, []
         for callback in later:
             try:

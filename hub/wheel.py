@@ -1,7 +1,10 @@
 """One timer for all connections: what is due is looked at in slots of a tenth of a second."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 
 class Loop(Protocol):
@@ -39,14 +42,15 @@ class Wheel:
         self.lag = 0.0
 
     def at(self, when: float, item: Timed) -> None:
-        """Call `item` at the monotonic time `when`, a tenth of a second late at most."""
-        slot = max(int(when / self.RESOLUTION) + 1, self._current + 1)
-        item.slot = slot
-        self._slots.setdefault(slot, set()).add(item)
+        """Call `item` at the monotonic time `when`, a tenth of a second late at most. It has one time: an
+        earlier call of this is void."""
+        self.remove(item)
         if not self._running:
             self._running = True
             self._current = int(self._loop.time() / self.RESOLUTION)
             self._loop.call_later(self.RESOLUTION, self._tick)
+        item.slot = max(int(when / self.RESOLUTION) + 1, self._current + 1)
+        self._slots.setdefault(item.slot, set()).add(item)
 
     def remove(self, item: Timed) -> None:
         """Forget `item`; it may not be there."""
@@ -63,7 +67,12 @@ class Wheel:
         for slot in range(self._current + 1, reached + 1):
             self._current = slot
             for item in self._slots.pop(slot, ()):
-                again = item.on_time(now)
+                try:
+                    again = item.on_time(now)
+                except Exception:
+                    # The one timer of all connections must not stop because of one of them.
+                    log.exception("a timer failed")
+                    continue
                 if again is not None:
                     self.at(again, item)
         self._current = max(self._current, reached)
