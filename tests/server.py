@@ -167,7 +167,12 @@ def _start(args: tuple[str, ...], environment: dict[str, str], folder: Path) -> 
         command = [_script(), "serve", "--host", "127.0.0.1", "--port", str(port), *args]
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         hub = RunningHub(process, port, log_path)
         if _wait_until_live(hub):

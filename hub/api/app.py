@@ -71,9 +71,7 @@ def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]
     ]
 
 
-def _endpoint(
-    requests: Requests, path: str, handler: Handler
-) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(requests: Requests, path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     """The handler as Starlette calls it: with its refusals, counted, and a bug logged once."""
 
     async def endpoint(request: Request) -> Response:

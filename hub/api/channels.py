@@ -42,7 +42,7 @@ async def history(requests: Requests, request: Request) -> Response:
     """`GET /v1/channels/{channel}/history?since=&limit=`."""
     name, namespace, _ = await _readable(requests, request)
     since = request.query_params.get("since")
-    command = ReadHistory(None, name, Position.parse(since) if since else None, _limit(request))
+    command = ReadHistory(None, name, None if since is None else Position.parse(since), _limit(request))
     room = requests.node.settings.frame_bytes
     return answer({"channel": name, **await history_fields(requests.node.broker, namespace, command, room)})
 

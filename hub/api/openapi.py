@@ -8,19 +8,46 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import __version__
+from .operations import PATHS, SOCKET
 from .requests import Requests
+from .schemas import SCHEMAS
 
 
-async def openapi(_requests: Requests, _request: Request) -> Response:
-    """`GET /openapi.json`."""
-    return Response(_document(), media_type="application/json")
+async def openapi(requests: Requests, request: Request) -> Response:
+    """`GET /openapi.json`. Mounted below a path, it names that path as its server."""
+    path = requests.node.settings.path
+    return Response(_json(path, request.scope.get("root_path", "")), media_type="application/json")
 
 
-@lru_cache(maxsize=1)
-def _document() -> bytes:
-    document: dict[str, Any] = {
+def document(socket_path: str, root: str = "") -> dict[str, Any]:
+    """The document, OpenAPI 3.1, where the WebSocket is at `socket_path`."""
+    return {
         "openapi": "3.1.0",
-        "info": {"title": "notification hub", "version": __version__},
-        "paths": {},
+        "info": {
+            "title": "Notification hub",
+            "version": __version__,
+            "summary": "Publish events, read channels, manage connections",
+            "description": "A service is an API key, or a token with `hub.service: true`. Any other token acts as "
+            "on its socket: the same namespace, grant and rate rules, and its events bear `from`.",
+        },
+        "servers": [{"url": root or "/"}],
+        "security": [{"bearer": []}],
+        "tags": [
+            {"name": "publish", "description": "Events into channels"},
+            {"name": "channels", "description": "What channels hold"},
+            {"name": "connections", "description": "Sockets and tokens"},
+            {"name": "node", "description": "The process"},
+        ],
+        "paths": {**PATHS, socket_path: SOCKET},
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A JWT, or an API key"}
+            },
+        },
     }
-    return orjson.dumps(document)
+
+
+@lru_cache(maxsize=4)
+def _json(socket_path: str, root: str) -> bytes:
+    return orjson.dumps(document(socket_path, root))

@@ -80,7 +80,8 @@ async def _publish_all(
     publications = [entry for entry in entries if isinstance(entry, Publication)]
     published = iter(await requests.node.publish(publications) if publications else ())
     return [
-        entry.fields() if isinstance(entry, HubError) else _result(entry, next(published)) for entry in entries
+        entry.fields() if isinstance(entry, HubError) else _result(entry, next(published))
+        for entry in entries
     ]
 
 

@@ -1,0 +1,255 @@
+"""The operations of the OpenAPI document: each route, what it takes and what it answers."""
+
+from typing import Any
+
+from ..protocol.commands import MAX_HISTORY
+from .schemas import CHANNEL, ref
+
+Operation = dict[str, Any]
+
+_REASONS = {
+    400: "The request is wrong, and the reason says where",
+    401: "No credentials, or a token that is not good",
+    403: "A right is missing",
+    404: "The namespace is unknown",
+    409: "The `event_id` was used for another body",
+    413: "The payload or the body is too large",
+    429: "Too often: wait `retry_after_ms`",
+    503: "The storage is away: wait `retry_after_ms`",
+}
+_WAIT = {"Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}}
+_CHANNEL = {"name": "channel", "in": "path", "required": True, "schema": CHANNEL}
+_EXAMPLE = {
+    "channel": "job:42",
+    "event": "job_status",
+    "key": "42",
+    "payload": {"state": "running", "progress": 40},
+}
+_PUBLISHED = {"channel": "job:42", "epoch": "k3f9", "offset": 17, "event_id": "e_01JB2Q"}
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": ref("Problem")}}
+    return {
+        str(status): {"description": _REASONS[status], "content": content}
+        | ({"headers": _WAIT} if status in (429, 503) else {})
+        for status in statuses
+    }
+
+
+def _json(description: str, schema: str, example: Any = None) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": ref(schema)}
+    if example is not None:
+        media["example"] = example
+    return {"description": description, "content": {"application/json": media}}
+
+
+def _body(schema: str, example: Any) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": ref(schema), "example": example}}}
+
+
+def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    given = {"type": "string", **schema}
+    return {"name": name, "in": "query", "description": description, "schema": given}
+
+
+def _operation(tag: str, id: str, summary: str, **fields: Any) -> Operation:
+    return {"tags": [tag], "operationId": id, "summary": summary, **fields}
+
+
+def _reading(id: str, summary: str, schema: str, *parameters: dict[str, Any]) -> Operation:
+    return _operation(
+        "channels",
+        id,
+        summary,
+        parameters=[_CHANNEL, *parameters],
+        responses={"200": _json(summary, schema), **_problems(400, 401, 403, 404, 429, 503)},
+    )
+
+
+_PUBLISH = _operation(
+    "publish",
+    "publish",
+    "Publish one event",
+    requestBody=_body("Publication", _EXAMPLE),
+    responses={
+        "200": _json("It is stored, at this position (none on ephemeral channels)", "Published", _PUBLISHED),
+        **_problems(400, 401, 403, 404, 409, 413, 429, 503),
+    },
+)
+_BATCH = _operation(
+    "publish",
+    "batch",
+    "Publish up to 1000 events; an error in one leaves the others",
+    requestBody=_body("Batch", {"events": [_EXAMPLE]}),
+    responses={
+        "200": _json("An entry for each event, in order", "Results", {"results": [_PUBLISHED]}),
+        **_problems(400, 401, 413, 429, 503),
+    },
+)
+_BROADCAST = _operation(
+    "publish",
+    "broadcast",
+    "Publish one event to up to 1000 channels; an error in one leaves the others",
+    requestBody=_body(
+        "Broadcast",
+        {"channels": ["user:ann", "user:bob"], "event": "notice", "payload": {"text": "Back at nine"}},
+    ),
+    responses={
+        "200": _json("An entry for each channel, in order", "Results"),
+        **_problems(400, 401, 413, 429, 503),
+    },
+)
+_TICKETS = _operation(
+    "connections",
+    "issueTicket",
+    "A ticket for the bearer's own identity: one connect, within 30 s",
+    responses={
+        "200": _json("The ticket", "Ticket", {"ticket": "Zb0x…", "expires_in": 30}),
+        **_problems(401, 429, 503),
+    },
+)
+_SENT = {
+    "description": "Every node was told",
+    "content": {"application/json": {"schema": {"type": "object"}, "example": {"sent": True}}},
+}
+_DISCONNECT = _operation(
+    "connections",
+    "disconnect",
+    "Close a user's connections, or one, on every node (services)",
+    requestBody=_body("Disconnect", {"user": "ann", "reconnect": False}),
+    responses={"200": _SENT, **_problems(400, 401, 403, 413, 429, 503)},
+)
+_REVOKE = _operation(
+    "connections",
+    "revoke",
+    "Take tokens back; their sockets are closed with 4410 on every node (services)",
+    requestBody=_body("Revoke", {"sub": "ann"}),
+    responses={
+        "200": _json("It is remembered", "Revoked", {"revoked": True, "until": 1767225600000}),
+        **_problems(400, 401, 403, 413, 429, 503),
+    },
+)
+_CONNECTIONS = _operation(
+    "connections",
+    "listConnections",
+    "Connections with node, channels, positions, outbox and last error (services)",
+    parameters=[
+        _query("user", "only this user's"),
+        _query("connection", "only this one"),
+        _query("channel", "only subscribers of this channel"),
+    ],
+    responses={"200": _json("Up to 1000 of each node", "Connections"), **_problems(401, 403, 429, 503)},
+)
+_DRAIN = _operation(
+    "node",
+    "drain",
+    "This node departs: its clients are sent elsewhere, spread out in time (services)",
+    responses={
+        "202": {
+            "description": "It has begun",
+            "content": {"application/json": {"schema": {"type": "object"}, "example": {"draining": True}}},
+        },
+        **_problems(401, 403, 429),
+    },
+)
+_LIVE = _operation(
+    "node",
+    "live",
+    "The process answers: for a container's health check",
+    security=[],
+    responses={
+        "200": {
+            "description": "It lives",
+            "content": {"application/json": {"schema": {"type": "object"}, "example": {"live": True}}},
+        }
+    },
+)
+_READY = _operation(
+    "node",
+    "ready",
+    "Whether this node should get traffic",
+    security=[],
+    responses={
+        "200": _json("It should", "Readiness"),
+        "503": _json("It should not, and why", "Readiness"),
+    },
+)
+_METRICS = _operation(
+    "node",
+    "metrics",
+    "Metrics of all workers of this port, in Prometheus' text format",
+    security=[{}, {"bearer": []}],
+    responses={
+        "200": {"description": "The metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **_problems(401, 403, 429),
+    },
+)
+_OPENAPI = _operation(
+    "node",
+    "openapi",
+    "This document",
+    security=[],
+    responses={
+        "200": {
+            "description": "OpenAPI 3.1",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
+_CONNECT = _operation(
+    "connections",
+    "connect",
+    "The WebSocket (RFC 6455), subprotocols hub.v1.json and hub.v1.msgpack",
+    parameters=[
+        _query("token", "a JWT, where the header cannot be set"),
+        _query("ticket", "a ticket, good once"),
+        _query("resume", "the `resume` value of the last welcome"),
+        _query("since", "`channel@epoch:offset`, for each channel of the token"),
+    ],
+    security=[{}, {"bearer": []}],
+    responses={
+        "101": {"description": "The connection is a WebSocket now"},
+        "426": {
+            "description": "The request was no WebSocket handshake",
+            "content": {"application/problem+json": {"schema": ref("Problem")}},
+        },
+        **_problems(400, 401, 403, 429, 503),
+    },
+)
+
+_HISTORY = _reading(
+    "history",
+    "Stored events, oldest first: those after `since`, or the newest",
+    "History",
+    _query("since", "a position", pattern="^[A-Za-z0-9_-]{1,32}:[0-9]{1,16}$", examples=["k3f9:12"]),
+    _query("limit", "at most so many", type="integer", minimum=1, maximum=MAX_HISTORY, default=100),
+)
+
+PATHS: dict[str, dict[str, Operation]] = {
+    "/v1/publish": {"post": _PUBLISH},
+    "/v1/batch": {"post": _BATCH},
+    "/v1/broadcast": {"post": _BROADCAST},
+    "/v1/channels/{channel}": {
+        "get": _reading("channel", "The channel's position: a page's cursor, for `since`", "Channel")
+    },
+    "/v1/channels/{channel}/history": {"get": _HISTORY},
+    "/v1/channels/{channel}/snapshot": {
+        "get": _reading("snapshot", "The latest event of each key (`state` channels)", "Snapshot")
+    },
+    "/v1/channels/{channel}/presence": {
+        "get": _reading(
+            "presence", "Who is present", "Presence", _query("group", "one entry a user", enum=["user"])
+        )
+    },
+    "/v1/tickets": {"post": _TICKETS},
+    "/v1/disconnect": {"post": _DISCONNECT},
+    "/v1/revoke": {"post": _REVOKE},
+    "/v1/connections": {"get": _CONNECTIONS},
+    "/v1/drain": {"post": _DRAIN},
+    "/livez": {"get": _LIVE},
+    "/readyz": {"get": _READY},
+    "/metrics": {"get": _METRICS},
+    "/openapi.json": {"get": _OPENAPI},
+}
+SOCKET: dict[str, Operation] = {"get": _CONNECT}

@@ -1,0 +1,268 @@
+"""The schemas of the OpenAPI document: what requests and answers are made of."""
+
+from typing import Any
+
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import LEASE_MS, MAX_HISTORY, MAX_NAME
+from ..protocol.position import MAX_OFFSET
+from .publish import MAX_BATCH
+
+Schema = dict[str, Any]
+
+
+def ref(name: str) -> Schema:
+    """A schema of this module by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(required: str, **properties: Schema) -> Schema:
+    """An object; `required` names the fields that are always there, separated by spaces."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def array(items: Schema, **limits: int) -> Schema:
+    """A list."""
+    return {"type": "array", "items": items, **limits}
+
+
+def text(description: str, **more: Any) -> Schema:
+    """A string."""
+    return {"type": "string", "description": description, **more}
+
+
+def whole(description: str, **more: Any) -> Schema:
+    """An integer from 0."""
+    return {"type": "integer", "minimum": 0, "description": description, **more}
+
+
+def optional(schema: Schema) -> Schema:
+    """What may also be null, which says the same as leaving it out."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def flag(description: str) -> Schema:
+    """A boolean."""
+    return {"type": "boolean", "description": description}
+
+
+_NAME = {"minLength": 1, "maxLength": MAX_NAME}
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
+
+CHANNEL = text(
+    "`namespace:rest`",
+    pattern=r"""^[a-z][a-z0-9_-]{0,31}:[!"$&'()+,.0-9:;<=>@A-Z\[\]^_`a-z|~-]{1,200}$""",
+    examples=["job:42"],
+)
+EPOCH = text("the numbering's identity", pattern="^[A-Za-z0-9_-]{1,32}$", examples=["k3f9"])
+OFFSET = whole("the event's number in the channel, from 1 without holes", maximum=MAX_OFFSET, examples=[17])
+EVENT_TYPE = text(
+    "the application's type of event; those beginning with `hub.` and `lease_expired` are the hub's own",
+    **_NAME,
+    examples=["job_status"],
+)
+PAYLOAD: Schema = {
+    "description": "any JSON, null too, within `message_bytes`",
+    "examples": [{"state": "running", "progress": 40}],
+}
+EVENT_ID = text(
+    "the publisher's name for this publication: repeated within 5 minutes, it is stored once", **_NAME
+)
+KEY = text("what the event is about within its channel", **_NAME, examples=["42"])
+FINAL = flag("the last event of its key: never merged away")
+VERSION: Schema = {
+    "description": "the publisher's own order within the key: n means [0, n]; `state` channels only",
+    "oneOf": [_NUMBER, array(_NUMBER, minItems=2, maxItems=2)],
+    "examples": [7, [1, 7]],
+}
+LEASE: Schema = {
+    "type": "integer",
+    "minimum": LEASE_MS.start,
+    "maximum": LEASE_MS.stop - 1,
+    "description": "unless the key is published again in so many milliseconds, the hub publishes "
+    "`lease_expired` (services; `state` channels)",
+}
+RETRY_AFTER = whole("milliseconds to wait before trying again")
+
+_PUBLICATION = record(
+    "channel event payload",
+    channel=CHANNEL,
+    event=EVENT_TYPE,
+    payload=PAYLOAD,
+    key=optional(KEY),
+    final=FINAL,
+    version=optional(VERSION),
+    event_id=optional(EVENT_ID),
+    lease_ms=optional(LEASE),
+)
+_BROADCAST = record(
+    "channels event payload",
+    channels=array(CHANNEL, minItems=1, maxItems=MAX_BATCH),
+    event=EVENT_TYPE,
+    payload=PAYLOAD,
+    key=optional(KEY),
+    final=FINAL,
+    event_id=optional(EVENT_ID),
+)
+_PUBLISHED = record(
+    "channel event_id",
+    channel=CHANNEL,
+    epoch=EPOCH,
+    offset=OFFSET,
+    event_id=EVENT_ID,
+    stale=flag("the version was not newer than the key's: nothing was stored, this is the current position"),
+)
+_FAILED = record(
+    "code reason retry",
+    code={"type": "string", "enum": [code.value for code in ErrorCode]},
+    reason=text("exactly what is wrong"),
+    retry=flag("whether the same may succeed later, unchanged"),
+    channel=text("the channel that was meant"),
+    retry_after_ms=RETRY_AFTER,
+)
+_PROBLEM = {
+    **record(
+        "title status detail " + " ".join(_FAILED["required"]),
+        title=text("the HTTP status in words"),
+        status={"type": "integer", "minimum": 400, "maximum": 599},
+        detail=text("the same as reason"),
+        **_FAILED["properties"],
+    ),
+    "description": "Problem details, RFC 9457",
+    "examples": [
+        {
+            "title": "Forbidden",
+            "status": 403,
+            "detail": "no grant of this token allows publish on doc:7",
+            "code": "forbidden",
+            "reason": "no grant of this token allows publish on doc:7",
+            "retry": False,
+        }
+    ],
+}
+_EVENT = record(
+    "type channel id time payload",
+    type=EVENT_TYPE,
+    channel=CHANNEL,
+    offset=OFFSET,
+    id=EVENT_ID,
+    time=whole("milliseconds since the Unix epoch, by the hub"),
+    key=KEY,
+    final=FINAL,
+    version=VERSION,
+    **{"from": text("the publishing user; absent where a service published")},
+    payload=PAYLOAD,
+)
+_GAP = record(
+    "from to cause",
+    **{"from": whole("the first missing offset")},
+    to=whole("the last missing offset"),
+    cause={"type": "string", "enum": ["trimmed", "epoch"]},
+)
+_HISTORY = record(
+    "channel events epoch offset more",
+    channel=CHANNEL,
+    events=array(ref("Event"), maxItems=MAX_HISTORY),
+    epoch=EPOCH,
+    offset=whole("the channel's last offset"),
+    more=flag("events follow after the last of these: page on from it"),
+    gap=ref("Gap"),
+)
+_SNAPSHOT = record(
+    "channel events epoch offset more",
+    channel=CHANNEL,
+    events=array(ref("Event")),
+    epoch=EPOCH,
+    offset=whole("the offset at which the snapshot is complete"),
+    more=flag("always false: it is whole"),
+)
+_CHANNEL_STATE = record(
+    "channel mode subscribers",
+    channel=CHANNEL,
+    mode={"type": "string", "enum": ["log", "state", "ephemeral"]},
+    epoch=EPOCH,
+    offset=whole("the channel's last offset: with the epoch a position for `since`"),
+    subscribers=whole("subscriptions on all nodes"),
+    unread=whole("of the bearer's inbox"),
+)
+_MEMBER = record(
+    "user",
+    user=text("the `sub`"),
+    connection=text("the member's connection, where it did not name itself"),
+    info={"description": "`info` of the token"},
+    state={"description": "what the member set"},
+    members=whole("how many members are this user's (`group=user`)"),
+    **{"as": text("what the member called itself")},
+)
+_PRESENCE = record("channel members", channel=CHANNEL, members=array(ref("Member")))
+_TICKET = record(
+    "ticket expires_in",
+    ticket=text("for `?ticket=` of one connect"),
+    expires_in=whole("seconds", maximum=30),
+)
+_CONNECTION = record(
+    "connection node user channels outbox last_error",
+    connection=text("its id"),
+    node=text("the node that holds it"),
+    user={"type": ["string", "null"]},
+    address=text("where it comes from; of a trusted proxy, what it forwarded"),
+    encoding={"type": "string", "enum": ["json", "msgpack"]},
+    age_s={"type": "number"},
+    silent_s={"type": "number", "description": "seconds since anything was heard of it"},
+    outbox={"type": "object", "description": "what waits for the client to read"},
+    channels={"type": "object", "description": "positions by channel"},
+    last_error={"type": ["string", "null"]},
+)
+_READINESS = record(
+    "ready reasons node shards",
+    ready=flag("the same as the status"),
+    reasons=array(text("why not")),
+    node=text("the node that answered"),
+    shards=array(
+        record(
+            "name usable deaf_s rtt_ms",
+            name=text("the shard of the broker"),
+            usable=flag("it answers commands"),
+            deaf_s={"type": "number", "description": "seconds since its canary was heard; 0 while in time"},
+            rtt_ms={"type": "number"},
+        )
+    ),
+)
+
+SCHEMAS: dict[str, Schema] = {
+    "Publication": _PUBLICATION,
+    "Batch": record("events", events=array(ref("Publication"), minItems=1, maxItems=MAX_BATCH)),
+    "Broadcast": _BROADCAST,
+    "Published": _PUBLISHED,
+    "Failed": _FAILED,
+    "Results": record("results", results=array({"anyOf": [ref("Published"), ref("Failed")]})),
+    "Problem": _PROBLEM,
+    "Event": _EVENT,
+    "Gap": _GAP,
+    "History": _HISTORY,
+    "Snapshot": _SNAPSHOT,
+    "Channel": _CHANNEL_STATE,
+    "Member": _MEMBER,
+    "Presence": _PRESENCE,
+    "Ticket": _TICKET,
+    "Disconnect": record(
+        "",
+        user=optional(text("all connections of this user", minLength=1)),
+        connection=optional(text("this connection; give either it or the user", minLength=1)),
+        reconnect=flag("close with 4103: the client comes back; else 4411, and it does not"),
+    ),
+    "Revoke": record(
+        "",
+        sub=optional(text("all tokens of this user issued up to now", minLength=1, maxLength=256)),
+        jti=optional(text("this token; give either it or the sub", minLength=1, maxLength=256)),
+    ),
+    "Revoked": record(
+        "revoked until", revoked=flag("true"), until=whole("remembered up to then; Unix milliseconds")
+    ),
+    "Connection": _CONNECTION,
+    "Connections": record(
+        "connections complete",
+        connections=array(ref("Connection")),
+        complete=flag("every node answered in time, and none had more than it may tell"),
+    ),
+    "Readiness": _READINESS,
+}
