@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """The command."""
     settings = configuration.load(host=args.host, port=args.port, broker=args.broker, workers=args.workers)
     if args.dev:
-        settings = with_made_up_keys(settings)
+        settings = open_to_pages(with_made_up_keys(settings))
     if problems := preflight.problems(settings):
         raise Failure(*problems)
     logs.set_up()
@@ -45,15 +45,18 @@ def _named(broker: str) -> str:
 
 
 def with_made_up_keys(settings: Settings) -> Settings:
-    """Settings for trying things out: what is missing is made up, and pages from anywhere may connect."""
+    """Settings for trying things out: keys that are missing are made up."""
     made: dict[str, object] = {}
     if not preflight.has_key(settings):
         made["jwt_secret"] = SecretStr(secrets.token_urlsafe(32))
     if not settings.api_keys:
         made["api_keys"] = {"dev": SecretStr(secrets.token_urlsafe(24))}
-    if not settings.allowed_origins:
-        made["allowed_origins"] = ["*"]
     return settings.model_copy(update=made)
+
+
+def open_to_pages(settings: Settings) -> Settings:
+    """Settings for writing a page: it is served by some other server, or is a file."""
+    return settings if settings.allowed_origins else settings.model_copy(update={"allowed_origins": ["*"]})
 
 
 def dev_lines(settings: Settings) -> list[str]:

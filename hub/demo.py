@@ -1,0 +1,106 @@
+"""The demo, ``python -m hub.demo``: a hub with simulated jobs, and a dashboard page that shows them.
+
+The page and the route that hands out tokens are mounted beside the hub here, as a team's own app would do it;
+``hub serve`` has neither.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from . import server
+from .app import Hub
+from .cli import configuration, logs, remote, tokens
+from .cli.failure import Failure
+from .cli.serve import listen, with_made_up_keys, wscat_line
+from .demo_jobs import CHANNEL, simulate
+from .settings import Settings
+from .tasks import Tasks
+
+PAGES = Path(__file__).parent / "static"
+CLIENT = Path(__file__).parent.parent / "client_js" / "dist"
+
+TOKEN_S = 120
+"""So short that one who watches for two minutes sees a token renewed in place."""
+
+
+class Demo:
+    """The hub with its neighbours, as one app."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.hub = Hub(settings)
+        self.app = Starlette(
+            lifespan=self._lifespan,
+            routes=[
+                Route("/", self._page),
+                Route("/demo/token", self._token, methods=["POST"]),
+                Mount("/static", StaticFiles(directory=PAGES)),
+                Mount("/client", StaticFiles(directory=CLIENT)),
+                Mount("/", self.hub.app),
+            ],
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: object) -> AsyncIterator[dict[str, Any]]:
+        key = next(iter(self._settings.api_keys.values())).get_secret_value()
+        tasks = Tasks()
+        async with self.hub.lifespan() as state:
+            tasks.spawn(simulate(remote.local_url(self._settings), key))
+            try:
+                yield state
+            finally:
+                await tasks.close()
+
+    async def _page(self, _request: Request) -> Response:
+        return FileResponse(PAGES / "dashboard.html")
+
+    async def _token(self, _request: Request) -> Response:
+        """A token for whoever asks: here an application has its own login."""
+        token = tokens.sign(self._settings, "visitor", {"subscribe": [CHANNEL]}, TOKEN_S)
+        return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
+
+
+def serve(settings: Settings) -> int:
+    """Serve the demo until Ctrl-C; returns the exit status."""
+    sockets = [listen(settings.host, settings.port)]
+    settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
+    demo = Demo(settings)
+    config = server.config(demo.hub)
+    config.app = demo.app
+    print(
+        f"\nThe dashboard:\n\n  {remote.local_url(settings)}/\n\n"
+        f"The same events in a terminal (then type: sub {CHANNEL}):\n\n  {wscat_line(settings)}\n\n"
+        "Ctrl-C ends it.\n",
+        flush=True,
+    )
+    node = server.Server(config, demo.hub)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(node.serve(sockets))
+    return 0 if node.started else 1
+
+
+def main() -> int:
+    """The entry point; returns the exit status."""
+    logs.set_up()
+    try:
+        # Finished jobs leave the snapshot soon: the page shows the last few.
+        namespaces = {"job": {"snapshot_ttl": 60, "history_ttl": 3600}}
+        return serve(with_made_up_keys(configuration.load(namespaces=namespaces, broker="memory://")))
+    except Failure as failure:
+        for line in failure.lines:
+            print(f"demo: {line}", file=sys.stderr)
+        return failure.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
