@@ -26,7 +26,7 @@ from .redis_presence import RedisPresence
 from .redis_registry import RedisRegistry
 from .redis_servers import make_topology
 from .redis_store import Store
-from .redis_tuning import Stats, Tuning
+from .redis_tuning import Stats, Tuning, log
 
 
 class RedisBroker:
@@ -178,6 +178,10 @@ class RedisBroker:
                 self._listener.on_command(data)
         except wire.Unreadable as error:
             self.stats.note("unreadable_messages", "a message was skipped: %s", error)
+        except Exception:
+            # A listener must not raise. If it does, the connection that all others depend on must not suffer.
+            self.stats.counts["listener_faults"] += 1
+            log.exception("hearing a message failed")
 
     def on_restored(self, names: Collection[str]) -> None:
         """Messages on these may have been lost."""

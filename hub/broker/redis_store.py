@@ -22,7 +22,7 @@ from .redis_topology import Topology
 from .redis_tuning import Stats, Tuning
 
 _TRIES = 5
-_ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
+_ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN"})
 _PAUSE_S = 0.1  # before asking again where a moved slot is
 _UNKNOWN = "the connection to the storage broke, the outcome is unknown: repeat it with the same event_id"
 
@@ -64,7 +64,9 @@ class Store:
         """For each request its reply or a `HubError`. Those of one tag are carried out in their order."""
         results: list[Any] = [None] * len(requests)
         todo: Sequence[int] = range(len(requests))
-        for last in (False,) * (_TRIES - 1) + (True,):
+        give_up = asyncio.get_running_loop().time() + self._tuning.patience
+        for attempt in range(_TRIES):
+            last = attempt == _TRIES - 1 or asyncio.get_running_loop().time() > give_up
             remedies: dict[Shard, set[str]] = {}
             again: list[int] = []
             sent = [

@@ -1,6 +1,7 @@
 """Real Redis processes for tests: started on free ports, and stopped by their pid."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -14,6 +15,8 @@ from hub.broker.redis_address import Address
 from hub.broker.redis_link import LinkError, open_link
 
 _READY_S = 10.0
+PROGRAM = os.environ.get("HUB_TEST_REDIS", "redis-server")
+"""The server's binary: the same tests run over other versions, and Valkey."""
 
 
 def free_port(also: int = 0) -> int:
@@ -43,7 +46,7 @@ def _die_with_parent() -> None:
 class RedisServer:
     """One ``redis-server`` with its own folder. `options` are lines of its configuration."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None, program: str = "redis-server"):
+    def __init__(self, folder: Path, *options: str, port: int | None = None):
         self.folder = folder
         self.port = port or free_port()
         self.options = [
@@ -56,7 +59,6 @@ class RedisServer:
             f"logfile {folder}/log",
             *options,
         ]
-        self._program = program
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -73,7 +75,7 @@ class RedisServer:
         if not config.exists():
             config.write_text("\n".join(self.options) + "\n")
         self._process = await asyncio.create_subprocess_exec(
-            self._program,
+            PROGRAM,
             str(config),
             *(["--sentinel"] if any(line.startswith("sentinel ") for line in self.options) else []),
             stdout=asyncio.subprocess.DEVNULL,
@@ -85,11 +87,11 @@ class RedisServer:
         """Until it answers."""
         async with asyncio.timeout(_READY_S):
             while True:
-                try:
+                with contextlib.suppress(
+                    LinkError, hiredis.ReplyError
+                ):  # it is starting, or loading its data
                     if await self.command("PING") == b"PONG":
                         return
-                except LinkError:
-                    pass
                 await asyncio.sleep(0.02)
 
     async def command(self, *words: str | bytes | int) -> Any:

@@ -62,9 +62,9 @@ async def replicated(tmp_path: Path) -> AsyncIterator[Set]:
     for sentinel in sentinels:
         await sentinel.start()
     async with asyncio.timeout(15):
-        while b"online" not in await master.command("INFO", "replication") or not await sentinels[0].command(
-            "SENTINEL", "REPLICAS", "mymaster"
-        ):
+        while b"master_link_status:up" not in await replica.command("INFO", "replication"):
+            await asyncio.sleep(0.05)
+        while not await sentinels[0].command("SENTINEL", "REPLICAS", "mymaster"):
             await asyncio.sleep(0.05)
     yield Set(master, replica, sentinels)
     for server in (*sentinels, replica, master):
@@ -90,7 +90,7 @@ async def test_a_dead_master_is_followed_by_its_replica(replicated: Set, make_no
     await node.broker.listen("log:s")
     for _ in range(5):
         before = (await publish(node.broker, "log:s")).position
-    await replicated.master.command("WAIT", 1, 5000)
+    assert await replicated.master.command("WAIT", 1, 5000) == 1
     await replicated.master.kill()
     await replicated.failed_over()
     after = await until_stored(node)
@@ -108,7 +108,7 @@ async def test_writes_that_the_replica_did_not_have_are_beyond_the_fork(
     await node.broker.listen("log:s")
     for _ in range(3):
         common = (await publish(node.broker, "log:s")).position
-    await replicated.master.command("WAIT", 1, 5000)
+    assert await replicated.master.command("WAIT", 1, 5000) == 1
     replicated.replica.pause()
     for _ in range(3):  # fills what lies between them, so that later writes stay in the master
         await replicated.master.command("SET", "filler", b"x" * 10_000_000)
@@ -131,7 +131,7 @@ async def test_a_planned_failover_with_the_old_master_alive(replicated: Set, mak
     other = await make_node(replicated.url)
     await node.broker.listen("log:s")
     await publish(node.broker, "log:s")
-    await replicated.master.command("WAIT", 1, 5000)
+    assert await replicated.master.command("WAIT", 1, 5000) == 1
     async with asyncio.timeout(15):
         started = False
         while not started:
