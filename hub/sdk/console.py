@@ -103,7 +103,7 @@ def _show(item: Item, out: TextIO, err: TextIO) -> None:
     if isinstance(item, Event):
         _print(out, event_fields(item))
     elif isinstance(item, Snapshot):
-        _say(err, f"{item.channel}: a snapshot of {len(item.events)} keys at {item.position}")
+        _say(err, f"{item.channel}: a snapshot at {item.position}, keys: {len(item.events)}")
         for event in item.events:
             _print(out, event_fields(event))
     elif isinstance(item, Gap):
@@ -145,6 +145,8 @@ def _published(published: Published) -> dict[str, Any]:
 
 
 def _tell(err: TextIO, status: Status) -> None:
+    if status.state is State.STOPPED:
+        return  # whoever stopped it says why
     text = f"{status.state}: {status.reason}" if status.reason else str(status.state)
     if status.state is State.CONNECTED:
         text = f"connected as {status.reason}{', returning' if status.resumed else ''}"
