@@ -19,10 +19,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import parse_qsl, unquote
 
-_BETWEEN = re.compile(r",(?=[a-z][a-z+]*://)")
-_URL = re.compile(
-    r"(?P<scheme>[a-z+]+)://(?:(?P<userinfo>[^@/]*)@)?(?P<rest>[^?#]*)(?:\?(?P<query>[^#]*))?\Z"
-)
+_BETWEEN = re.compile(r",\s*(?=[a-z][a-z+]*://)")
+_URL = re.compile(r"(?P<scheme>[a-z+]+)://(?:(?P<userinfo>[^/]*)@)?(?P<rest>[^?#]*)(?:\?(?P<query>[^#]*))?\Z")
 _PORTS = {"redis": 6379, "rediss": 6379, "redis+sentinel": 26379, "rediss+sentinel": 26379}
 _TLS_OPTIONS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
 
@@ -130,7 +128,7 @@ def _address(base: Address, text: str, default_port: int) -> Address:
     if not colon or text.endswith("]"):
         host, port = text, str(default_port)
     if not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"a port is a number from 1 to 65535, not {port}")
+        raise ValueError("a port is a number from 1 to 65535")  # what stands there may be a password
     return base.at(host.strip("[]") or "localhost", int(port))
 
 

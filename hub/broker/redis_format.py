@@ -62,6 +62,7 @@ def event(channel: str, offset: int, data: bytes) -> Event:
         and isinstance(payload, bytes)
         and (key is None or isinstance(key, str))
         and (sender is None or isinstance(sender, str))
+        and (origin is None or isinstance(origin, str))
         and (attempt is None or (isinstance(attempt, int) and isinstance(number, int)))
     ):
         raise Unreadable("an entry whose fields are of other types")
