@@ -1,0 +1,25 @@
+# The hub in an image: docker build -t notification-hub .
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY hub ./hub
+RUN python -m venv /opt/hub && /opt/hub/bin/pip install --no-cache-dir .
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 --no-create-home hub
+COPY --from=build /opt/hub /opt/hub
+ENV PATH=/opt/hub/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HUB_HOST=0.0.0.0 \
+    HUB_PORT=8000
+USER hub
+WORKDIR /etc/hub
+EXPOSE 8000
+# The process lives. /readyz is for load balancers: a node that is deaf or drains has to stay up.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD \
+    ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['HUB_PORT'] + '/livez', timeout=2)"]
+# SIGTERM drains: no new connections, the old ones are asked to move. Give it more time than HUB_DRAIN_NOTICE
+# and HUB_DRAIN_SECONDS together: docker stop -t 45.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["hub"]
+CMD ["serve"]

@@ -1,0 +1,200 @@
+"""Writes docs/settings.md from the settings in the code: ``make docs``. A test compares the two."""
+
+import sys
+import types
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from hub.namespaces import SHIPPED, Mode, Namespace
+from hub.settings import Settings
+
+PAGE = Path(__file__).with_name("settings.md")
+
+HEAD = """# Settings
+
+This page is made from `hub/settings.py` by `make docs`.
+
+A setting is read from the environment, `HUB_` and its name in capitals, or from `hub.toml` in the working
+directory, by its name in small letters. The environment wins, and the options of `hub serve` win over both.
+Lists and tables are JSON in the environment. Times are in seconds unless the name ends in `_ms`; sizes are bytes.
+
+```toml
+# hub.toml
+port = 8000
+allowed_origins = ["https://app.example.com"]
+
+[namespaces.chat]
+mode = "log"
+client_publish = true
+```
+
+`hub check` reads the same settings and says in words what is wrong with them: names that are no settings, keys
+that are too short, a broker that does not answer. Keep secrets out of files that others can read.
+
+Three more variables are for the commands that talk to a running hub: `HUB_URL`, `HUB_TOKEN` and `HUB_API_KEY`.
+"""
+
+NAMESPACES_HEAD = """
+## Namespaces
+
+What stands before the first colon of a channel's name is its namespace, and the namespace says how the channel
+behaves. `HUB_NAMESPACES` adds namespaces, and changes single rules of those that are there:
+
+```sh
+export HUB_NAMESPACES='{"chat":{"mode":"log","client_publish":true},"job":{"history_ttl":3600}}'
+```
+
+A channel of no known namespace is refused. These are shipped:
+
+"""
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Where it listens": {
+        "host": "The address to listen on; `0.0.0.0` for all of this machine.",
+        "port": "The port; 0 picks a free one.",
+        "workers": "Processes that share the port. More than one needs `redis://`.",
+        "path": "Where WebSockets are served.",
+        "broker": "What stores events and joins nodes: `memory://`, or `redis://host:6379/0`, `rediss://…` (TLS), "
+        "`unix:///path.sock`, `redis+sentinel://host,host/master`, `redis+cluster://host,host`, or several "
+        "single servers with commas between, over which channels are spread.",
+        "prefix": "Begins every key in Redis.",
+    },
+    "Who may": {
+        "jwt_secret": "The secret of tokens signed with HS256, HS384 or HS512: 32 random bytes or more.",
+        "jwt_previous_secret": "The secret before that, still accepted while it is being changed.",
+        "jwt_public_key": "The public key (PEM, or a PEM certificate) of tokens signed with RS, PS, ES or EdDSA.",
+        "jwt_previous_public_key": "The public key before that, still accepted while it is being changed.",
+        "jwt_algorithms": "The only signature algorithms that are accepted. Unset: those that the given keys fit.",
+        "jwt_issuer": "What the claim `iss` must be. Unset: it is not looked at.",
+        "jwt_audience": "What the claim `aud` must name. Unset: it is not looked at.",
+        "jwks_url": "The address of an issuer's key set, fetched and kept.",
+        "api_keys": "Keys of backend services by name, of 16 bytes or more: "
+        '`{"backend":"a-key-of-16-bytes-or-more"}`.',
+        "node_secret": "What nodes sign for each other with. Unset: `jwt_secret`. Needed over Redis where there "
+        "is no `jwt_secret`.",
+        "query_token": "Whether a token may stand in the query (`?token=`), where proxies may log it.",
+        "allowed_origins": "Pages that may connect and use the HTTP API: `https://app.example.com`, "
+        "`https://*.example.com`, or `*`. Empty: pages of the hub's own host.",
+        "require_origin": "Whether a WebSocket without `Origin`, which no browser sends, is refused.",
+        "trusted_proxies": "Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`.",
+    },
+    "A connection": {
+        "heartbeat_ms": "A ping is sent so often; a client silent for one and a half times as long is closed.",
+        "auth_timeout": "How long a client may take to say who it is.",
+        "close_timeout": "How long a client may take to finish the closing handshake.",
+        "message_bytes": "The largest message of a client.",
+        "frame_bytes": "The largest frame of the hub; longer snapshots are split.",
+        "outbox_bytes": "What may wait for a client that does not read; beyond it the client is closed with 4101.",
+        "write_buffer_bytes": "How much is handed to the socket before events queue, and may be merged, in the "
+        "outbox.",
+        "unsent_bytes": "How much the kernel takes from the hub before the client has it.",
+        "max_channels": "Subscriptions of a connection.",
+        "max_pending_commands": "Commands of a connection under way; beyond, it is not read from.",
+        "command_rate": "Commands a second that a connection may send for long.",
+        "command_burst": "Commands that it may send at once.",
+        "reconnect_min_ms": "The window in which clients are asked to come back begins here,",
+        "reconnect_max_ms": "and ends here.",
+        "resume_ttl": "How long the `resume` value of a welcome is good.",
+        "revocation_ttl": "How long a revocation is remembered: longer than any token lives.",
+    },
+    "A node": {
+        "max_connections": "Sockets of a process; 0: as many as it has file descriptors for, less 512.",
+        "max_connections_per_user": "Connections of one user on a node.",
+        "max_connections_per_address": "Connections of one address on a node.",
+        "max_connection_age": "After so long a connection is asked to open a new one; 0: never.",
+        "accept_rate": "Handshakes a second that a node takes; beyond, newcomers are asked to wait.",
+        "drain_notice": "Between the announcement of a departure and the first connection closed.",
+        "drain_seconds": "Over how long a departing node spreads the closing of its connections.",
+        "recovery_limit": "Events that a resuming client is sent at most; beyond, it is told of a gap.",
+        "tail_bytes": "Memory for the newest events of channels with subscribers, from which clients resume.",
+        "channel_linger": "How long a node listens to a channel whose last subscriber has left.",
+        "position_check": "How often a node compares its positions with the store's, to find a silent loss.",
+        "presence_grace": "How long a lost connection stays present, in case that it comes back.",
+        "presence_batch": "For how long joins and leaves are gathered into one message.",
+        "max_body_bytes": "The largest body of an HTTP request.",
+        "ready_requires_all_shards": "Whether `/readyz` is red as soon as one of several Redis servers is down.",
+        "metrics_public": "Whether `/metrics` needs no API key.",
+    },
+}
+
+RULES = {
+    "mode": "`log`: every event, in order. `state`: also a snapshot by key, and events of a key are merged for "
+    "slow clients. `ephemeral`: neither stored nor numbered.",
+    "history_size": "Events that are kept.",
+    "history_ttl": "How long they are kept from the channel's last publication.",
+    "meta_ttl": "How long the numbering is kept from the last publication, or the last check by a node with "
+    "subscribers.",
+    "snapshot_ttl": "How long a key stays in the snapshot after its final event,",
+    "snapshot_idle_ttl": "or after its last one where none was final.",
+    "snapshot_keys": "Keys of a snapshot.",
+    "client_publish": "Whether users may publish, with a grant; services always may.",
+    "publish_rate": "Publications a second of one connection,",
+    "publish_burst": "and at once.",
+    "presence": "Whether subscribers may see who is there.",
+    "inbox": "Whether users have a read cursor, and unread counts.",
+    "schema_": "The file of a JSON Schema that payloads must fit (its name is `schema`).",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    described = {name for rows in SECTIONS.values() for name in rows}
+    missing = set(Settings.model_fields) - described - {"namespaces"}
+    assert not missing, f"docs/make_settings.py says nothing of {', '.join(sorted(missing))}"
+    parts = [HEAD]
+    for title, rows in SECTIONS.items():
+        parts += [f"\n## {title}\n\n", _table("HUB_", {name.upper(): name for name in rows}, rows, Settings)]
+    parts += [NAMESPACES_HEAD, _shipped(), "\nThe rules of a namespace:\n\n"]
+    names = {field.alias or name: name for name, field in Namespace.model_fields.items()}
+    return "".join([*parts, _table("", names, RULES, Namespace)])
+
+
+def _table(prefix: str, names: dict[str, str], sentences: dict[str, str], model: Any) -> str:
+    lines = ["| name | kind | default | |", "|---|---|---|---|"]
+    for shown, name in names.items():
+        field = model.model_fields[name]
+        kind, default = _kind(field.annotation), _default(field)
+        lines.append(f"| `{prefix}{shown}` | {kind} | {default} | {sentences[name]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shipped() -> str:
+    lines = ["| namespace | rules that differ from the defaults below |", "|---|---|"]
+    for name, rules in SHIPPED.items():
+        text = ", ".join(f"{rule} = {_value(value)}" for rule, value in rules.items())
+        lines.append(f"| `{name}` | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        (inner,) = (each for each in get_args(annotation) if each is not type(None))
+        return _kind(inner)
+    if origin is list:
+        return "list"
+    if origin is dict:
+        return "table"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret", Mode: "text"}
+    return names.get(annotation) or _kind(get_args(annotation)[0])
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "" if value is None or value in ([], {}) else _value(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    sys.stdout.write(f"{PAGE} is written\n")
