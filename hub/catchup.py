@@ -5,7 +5,7 @@ offset that it has reached.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .broker.base import Page
@@ -91,16 +91,9 @@ class _Replay:
 
     async def _room(self) -> bool:
         """Wait until the socket has room; whether this replay is still in charge."""
-        outbox = self._subscription.outbox
         await asyncio.sleep(0)
-        while outbox.crowded and self._in_charge:
-            if outbox.blocked:
-                await _drained(outbox)
-            else:
-                await asyncio.sleep(0)  # other replays have filled this turn of the loop
-        return self._in_charge
+        return await room(self._subscription.outbox, self._in_charge)
 
-    @property
     def _in_charge(self) -> bool:
         return self._channel.is_catching(self._subscription, self._token)
 
@@ -112,7 +105,7 @@ class _Replay:
                 break
             size += events[count].size
             count += 1
-        if count and self._in_charge:
+        if count and self._in_charge():
             self._subscription.replay(events[:count])
             self._at = events[count - 1].offset
         return events[count:]
@@ -125,7 +118,7 @@ class _Replay:
             if page.top.epoch != epoch:
                 await self._source.repair(self._channel)
             elif not page.events or page.events[0].offset != self._at + 1:
-                if self._in_charge and self._at < self._channel.top:
+                if self._in_charge() and self._at < self._channel.top:
                     gap = Gap(self._at + 1, self._channel.top, Cause.TRIMMED)
                     await self._source.restart_one(self._subscription, self._token, gap)
             else:
@@ -136,6 +129,16 @@ class _Replay:
             await asyncio.sleep(self._delay * random.uniform(0.5, 1.5))
             self._delay = min(self._delay * 2, 5.0)
         return ()
+
+
+async def room(outbox: Outbox, wanted: Callable[[], bool]) -> bool:
+    """Wait until the socket has room for something long, for as long as it is `wanted`; whether it still is."""
+    while wanted() and outbox.crowded:
+        if outbox.blocked:
+            await _drained(outbox)
+        else:
+            await asyncio.sleep(0)  # others have filled this turn of the loop
+    return wanted()
 
 
 async def _drained(outbox: Outbox) -> None:

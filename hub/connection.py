@@ -27,6 +27,7 @@ from .protocol.commands import (
 )
 from .protocol.errors import HubError
 from .protocol.frames import Encoding
+from .protocol.position import Position
 from .protocol.session import HelpRequested, Session, State
 from .settings import Settings
 from .subscription import Subscription
@@ -102,6 +103,7 @@ class Connection:
         "_after",
         "_bucket",
         "_expiry_told",
+        "_long_reply",
         "_paused",
         "_pending",
         "_ping_at",
@@ -145,7 +147,7 @@ class Connection:
         self.member = self.id
         self.opened_at = self.last_heard = node.now()
         self.last_error: str | None = None
-        self.acked: dict[str, int] | None = None
+        self.acked: dict[str, Position] | None = None
         self.closed = False
         self.draining: float | None = None
         self.rotate_at: float | None = None
@@ -154,6 +156,7 @@ class Connection:
         self._publish_buckets: dict[str, Bucket] | None = None
         self._after: dict[str, asyncio.Future[None]] | None = None
         self._pending = 0
+        self._long_reply: asyncio.Lock | None = None
         self._paused = False
         self._expiry_told = False
         self._ping_at = self.opened_at + node.heartbeat * random.random()
@@ -195,7 +198,8 @@ class Connection:
             self._bucket = Bucket(settings.command_rate, settings.command_burst, now)
         wait = self._bucket.take(now)
         if wait:
-            self.refuse(command.id, rate_limited("commands on this connection", wait))
+            error = rate_limited("commands on this connection", wait)
+            self.refuse(command.id, about(command, error))
         elif isinstance(command, Ping):
             self.node.metrics.commands["ping"] += 1
             self.reply(command.id, {"type": "hub.pong", "time": int(self.node.wall() * 1000)})
@@ -233,10 +237,11 @@ class Connection:
             if not self.closed:
                 await self.node.execute(self, command)
         except HubError as error:
-            self.refuse(command.id, error)
+            self.refuse(command.id, about(command, error))
         except Exception:
             log.exception("%s failed on %s", type(command).__name__, self.id)
-            self.refuse(command.id, HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
+            failed = HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
+            self.refuse(command.id, about(command, failed))
         finally:
             self._finished(channels, done)
 
@@ -245,7 +250,8 @@ class Connection:
             for name in channels:
                 if self._after.get(name) is done:
                     del self._after[name]
-            done.set_result(None)
+            if not done.done():  # a task that waits for it and is cancelled at the end takes it along
+                done.set_result(None)
             if not self._after:
                 self._after = None
         self._pending -= 1
@@ -286,6 +292,12 @@ class Connection:
             bucket = self._publish_buckets[namespace] = Bucket(rate, burst, self.node.now())
         return bucket.take(self.node.now())
 
+    def long_reply(self) -> asyncio.Lock:
+        """Held by the one command whose long reply is under way."""
+        if self._long_reply is None:
+            self._long_reply = asyncio.Lock()
+        return self._long_reply
+
     # Time
 
     def on_time(self, now: float) -> float | None:
@@ -298,7 +310,8 @@ class Connection:
             if now >= deadline:
                 self.close(CloseCode.AUTH_TIMEOUT, f"no token within {node.settings.auth_timeout:g} s")
                 return None
-            return min(deadline, self._heartbeat(now) or deadline)
+            due = self._heartbeat(now)
+            return None if due is None else min(deadline, due)
         if self.draining is not None and now >= self.draining:
             self.close(CloseCode.DRAINING, "this node is going away", (0, ROTATE_WINDOW_MS))
             return None
@@ -313,15 +326,16 @@ class Connection:
         return min(due, expiry, self.draining or due, self.rotate_at or due)
 
     def _heartbeat(self, now: float) -> float | None:
-        silence = now - max(self.last_heard, self.node.wheel.stalled_at)
-        if silence > 1.5 * self.node.heartbeat:
-            self.close(CloseCode.HEARTBEAT_TIMEOUT, f"nothing was heard for {silence:.0f} s")
+        heard = max(self.last_heard, self.node.wheel.stalled_at)
+        patience = 1.5 * self.node.heartbeat
+        if now - heard > patience:
+            self.close(CloseCode.HEARTBEAT_TIMEOUT, f"nothing was heard for {now - heard:.0f} s")
             return None
         if now >= self._ping_at:
             self._ping_at = now + self.node.heartbeat * random.uniform(0.9, 1.0)
             if self.shell is not None:
                 self.shell.ping()
-        return self._ping_at
+        return min(self._ping_at, heard + patience)
 
     def _expiry(self, now: float) -> float | None:
         """The monotonic time of the next step towards expiry. The wall clock is asked each time: it jumps."""
@@ -417,6 +431,13 @@ def rate_limited(what: str, wait: float) -> HubError:
     return HubError(
         ErrorCode.RATE_LIMITED, f"too many {what}; wait {milliseconds} ms", retry_after_ms=milliseconds
     )
+
+
+def about(command: Command, error: HubError) -> HubError:
+    """The error, with the channel that the command is about."""
+    if error.channel is None:
+        error.channel = getattr(command, "channel", None)
+    return error
 
 
 def _channels_of(command: Command) -> tuple[str, ...]:

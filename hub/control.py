@@ -14,6 +14,7 @@ import orjson
 from .auth.signing import Signer
 from .broker.base import Registry
 from .metrics import Metrics
+from .protocol.errors import HubError
 from .tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -87,12 +88,32 @@ class Control:
             del self._questions[name]
 
     def on_command(self, data: bytes) -> None:
-        """Bytes from the broker."""
-        body = self._signer.verify(data.decode("latin-1"))
-        command = orjson.loads(body) if body is not None else None
-        if command is None or abs(self._wall() - command["at"]) > MAX_AGE_S:
+        """Bytes from the broker. Never raises: who sent them cannot be told, and the listener must live on."""
+        command = self._verified(data)
+        if command is None:
             self._metrics.errors["foreign_command"] += 1
             return
+        try:
+            self._do(command)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self._metrics.errors["malformed_command"] += 1
+            log.warning("a node's command %.40r is not understood here: %s", command["do"], error)
+
+    def _verified(self, data: bytes) -> dict[str, Any] | None:
+        """A fresh command that a node has signed."""
+        body = self._signer.verify(data.decode("latin-1"))
+        try:
+            command = orjson.loads(body) if body is not None else None
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(command, dict) or not isinstance(command.get("do"), str):
+            return None
+        at = command.get("at")
+        if not isinstance(at, int | float) or abs(self._wall() - at) > MAX_AGE_S:
+            return None
+        return command
+
+    def _do(self, command: dict[str, Any]) -> None:
         if command["do"] == "answer":
             question = self._questions.get(command["question"])
             if question is not None:
@@ -100,8 +121,14 @@ class Control:
             return
         handler = self.handlers.get(command["do"])
         if handler is None:
-            log.info("a node of another version asked for %s", command["do"])
+            log.info("a node of another version asked for %.40r", command["do"])
             return
         answer = handler(command)
         if answer is not None and "question" in command:
-            self._tasks.spawn(self.send("answer", question=command["question"], answer=answer))
+            self._tasks.spawn(self._answer(command["question"], answer))
+
+    async def _answer(self, question: str, answer: Any) -> None:
+        try:
+            await self.send("answer", question=question, answer=answer)
+        except HubError as error:
+            log.info("an answer to another node was lost: %s", error.reason)

@@ -111,7 +111,7 @@ class Gate:
         if not self._origins.check(origin, host, handshake.secure):
             self.node.metrics.refused["origin"] += 1
             why = (
-                f"origin {origin[:200]} is not allowed"
+                f"origin {_readable(origin)} is not allowed"
                 if origin
                 else "a request without Origin is not allowed"
             )
@@ -154,6 +154,11 @@ def _subprotocol(offered: Sequence[str]) -> str | None:
     else:
         why = f"none of the offered subprotocols is known; the hub speaks {known}"
     raise Refused(400, HubError(ErrorCode.BAD_MESSAGE, why))
+
+
+def _readable(header: str) -> str:
+    """A header's value for a reason: bytes that are no ASCII came as lone surrogates, which no JSON takes."""
+    return header[:200].encode("ascii", "replace").decode()
 
 
 def _first(query: Mapping[str, list[str]], name: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from .catchup import room
 from .checks import check_presence, check_subscribe, forbidden, identity_of, owns_inbox
 from .connection import Connection, rate_limited
 from .history import history_fields
@@ -66,9 +67,14 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
 async def _history(node: Node, connection: Connection, command: ReadHistory) -> None:
     namespace = node.namespaces.of(command.channel)
     check_subscribe(identity_of(connection), command.channel)
-    room = node.settings.frame_bytes - ROOM
-    fields = await history_fields(node.broker, namespace, command, room)
-    connection.reply(command.id, {"type": "hub.history", "channel": command.channel, **fields})
+    # Pages are long. One at a time, each once there is room for it: who asks for many at once is slow only
+    # when it does not read, and no more than one waits in memory.
+    async with connection.long_reply():
+        if await room(connection.outbox, lambda: not connection.closed):
+            most = node.settings.frame_bytes - ROOM
+            fields = await history_fields(node.broker, namespace, command, most)
+            check_subscribe(identity_of(connection), command.channel)
+            connection.reply(command.id, {"type": "hub.history", "channel": command.channel, **fields})
 
 
 async def _list_presence(node: Node, connection: Connection, command: ListPresence) -> None:
@@ -88,9 +94,7 @@ async def _set_presence(node: Node, connection: Connection, command: SetPresence
         why = f"this connection is not present in {command.channel}: subscribe with presence first"
         raise HubError(ErrorCode.CONFLICT, why)
     name = subscription.presence or connection.member
-    await node.broker.presence.set_state(
-        command.channel, identity.user, name, connection.id, command.state
-    )
+    await node.broker.presence.set_state(command.channel, identity.user, name, connection.id, command.state)
     fields = {"channel": command.channel, "state": orjson.Fragment(command.state)}
     connection.reply(command.id, {"type": "hub.presence_set", **fields})
 
@@ -104,8 +108,16 @@ async def _ack(node: Node, connection: Connection, command: Ack) -> None:
         raise forbidden(f"the read cursor of {command.channel} is its user's only")
     if connection.acked is None:
         connection.acked = {}
-    connection.acked[command.channel] = command.position.offset
-    inbox = await node.broker.ack(command.channel, identity.user, command.position)
+    before = connection.acked.get(command.channel)
+    connection.acked[command.channel] = command.position
+    try:
+        inbox = await node.broker.ack(command.channel, identity.user, command.position)
+    except HubError:
+        if before is None:
+            del connection.acked[command.channel]
+        else:
+            connection.acked[command.channel] = before
+        raise
     connection.reply(command.id, acked_fields(command.channel, inbox))
 
 

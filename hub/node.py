@@ -207,10 +207,12 @@ class Node:
         member = returning.connection if returning else connection.id
         most = self.settings.max_connections_per_user
         held = self.roster.of_user(identity.user)
-        # The connection that this one continues has given up its place.
-        if len(held) >= most and sum(other.member != member for other in held) >= most:
+        # The connection that this one continues has given up its place: one place, however many continue it.
+        released = any(other.member == member for other in held)
+        if len(held) - released >= most:
             why = f"user {identity.user} has {len(held)} connections, {most} are allowed"
             raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
+        self.revocations.check(identity)  # it may have been revoked since its token was checked
         connection.identity = identity
         connection.member = member
         connection.session.opened()
@@ -259,7 +261,10 @@ class Node:
         subscription.channel.leave(subscription)
         self.channels.left(subscription.channel)
         if present and subscription.presence is not None and connection.identity is not None:
-            self.presence.leave(connection, connection.identity.user, subscription, at_once=at_once)
+            name = subscription.channel.name
+            self.presence.leave(
+                connection, connection.identity.user, name, subscription.presence, at_once=at_once
+            )
 
     # Events
 
@@ -291,7 +296,12 @@ class Node:
         push = Push(acked_fields(channel, inbox))
         for subscription in found.everyone() if found is not None else ():
             connection: Any = subscription.owner
-            knows = connection.acked is not None and connection.acked.get(channel, -1) >= inbox.cursor.offset
+            acked = connection.acked.get(channel) if connection.acked is not None else None
+            knows = (
+                acked is not None
+                and acked.epoch == inbox.cursor.epoch
+                and acked.offset >= inbox.cursor.offset
+            )
             if connection.identity is not None and connection.identity.user == user and not knows:
                 connection.share(push)
 

@@ -61,6 +61,18 @@ def members_fields(members: Iterable[Member], *, by_user: bool = False) -> list[
     return list(users.values())
 
 
+class Arrival:
+    """A connection that has read the members of `channel` and does not yet hear of changes; `missed` says that
+    there was one."""
+
+    __slots__ = ("channel", "missed", "owner")
+
+    def __init__(self, channel: str, owner: str) -> None:
+        self.channel = channel
+        self.owner = owner
+        self.missed = False
+
+
 class PresenceBoard:
     """Enters and leaves members, and tells watchers of changes in batches of `batch_s` seconds."""
 
@@ -78,6 +90,28 @@ class PresenceBoard:
         self._batch_s = batch_s
         self._grace_s = grace_s
         self._changes: dict[str, dict[tuple[str, str], tuple[str, Member]]] = {}
+        self._arrivals: dict[str, list[Arrival]] = {}
+
+    def arrive(self, connection: Present, channel: str) -> "Arrival":
+        """Somebody is about to watch: until it is one of the watchers, changes are noted for it. Ends with
+        `arrived` or `turned_back`."""
+        arrival = Arrival(channel, connection.id)
+        self._arrivals.setdefault(channel, []).append(arrival)
+        return arrival
+
+    def arrived(self, arrival: "Arrival", connection: Present, channel: Channel) -> None:
+        """It is one of the watchers now; where its list of members is old already, it gets a fresh one."""
+        self.turned_back(arrival)
+        if arrival.missed:
+            self._tasks.spawn(self._refresh(channel, connection))
+
+    def turned_back(self, arrival: "Arrival") -> None:
+        """It does not come."""
+        arrivals = self._arrivals.get(arrival.channel, [])
+        if arrival in arrivals:
+            arrivals.remove(arrival)
+        if not arrivals:
+            self._arrivals.pop(arrival.channel, None)
 
     async def enter(self, connection: Present, channel: Channel, name: str) -> list[Member]:
         """Become present; returns the members, this one included.
@@ -90,11 +124,10 @@ class PresenceBoard:
         await self._broker.presence.enter(channel.name, member)
         return await self._broker.presence.members(channel.name)
 
-    def leave(self, connection: Present, user: str, subscription: Subscription, *, at_once: bool) -> None:
+    def leave(self, connection: Present, user: str, channel: str, name: str, *, at_once: bool) -> None:
         """A subscription with presence ended; a connection that was cut may come back inside the grace."""
-        name = subscription.presence or connection.member
         grace = 0.0 if at_once else self._grace_s
-        self._tasks.spawn(self._leave(subscription.channel.name, user, name, connection.id, grace))
+        self._tasks.spawn(self._leave(channel, user, name or connection.member, connection.id, grace))
 
     async def _leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
         delay = 0.2
@@ -110,6 +143,8 @@ class PresenceBoard:
 
     def on_change(self, channel: str, change: str, member: Member) -> None:
         """The broker's announcement; within a batch the last change of a member stands."""
+        for arrival in self._arrivals.get(channel, ()):
+            arrival.missed |= member.owner != arrival.owner
         if not self._watchers(channel):
             return
         batch = self._changes.get(channel)
@@ -131,7 +166,8 @@ class PresenceBoard:
         if self._watchers(channel.name):
             self._tasks.spawn(self._refresh(channel))
 
-    async def _refresh(self, channel: Channel) -> None:
+    async def _refresh(self, channel: Channel, one: Present | None = None) -> None:
+        """A fresh list for `one` watcher, or for all."""
         delay = 0.2
         while self._watchers(channel.name):
             try:
@@ -140,12 +176,12 @@ class PresenceBoard:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
                 continue
-            self._changes.pop(channel.name, None)
-            push = Push(
-                {"type": "hub.presence", "channel": channel.name, "members": members_fields(members)}
-            )
+            if one is None:
+                self._changes.pop(channel.name, None)
+            push = Push({"type": "hub.presence", "channel": channel.name, "members": members_fields(members)})
             for watcher in self._watchers(channel.name):
-                _owner(watcher).share(push)
+                if one is None or _owner(watcher) is one:
+                    _owner(watcher).share(push)
             return
 
     def _flush(self, channel: str) -> None:

@@ -42,6 +42,7 @@ def refuse(connection: Connection, error: HubError, id: CommandId = None) -> Non
 
 
 _CLOSE = {
+    ErrorCode.BAD_MESSAGE: CloseCode.PROTOCOL_ERROR,
     ErrorCode.TOKEN_EXPIRED: CloseCode.TOKEN_EXPIRED,
     ErrorCode.TOKEN_INVALID: CloseCode.TOKEN_INVALID,
     ErrorCode.UNAUTHENTICATED: CloseCode.TOKEN_INVALID,
@@ -83,9 +84,11 @@ async def _renew(node: Node, connection: Connection, identity: Identity, command
     reply = {"type": "hub.authenticated", "user": identity.user, "expires_at": expires_at}
     connection.reply(command.id, reply)
     for name in list(connection.subscriptions):
-        if not identity.may_subscribe(name):
+        present = connection.subscriptions[name].presence is not None
+        verb = "subscribe" if not identity.may_subscribe(name) else "presence"
+        if verb == "subscribe" or (present and not identity.may_presence(name)):
             node.drop(connection, name)
-            reason = f"no grant of the new token allows subscribe on {name}"
+            reason = f"no grant of the new token allows {verb} on {name}"
             connection.push({"type": "hub.unsubscribed", "channel": name, "reason": reason})
     new = [name for name in identity.channels if name not in connection.subscriptions]
     await _subscribe_by_token(

@@ -75,6 +75,8 @@ def _check_values(value: Any, depth: int) -> None:
         raise _bad("MessagePack binary is not a value of JSON")
     elif isinstance(value, float) and not math.isfinite(value):
         raise _bad("NaN and infinity are not values of JSON")
+    elif isinstance(value, msgpack.Timestamp):  # the one extension type that does not reach the hook
+        raise _bad("MessagePack extension type -1 is not a value of JSON")
 
 
 def dumps_json(value: Any) -> bytes:

@@ -16,6 +16,7 @@ CommandId = str | int | None
 MAX_NAME = 128  # characters of an event's type, key and id, of a command's id
 MAX_STATE = 4096  # bytes of a presence state
 MAX_HISTORY = 1000
+MAX_ENTRIES = 1000  # subscriptions of one command: its reply is one frame
 LEASE_MS = range(1_000, 3_600_001)
 
 
@@ -221,6 +222,8 @@ def _subscribe(id: CommandId, message: Mapping[str, Any]) -> Subscribe | Subscri
     entries = message["channels"]
     if not isinstance(entries, list) or not entries:
         raise _bad("channels must be a list of objects with a channel")
+    if len(entries) > MAX_ENTRIES:
+        raise _bad(f"channels has {len(entries)} entries, {MAX_ENTRIES} are allowed in one command")
     if "channel" in message:
         raise _bad("give either channel or channels")
     return SubscribeMany(id, tuple(_entry(id, entry) for entry in entries))

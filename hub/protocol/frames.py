@@ -28,6 +28,11 @@ def frame(body: bytes, encoding: Encoding) -> bytes:
     return _HEAD[encoding] + b"\x7f" + size.to_bytes(8, "big") + body
 
 
+def shortened(reason: str) -> str:
+    """A close reason in at most 123 bytes of UTF-8 (RFC 6455 section 5.5: a control frame's payload is 125)."""
+    return reason.encode(errors="replace")[:123].decode(errors="ignore")
+
+
 def bodies(data: bytes) -> Iterator[bytes]:
     """The messages inside concatenated frames of `frame`, for a server that does its own framing."""
     at = 0

@@ -88,6 +88,8 @@ class Session:
     def _command(self, data: bytes, text: bool) -> Command:
         if self.state is State.WAITING:
             self._before_auth += len(data)
+            if self._before_auth > MAX_BEFORE_AUTH:
+                raise HubError(ErrorCode.BAD_MESSAGE, f"more than {MAX_BEFORE_AUTH} bytes before the token")
         message = self._message(data, text)
         self.last_id = command_id(message)
         if self.state is State.WAITING and message.get("type") != "authenticate":

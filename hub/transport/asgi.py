@@ -14,9 +14,15 @@ from ..connection import Connection
 from ..gate import Gate, Handshake, Refused
 from ..problem import MEDIA_TYPE, problem_fields, problem_headers
 from ..protocol.codes import CloseCode
-from ..protocol.frames import Encoding, bodies
+from ..protocol.frames import Encoding, bodies, shortened
 
 log = logging.getLogger(__name__)
+
+_GONE = (
+    WebSocketDisconnect,
+    RuntimeError,
+    OSError,
+)  # how Starlette and its servers say that the peer is gone
 
 
 class AsgiTransport:
@@ -35,6 +41,8 @@ class AsgiTransport:
         self._close: tuple[int, str] | None = None
         self._limit = gate.node.settings.message_bytes
         self._connection: Connection | None = None
+        self._task = asyncio.current_task()
+        self._given_up = False
 
     async def run(self) -> None:
         """From the handshake to the end of the connection."""
@@ -44,7 +52,10 @@ class AsgiTransport:
         except Refused as refused:
             await _refuse(websocket, refused)
             return
-        await websocket.accept(entry.subprotocol)
+        try:
+            await websocket.accept(entry.subprotocol)
+        except _GONE:
+            return  # the client did not wait for it
         gate.node.admission.opened(entry.address)
         connection = Connection(gate.node, self, entry.encoding, entry.console, entry.address)
         self._connection = connection
@@ -52,6 +63,14 @@ class AsgiTransport:
         try:
             await gate.begin(connection, entry)
             code = await self._read_all(connection)
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
+            code = CloseCode.ABNORMAL
+        except Exception:
+            connection.close(CloseCode.INTERNAL, "the hub failed; its log says why")
+            await asyncio.wait([writer], timeout=gate.node.settings.close_timeout)
+            raise
         finally:
             gate.node.admission.lost(entry.address)
             connection.gone(CloseCode.ABNORMAL)
@@ -81,6 +100,7 @@ class AsgiTransport:
         self._connection = None
         self._wake.set()
         self.resume_reading()
+        asyncio.get_running_loop().call_later(self._gate.node.settings.close_timeout, self._give_up)
 
     def pause_reading(self) -> None:
         """Back-pressure on the client."""
@@ -95,13 +115,19 @@ class AsgiTransport:
 
     # Inside
 
+    def _give_up(self) -> None:
+        """The peer did not finish the closing handshake in time; perhaps it does not even read."""
+        if self._task is not None and not self._task.done():
+            self._given_up = True
+            self._task.cancel()
+
     async def _read_all(self, connection: Connection) -> int:
         websocket = self._websocket
         while True:
             await self._may_read.wait()
             try:
                 message = await websocket.receive()
-            except (WebSocketDisconnect, RuntimeError):
+            except _GONE:
                 return CloseCode.ABNORMAL
             if message["type"] == "websocket.disconnect":
                 code: int = message.get("code") or CloseCode.ABNORMAL
@@ -124,7 +150,7 @@ class AsgiTransport:
                 self._queued_bytes -= len(data)
             if self._close is not None:
                 code, reason = self._close
-                await self._guarded(self._websocket.close(code, reason[:120]))
+                await self._guarded(self._websocket.close(code, shortened(reason)))
                 return
             if connection.outbox.blocked:
                 connection.outbox.unblock()
@@ -140,7 +166,7 @@ class AsgiTransport:
         """A peer that is gone is noticed by the reader; what was meant for it goes nowhere."""
         try:
             await sending
-        except (WebSocketDisconnect, RuntimeError, OSError):
+        except _GONE:
             self._queue.clear()
 
 

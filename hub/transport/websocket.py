@@ -14,7 +14,9 @@ from websockets.server import ServerProtocol
 
 from ..connection import Connection
 from ..gate import Entry, Gate, Handshake, Refused
-from ..protocol.codes import CloseCode
+from ..protocol.codes import CloseCode, ErrorCode
+from ..protocol.errors import HubError
+from ..protocol.frames import shortened
 from ..protocol.session import MAX_BEFORE_AUTH
 from . import http
 
@@ -42,6 +44,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_fragments",
         "_gate",
         "_peer",
+        "_pong",
         "_settings",
         "_text",
         "_transport",
@@ -65,6 +68,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._text = False
         self._peer = ""
+        self._pong: bytes | None = None
         self._counted = False
 
     # asyncio.Protocol
@@ -88,8 +92,10 @@ class WebSocketTransport(asyncio.Protocol):
             else:
                 self._request(cast("Request", event))
         if ws.writes:
-            self._flush()
-        if ws.parser_exc is not None or (ws.state is State.CLOSING and ws.close_rcvd is not None):
+            self._answer()
+        if ws.parser_exc is not None:
+            self._fail()
+        elif ws.state is State.CLOSING and ws.close_rcvd is not None:
             self._peer_is_done()
 
     def eof_received(self) -> None:
@@ -117,6 +123,9 @@ class WebSocketTransport(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The transport's buffer is below its low-water mark."""
+        pong, self._pong = self._pong, None
+        if pong is not None:
+            self.write(pong)
         if self._connection is not None:
             self._connection.outbox.unblock()
 
@@ -143,7 +152,7 @@ class WebSocketTransport(asyncio.Protocol):
         """Begin the closing handshake, with a time limit."""
         if self._ws.state is not State.OPEN:
             return
-        self._ws.send_close(code, _shortened(reason))
+        self._ws.send_close(code, shortened(reason))
         self._flush()
         self._connection = None
         self.resume_reading()
@@ -196,6 +205,9 @@ class WebSocketTransport(asyncio.Protocol):
         except Refused as refused:
             self._respond(ws, http.problem(refused.status, refused.error))
             return
+        except Exception:
+            self._respond(ws, http.problem(500, _broken()))
+            raise
         if self._transport is None or self._transport.is_closing():
             return
         if entry.subprotocol is not None:
@@ -219,7 +231,11 @@ class WebSocketTransport(asyncio.Protocol):
         # The answer to the handshake leaves in one write with the first words.
         connection.outbox.push(b"".join(ws.data_to_send()))
         self.resume_reading()
-        await self._gate.begin(connection, entry)
+        try:
+            await self._gate.begin(connection, entry)
+        except Exception:
+            connection.close(CloseCode.INTERNAL, _broken().reason)
+            raise
 
     def _respond(self, ws: ServerProtocol, response: Response) -> None:
         """Answer the handshake with HTTP, and hang up."""
@@ -247,7 +263,8 @@ class WebSocketTransport(asyncio.Protocol):
         if not frame.fin:
             if self._fragments is None:
                 self._fragments = []
-            self._fragments.append(bytes(frame.data))
+            if frame.data:  # empty ones are allowed, and count towards no limit
+                self._fragments.append(bytes(frame.data))
             connection.heard()
             return
         data = bytes(frame.data)
@@ -257,10 +274,8 @@ class WebSocketTransport(asyncio.Protocol):
         if self._text and not _is_utf8(data):
             # Section 8.1: the connection fails.
             self._ws.fail(CloseCode.INVALID_DATA, "a text message that is not UTF-8")
-            self._connection = None
-            connection.gone(CloseCode.INVALID_DATA)
             self._flush()
-            self._peer_is_done()
+            self._fail()
             return
         connection.receive(data, self._text)
 
@@ -269,16 +284,40 @@ class WebSocketTransport(asyncio.Protocol):
             if data:
                 self.write(data)
 
+    def _answer(self) -> None:
+        """Pongs, and the answer to a close. While the peer does not read, only the newest pong waits for it
+        (section 5.5.3): who pings and never reads must not fill the memory."""
+        connection = self._connection
+        if connection is not None and connection.outbox.blocked and self._ws.state is State.OPEN:
+            self._pong = self._ws.data_to_send()[-1]
+        else:
+            self._flush()
+
+    def _fail(self) -> None:
+        """The peer has broken the protocol and was told so. What it still sends is read and dropped until it
+        hangs up: closing at once would reset the connection, and the peer would never read why."""
+        self._gone()
+        if self._close_timer is not None or self._transport is None:
+            return
+        if not self._transport.can_write_eof():
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
+            loop = asyncio.get_running_loop()
+            self._close_timer = loop.call_later(self._settings.close_timeout, self._abort)
+
     def _peer_is_done(self) -> None:
-        """The peer has closed, or has broken the protocol and was told so: nothing more comes that counts."""
+        """The peer has closed: nothing more comes that counts."""
         self._cancel_close_timer()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            sent, received = self._ws.close_sent, self._ws.close_rcvd
-            close = received or sent
-            connection.gone(close.code if close is not None else CloseCode.ABNORMAL)
+        self._gone()
         if self._transport is not None:
             self._transport.close()
+
+    def _gone(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            close = self._ws.close_rcvd or self._ws.close_sent
+            connection.gone(close.code if close is not None else CloseCode.ABNORMAL)
 
     def _cancel_close_timer(self) -> None:
         if self._close_timer is not None:
@@ -292,17 +331,16 @@ class WebSocketTransport(asyncio.Protocol):
             self._transport.abort()
 
 
+def _broken() -> HubError:
+    return HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
+
+
 def _is_utf8(data: bytes) -> bool:
     try:
         data.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _shortened(reason: str) -> str:
-    """At most 123 bytes of UTF-8 (RFC 6455 section 5.5: a control frame's payload is 125)."""
-    return reason.encode()[:123].decode(errors="ignore")
 
 
 def _unlink(transport: asyncio.BaseTransport) -> None:

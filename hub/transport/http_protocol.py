@@ -1,0 +1,88 @@
+"""uvicorn's HTTP/1.1 protocol with what it lacks against strangers: a request's head has a bound and a deadline."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .http import plain_problem
+
+HEAD_BYTES = 65_536
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """A head of more than `HEAD_BYTES` is answered 431, one that is not there within `auth_timeout` of its
+    beginning (or of the connection) 408; either ends the connection. A bound is exceeded by at most one read.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._head_s: float = app_state["hub_gate"].node.settings.auth_timeout
+        self._head_bytes = 0
+        self._in_head = True
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first head is awaited from now on."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The TCP connection is over."""
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client; those that bring no head to its end count towards its bound."""
+        was_in_head = self._in_head
+        super().data_received(data)
+        if not self._in_head:
+            return
+        if was_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head of over {HEAD_BYTES} bytes")
+        elif self._head_timer is None:
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        """The parser's: a head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """The parser's: the head is there."""
+        self._in_head = False
+        self._forget_head()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's: what came is not HTTP."""
+        self._end(HTTPStatus.BAD_REQUEST, msg)
+
+    def _await_head(self) -> None:
+        why = f"no request came within {self._head_s:g} s"
+        self._head_timer = self.loop.call_later(self._head_s, self._end, HTTPStatus.REQUEST_TIMEOUT, why)
+
+    def _forget_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _end(self, status: int, why: str) -> None:
+        """Say why, unless an answer is under way, and hang up."""
+        self._forget_head()
+        self._in_head = False
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(plain_problem(status, why).serialize())
+        self.transport.close()
