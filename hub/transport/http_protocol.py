@@ -25,6 +25,7 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._head_s: float = app_state["hub_gate"].node.settings.auth_timeout
+        self._heads = 0
         self._head_bytes = 0
         self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
@@ -41,21 +42,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; those that bring no head to its end count towards its bound."""
-        was_in_head = self._in_head
+        heads = self._heads
         super().data_received(data)
         if not self._in_head:
             return
-        if was_in_head:
+        if self._head_timer is None:
+            self._await_head()
+        if heads == self._heads:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head of over {HEAD_BYTES} bytes")
-        elif self._head_timer is None:
-            self._await_head()
 
     def on_message_begin(self) -> None:
         """The parser's: a head begins."""
         super().on_message_begin()
         self._in_head = True
+        self._heads += 1
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
