@@ -208,12 +208,14 @@ export class Connection {
     this.#notBefore = 0;
     this.#backoff.limits(reconnect);
     this.#renewal.clear();
+    const state = /** @type {HubState} */ ({ name: "connected", connection, user });
     if (session === this.#spare) {
       // the hand-over's deadline goes on: an answer that never comes must not keep the second socket
       this.#leaving = this.#main;
       this.#main = session;
       this.#spare = null;
-    } else this.#enter({ name: "connected", connection, user });
+      this.#state = state; // the same to the application: nothing was interrupted
+    } else this.#enter(state);
     this.#liveness.start(this.#settings.pingAfterMs || heartbeat_ms || 25_000);
     this.#stable.set(this.#settings.stableMs, () => this.#backoff.reset());
     this.#owner.session(session);

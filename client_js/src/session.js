@@ -1,4 +1,4 @@
-import { after } from "./codes.js";
+import { after, keepsWindow } from "./codes.js";
 import { HubError, asError } from "./errors.js";
 import { Timer } from "./timer.js";
 import { askToken } from "./token.js";
@@ -111,7 +111,7 @@ export class Session {
   /** @param {number} code @param {string} reason @param {Window | null} [window] */
   #over(code, reason, window) {
     const { reason: complaint = "", retry_after_ms: retryAfterMs } = this.#complaint;
-    this.#end({ code, reason: reason || complaint, then: after(code), window, retryAfterMs });
+    this.#end({ code, reason: reason || complaint, then: after(code), window: keepsWindow(code) ? window : null, retryAfterMs });
   }
 
   /** @param {Error} cause */

@@ -224,6 +224,13 @@ test("the window of hub.close is kept, and its close needs not come", async () =
   assert.equal(wire.sockets.length, 2);
 });
 
+test("a window that comes with another code is not waited for", async () => {
+  const { wire, states } = make();
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.close", code: 4101, reason: "slow", reconnect: { min_ms: 15_000, max_ms: 20_000 } });
+  assert.ok(states.at(-1).inMs <= 2000);
+});
+
 test("retry_after_ms of a refusal is kept", async () => {
   const { wire, states } = make();
   await settle();

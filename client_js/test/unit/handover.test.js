@@ -46,7 +46,7 @@ test("make before break: the old socket delivers until the new one has answered"
   for (const offset of [7, 8, 9]) next.receives(event(offset));
   assert.deepEqual(records[0].offsets, [6, 7, 8, 9]);
   assert.deepEqual(states, ["connecting", "connected"]);
-  assert.equal(hub.state.name, "connected");
+  assert.deepEqual(hub.state, { name: "connected", connection: "c_2", user: "ann" });
 });
 
 test("with several channels each goes over by itself", async () => {
