@@ -17,6 +17,7 @@ from .app import Hub
 from .drain import Drain
 from .settings import Settings
 from .siblings import NoSiblings, Siblings
+from .transport.http_protocol import HttpProtocol
 from .transport.websocket import WebSocketTransport
 from .workers import DEPARTED, Supervisor
 
@@ -79,6 +80,7 @@ def config(hub: Hub, **overrides: Any) -> uvicorn.Config:
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
+        "http": HttpProtocol,
         "ws": WebSocketTransport,
         "lifespan": "on",
         "access_log": False,
