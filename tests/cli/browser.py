@@ -27,10 +27,15 @@ class Page:
         self._socket = socket
         self._ids = itertools.count(1)
         self.console: list[str] = []
+        self._loaded = False
 
     async def open(self, url: str) -> None:
-        """Go there."""
+        """Go there, and wait until the page is loaded."""
+        self._loaded = False
         await self._call("Page.navigate", url=url)
+        async with asyncio.timeout(DEADLINE_S * SCALE):
+            while not self._loaded:
+                self._told(json.loads(await self._socket.recv()))
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
@@ -68,7 +73,9 @@ class Page:
                 self._told(message)
 
     def _told(self, message: dict[str, Any]) -> None:
-        if message["method"] == "Runtime.exceptionThrown":
+        if message["method"] == "Page.loadEventFired":
+            self._loaded = True
+        elif message["method"] == "Runtime.exceptionThrown":
             self.console.append(json.dumps(message["params"]["exceptionDetails"])[:500])
         elif message["method"] == "Runtime.consoleAPICalled":
             self.console.append(" ".join(str(each.get("value")) for each in message["params"]["args"]))
