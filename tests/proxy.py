@@ -19,7 +19,7 @@ class Proxy:
         self.delay_s = 0.0  # each way
         self.only: Callable[[int], bool] = lambda number: True
         self.connections = 0
-        self._target = (host, port)
+        self.target = (host, port)  # of the connections that come from now on
         self._server: asyncio.Server | None = None
         self._writers: dict[int, list[asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +76,7 @@ class Proxy:
 
     async def _serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            up_reader, up_writer = await asyncio.open_connection(*self._target)
+            up_reader, up_writer = await asyncio.open_connection(*self.target)
         except OSError:
             return
         self._writers[number] = [writer, up_writer]

@@ -3,72 +3,24 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import hiredis
 import pytest
 
 from hub.broker.base import Published
-from hub.broker.redis_link import LinkError
 from hub.protocol.position import Position
 
 from ..harness import attempt, publish
 from .conftest import MakeNode, Node
-from .servers import RedisServer
+from .sentinel import Set, replicated_set
 from .test_listening import heard_again, until
-
-
-@dataclass
-class Set:
-    """One replicated set, and who watches it."""
-
-    master: RedisServer
-    replica: RedisServer
-    sentinels: list[RedisServer]
-
-    @property
-    def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"redis+sentinel://{hosts}/mymaster"
-
-    async def failed_over(self) -> None:
-        """Until the Sentinels name the replica, and it is a master."""
-        async with asyncio.timeout(30):
-            while True:
-                with contextlib.suppress(LinkError):  # it cuts its clients off when its role changes
-                    role = (await self.replica.command("ROLE"))[0]
-                    found = await self.sentinels[0].command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")
-                    if role == b"master" and int(found[1]) == self.replica.port:
-                        return
-                await asyncio.sleep(0.05)
 
 
 @pytest.fixture
 async def replicated(tmp_path: Path) -> AsyncIterator[Set]:
-    master = RedisServer(tmp_path / "master", "repl-diskless-sync-delay 0")
-    await master.start()
-    replica = RedisServer(tmp_path / "replica", f"replicaof 127.0.0.1 {master.port}")
-    await replica.start()
-    sentinels = [
-        RedisServer(
-            tmp_path / f"sentinel{number}",
-            f"sentinel monitor mymaster 127.0.0.1 {master.port} 1",
-            "sentinel down-after-milliseconds mymaster 500",
-            "sentinel failover-timeout mymaster 3000",
-        )
-        for number in range(2)
-    ]
-    for sentinel in sentinels:
-        await sentinel.start()
-    async with asyncio.timeout(15):
-        while b"master_link_status:up" not in await replica.command("INFO", "replication"):
-            await asyncio.sleep(0.05)
-        while not await sentinels[0].command("SENTINEL", "REPLICAS", "mymaster"):
-            await asyncio.sleep(0.05)
-    yield Set(master, replica, sentinels)
-    for server in (*sentinels, replica, master):
-        await server.stop()
+    async with replicated_set(tmp_path) as found:
+        yield found
 
 
 async def position(node: Node) -> Position:
@@ -109,14 +61,10 @@ async def test_writes_that_the_replica_did_not_have_are_beyond_the_fork(
     for _ in range(3):
         common = (await publish(node.broker, "log:s")).position
     assert await replicated.master.command("WAIT", 1, 5000) == 1
-    replicated.replica.pause()
-    for _ in range(3):  # fills what lies between them, so that later writes stay in the master
-        await replicated.master.command("SET", "filler", b"x" * 10_000_000)
+    await replicated.lag()
     for _ in range(4):
         lost = (await publish(node.broker, "log:s")).position
-    await replicated.master.kill()
-    replicated.replica.resume()
-    await replicated.failed_over()
+    await replicated.lose_master()
     after = await until_stored(node)
     (top,) = await node.broker.tops(["log:s"])
     assert common is not None
