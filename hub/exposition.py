@@ -60,6 +60,7 @@ class NodeCollector(Collector):
             ("closed", "reason", "Connections closed", metrics.closed),
             ("refused", "code", "Handshakes refused", metrics.refused),
             ("errors", "code", "Commands refused", metrics.errors),
+            ("broker_incidents", "what", "What went wrong at the broker", self._node.broker.counts()),
         ):
             family = CounterMetricFamily(f"hub_{name}", text, labels=[label])
             for key, value in counter.items():

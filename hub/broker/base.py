@@ -6,7 +6,7 @@ over all of them. Everything here speaks of channels that were checked before (`
 a pile of waiting), ``internal`` when it failed, ``conflict`` and ``limit`` where the verb says so.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -205,3 +205,6 @@ class Broker(Protocol):
 
     def health(self) -> list[ShardHealth]:
         """Every shard."""
+
+    def counts(self) -> Mapping[str, int]:
+        """What went wrong and was dealt with since the start, by a short name: for metrics."""

@@ -5,7 +5,7 @@ happen what is due (leases, expiries), so its answer is exact; the one timer is 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import getrandbits
 
@@ -63,6 +63,10 @@ class MemoryBroker:
     def health(self) -> list[ShardHealth]:
         """As `Broker.health`: a process hears itself."""
         return [ShardHealth("memory", usable=True, deaf_s=0.0, rtt_s=0.0)]
+
+    def counts(self) -> Mapping[str, int]:
+        """As `Broker.counts`: nothing of it happens here."""
+        return {}
 
     async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
         """As `Broker.publish`."""

@@ -8,7 +8,7 @@ What is heard comes in at `on_message`, is read by `redis_format`, and goes to t
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..namespaces import Namespaces
 from ..protocol.errors import HubError
@@ -105,6 +105,10 @@ class RedisBroker:
     def health(self) -> list[ShardHealth]:
         """As `Broker.health`."""
         return [shard.health() for shard in self._topology.shards()]
+
+    def counts(self) -> Mapping[str, int]:
+        """As `Broker.counts`."""
+        return self.stats.counts
 
     # Channels
 
