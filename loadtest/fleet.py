@@ -122,6 +122,9 @@ class Fleet:
         publisher.close()
 
     def publish(self, publisher: Publisher, data: bytes, answers: int) -> None:
+        if publisher.closed:
+            publisher.open()
+            self.attach(publisher)
         publisher.send(data, answers)
         if publisher.unsent:
             self._epoll.modify(publisher.fd, _READ | _WRITE)
@@ -169,6 +172,8 @@ class Fleet:
             self._epoll.modify(fd, _READ)
         if events & ~_WRITE:
             publisher.receive()
+            if publisher.closed:
+                self.detach(publisher)
 
     def _connected(self, connection: Connection) -> None:
         error = connection.failure()

@@ -14,20 +14,28 @@ class PublishFailed(Exception):
 
 
 class Publisher:
-    """One TCP connection to the target's publishing side; polled by the fleet."""
+    """One TCP connection to the target's publishing side; polled by the fleet.
 
-    __slots__ = ("_pending", "_target", "answered", "asked", "fd", "sock", "unsent")
+    A server may hang up on it while nothing is asked of it (it is then ``closed``, and ``open`` starts
+    anew); with a publication under way that is a failure.
+    """
 
-    def __init__(self, target: Target, *, port: int = 0, timeout: float = 10.0) -> None:
+    __slots__ = ("_pending", "_target", "answered", "asked", "closed", "fd", "sock", "unsent")
+
+    def __init__(self, target: Target) -> None:
         self._target = target
+        self.asked = self.answered = 0
+        self.open()
+
+    def open(self, timeout: float = 10.0) -> None:
+        """Connect, and say hello where the dialect has one."""
         self._pending = b""
         self.unsent = b""
-        self.asked = target.hello_answers
-        self.answered = 0
-        address = (target.host, port or target.publish_port)
-        self.sock = socket.create_connection(address, timeout)
+        self.closed = False
+        self.asked += self._target.hello_answers
+        self.sock = socket.create_connection((self._target.host, self._target.publish_port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        hello = target.publisher_hello()
+        hello = self._target.publisher_hello()
         if hello:
             self.sock.sendall(hello)
         self.sock.setblocking(False)
@@ -55,6 +63,9 @@ class Publisher:
         try:
             data = self.sock.recv(1 << 18)
         except BlockingIOError:
+            return
+        if self.idle:
+            self.closed = True  # whatever it says to a silent client (408, nothing at all) is a farewell
             return
         if not data:
             raise PublishFailed(f"{self._target.name} closed the publisher's connection")
