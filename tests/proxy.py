@@ -44,6 +44,10 @@ class Proxy:
         self.delay_s = 0.0
         self.only = lambda number: True
 
+    def open_connections(self) -> list[int]:
+        """The numbers of the connections that stand."""
+        return list(self._writers)
+
     def number_of(self, port: int) -> int:
         """The number of the connection that the server sees coming from `port`."""
         for number, (_, up_writer) in self._writers.items():
