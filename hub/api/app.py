@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,11 +29,16 @@ Handler = Callable[[Requests, Request], Awaitable[Response]]
 
 def build(requests: Requests, gate: Gate, tickets: Tickets, origins: Origins) -> Starlette:
     """The app. `origins` are those whose pages may read answers (CORS)."""
-    handlers: Any = {HTTPException: on_http_exception}
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        response = await on_http_exception(request, error)
+        requests.served["none", response.status_code] += 1
+        return response
+
     app = Starlette(
         routes=_routes(requests, gate, tickets),
         middleware=[Middleware(Cors, origins=origins)],
-        exception_handlers=handlers,
+        exception_handlers={HTTPException: no_route},
     )
     # A redirect would send a publication's body twice, to a host that the request's header names.
     app.router.redirect_slashes = False

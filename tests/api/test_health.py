@@ -71,6 +71,7 @@ async def test_what_is_counted() -> None:
             ("hub_http_requests_total", (("route", "/v1/publish"), ("status", "200")), 1),
             ("hub_http_requests_total", (("route", "/v1/publish"), ("status", "400")), 1),
             ("hub_http_requests_total", (("route", "/v1/channels/{channel}"), ("status", "200")), 1),
+            ("hub_http_requests_total", (("route", "none"), ("status", "404")), 1),
             ("hub_shard_usable", (("shard", "memory"),), 1),
         ):
             assert found.get((name, labels)) == value, (name, labels)
