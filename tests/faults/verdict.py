@@ -22,16 +22,15 @@ def judge(subscriber: Subscriber, record: Record) -> Verdict:
     """Compare."""
     wrong = [*_twice(subscriber), *_disordered(subscriber), *_lied(subscriber, record)]
     seen = {event.payload for event in subscriber.events}
-    began = _began(subscriber)
-    lost = [n for n, position in record.stored.items() if n not in seen and n > began]
+    first = subscriber.events[0]
+    lost = [n for n, position in record.stored.items() if n not in seen and not _before(position, first)]
     untold = [n for n in lost if not any(_covers(gap, record.stored[n]) for gap in subscriber.gaps)]
     return Verdict(lost, untold, wrong, subscriber.gaps)
 
 
-def _began(subscriber: Subscriber) -> int:
-    """The first number seen: whatever was published before was before the subscription."""
-    first: int = subscriber.events[0].payload
-    return first
+def _before(position: Position, first: Event) -> bool:
+    """Whether something was stored before the first event that was seen: before the subscription, that is."""
+    return position.epoch == first.epoch and position.offset < (first.offset or 0)
 
 
 def _covers(gap: Gap, position: Position) -> bool:
