@@ -48,15 +48,24 @@ def begin(
 
     `pages` of a snapshot go first. `events` were read already, and follow `at`.
     """
-    channel = subscription.channel
+    channel, outbox = subscription.channel, subscription.outbox
     token = channel.catch_up(subscription, at)
-    if not pages and not subscription.outbox.crowded:
+    outbox.hold(pages)
+    if channel.namespace.conflates:
+        # Behind a snapshot, and under pressure, what is live is merged by key: there is no need to wait with
+        # it until the socket has drained, and waiting would let a slow reader fall out of the history.
+        tail = channel.after(at, len(channel.tail or ()))
+        if tail is not None and sum(event.size for event in tail) <= outbox.limit // 2:
+            subscription.resume(tail)
+            channel.go_live(subscription, max(at, channel.top), sent=subscription.sent)
+            return
+    elif not outbox.blocked:
         tail = channel.after(at, SLICE + 1)
         if tail is not None and len(tail) <= SLICE and sum(event.size for event in tail) <= SLICE_BYTES:
             subscription.replay(tail)
             _go_live(subscription, max(at, channel.top))
             return
-    tasks.spawn(_Replay(source, subscription, token, at).run(events, pages))
+    tasks.spawn(_Replay(source, subscription, token, at).run(events))
 
 
 def _go_live(subscription: Subscription, at: int) -> None:
@@ -75,12 +84,7 @@ class _Replay:
         self._at = at
         self._delay = 0.1
 
-    async def run(self, events: Sequence[Event], pages: Sequence[Push]) -> None:
-        outbox = self._subscription.outbox
-        for page in pages:
-            if not await self._room():
-                return
-            outbox.push(page.frame(outbox.encoding))
+    async def run(self, events: Sequence[Event]) -> None:
         while await self._room():
             if self._at >= self._channel.top:
                 _go_live(self._subscription, self._at)

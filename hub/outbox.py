@@ -10,12 +10,12 @@ in one write. Once the transport says stop (`block`), frames queue, up to `limit
     an event of a `state` channel  taken out when a newer one of its key is queued, unless it is final
     an event, `ephemeral`          the same, and all of these are dropped before the limit is an overflow
 
-An overflow means a slow consumer; the owner closes it. Replays and snapshots never queue here: they wait for
-`room` and are pulled at the pace at which the socket drains.
+An overflow means a slow consumer; the owner closes it. What `hold` takes, the pages of a snapshot, waits here too
+but counts for nothing: its frames are shared by all receivers. Replays never queue here: they wait for room.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .protocol.event import Burst, Event
@@ -32,6 +32,13 @@ class Sink(Protocol):
         """Send the bytes of whole frames; may call the outbox's `block` before it returns."""
 
 
+class Page(Protocol):
+    """A frame that is shared by all receivers."""
+
+    def frame(self, encoding: Encoding) -> bytes:
+        """Its bytes."""
+
+
 class Receiver(Protocol):
     """What an outbox has to know of a subscription.
 
@@ -45,7 +52,7 @@ class Receiver(Protocol):
     conflates: bool
 
 
-_Entry = bytes | tuple[Event, Receiver]
+_Entry = bytes | Page | tuple[Event, Receiver]
 
 
 class _Past:
@@ -132,6 +139,17 @@ class Outbox:
             self._queue_event(event, receiver)
         else:
             self._gather(self._frame(event, receiver))
+
+    def hold(self, pages: Sequence[Page]) -> None:
+        """Send frames at the pace at which the socket drains; what is sent later waits behind them."""
+        if self.sink is None or not pages:
+            return
+        if not self.blocked:
+            self.flush()
+            self.block()
+            self._turn.later(self.unblock)
+        for page in pages:
+            self._queue(self._next_serial(), page, 0)
 
     # Out
 
@@ -287,9 +305,11 @@ class Outbox:
                 receiver.queued -= 1
                 self.queued_bytes -= len(event.frame(self.encoding))
                 frames.append(self._frame(event, receiver))
-            else:
+            elif isinstance(entry, bytes):
                 self.queued_bytes -= len(entry)
                 frames.append(entry)
+            else:
+                frames.append(entry.frame(self.encoding))
             size += len(frames[-1])
         return b"".join(frames)
 

@@ -115,6 +115,8 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
 
 def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings: Siblings) -> int:
     tame_collector()
+    for sock in sockets or ():
+        bound_unsent(sock, settings.unsent_bytes)
     hub = Hub(settings, siblings)
     server = Server(config(hub), hub)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
@@ -122,6 +124,16 @@ def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings
     if not server.started:
         return 1  # the log says why
     return DEPARTED if server.departed else 0
+
+
+def bound_unsent(listener: socket.socket, most: int) -> None:
+    """Bound what the kernel holds back for a client that reads slowly; connections inherit it.
+
+    Without it megabytes of old events wait in the socket's buffer, where nothing can take them out any more,
+    before the outbox hears of the pressure.
+    """
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
 
 
 def tame_collector() -> None:

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     frame_bytes: Annotated[int, Field(ge=4096)] = 524_288
     outbox_bytes: Annotated[int, Field(ge=4096)] = 1_048_576
     write_buffer_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    unsent_bytes: Annotated[int, Field(ge=4096)] = 131_072
     max_channels: Count = 128
     max_pending_commands: Count = 256
     command_rate: Positive = 100.0
@@ -128,5 +129,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then ``hub.toml``."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-

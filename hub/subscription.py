@@ -94,6 +94,12 @@ class Subscription:
         if self._throttle is not None:
             self._throttle.flush()
 
+    def resume(self, events: Sequence[Event]) -> None:
+        """Events of a `state` channel that were missed, merged by key where the outbox is under pressure."""
+        for event in events:
+            if self.own is None or event.origin != self.own:
+                self.outbox.deliver_event(event, self)
+
     def end(self) -> None:
         """It was replaced or ended."""
         self.ended = True
