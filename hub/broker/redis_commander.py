@@ -24,6 +24,9 @@ Greet = Callable[[Link], Awaitable[None]]
 """Called on each new link before it is used; may raise `LinkError` or `WrongServer`."""
 
 
+OLDEST = (6, 2)
+"""The oldest version of Redis whose commands are enough."""
+
 LOOK: Sequence[Command] = (("INFO", "replication"), ("TIME",))
 """What tells a server's role, its data's lineage and its clock."""
 
@@ -182,20 +185,34 @@ class Commander:
             address, client=self._client, patience=self._tuning.patience, on_lost=self._on_lost
         )
         try:
-            commands: list[Command] = [("INFO", "server"), *LOOK]
+            commands: list[Command] = [("INFO", "server"), ("INFO", "memory"), *LOOK]
             commands += [("SCRIPT", "LOAD", script.source) for script in ALL]
             replies = await link.call(commands)
             for reply in replies:
                 if isinstance(reply, hiredis.ReplyError):
                     raise LinkError(f"{self.name}: {reply}")
-            self._run_id = _info(replies[0]).get("run_id", "")
-            self._learn(replies[1], replies[2], self._loop.time())
+            server, memory = _info(replies[0]), _info(replies[1])
+            self._run_id = server.get("run_id", "")
+            self._learn(replies[2], replies[3], self._loop.time())
+            self._check(server, memory)
             await self._greet(link)
             self.address = address
         except BaseException:
             link.abort("refused")
             raise
         return link
+
+    def _check(self, server: dict[str, str], memory: dict[str, str]) -> None:
+        version = server.get("redis_version", "")
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
+            raise WrongServer(
+                f"{self.name} runs Redis {version}: the hub needs {OLDEST[0]}.{OLDEST[1]} or newer"
+            )
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction" and memory.get("maxmemory", "0") != "0":
+            # Nothing breaks, it is only lost: subscribers are told of gaps that the hub did not need to have.
+            why = "%s: maxmemory-policy %s throws events away, noeviction would say when memory is full"
+            self._stats.note("evicting", why, self.name, policy)
 
     def _on_lost(self, reason: str) -> None:
         if self._task is not None:
