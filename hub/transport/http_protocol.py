@@ -5,15 +5,20 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.http11 import Response
 
-from .http import plain_problem
+from ..protocol.codes import ErrorCode
+from ..protocol.errors import HubError
+from .http import plain_problem, problem
 
 HEAD_BYTES = 65_536
+SPARE = 448  # TCP connections beside the sockets that are allowed: of the descriptors that the limit leaves
 
 
 class HttpProtocol(HttpToolsProtocol):
     """A head of more than `HEAD_BYTES` is answered 431, one that is not there within `auth_timeout` of its
     beginning (or of the connection) 408; either ends the connection. A bound is exceeded by at most one read.
+    With no descriptor to spare a connection is answered 503 at once: one that is not accepted would wait.
     """
 
     def __init__(
@@ -24,7 +29,9 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._head_s: float = app_state["hub_gate"].node.settings.auth_timeout
+        settings = app_state["hub_gate"].node.settings
+        self._head_s: float = settings.auth_timeout
+        self._most: int = settings.connection_limit + SPARE
         self._heads = 0
         self._head_bytes = 0
         self._in_head = True
@@ -33,7 +40,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The first head is awaited from now on."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._await_head()
+        if len(self.connections) > self._most:
+            self._end(problem(HTTPStatus.SERVICE_UNAVAILABLE, _full()))
+        else:
+            self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is over."""
@@ -51,7 +61,8 @@ class HttpProtocol(HttpToolsProtocol):
         if heads == self._heads:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head of over {HEAD_BYTES} bytes")
+                status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+                self._end(plain_problem(status, f"a head of over {HEAD_BYTES} bytes"))
 
     def on_message_begin(self) -> None:
         """The parser's: a head begins."""
@@ -68,23 +79,30 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's: what came is not HTTP."""
-        self._end(HTTPStatus.BAD_REQUEST, msg)
+        self._end(plain_problem(HTTPStatus.BAD_REQUEST, msg))
 
     def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._head_s, self._late)
+
+    def _late(self) -> None:
         why = f"no request came within {self._head_s:g} s"
-        self._head_timer = self.loop.call_later(self._head_s, self._end, HTTPStatus.REQUEST_TIMEOUT, why)
+        self._end(plain_problem(HTTPStatus.REQUEST_TIMEOUT, why))
 
     def _forget_head(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _end(self, status: int, why: str) -> None:
+    def _end(self, why: Response) -> None:
         """Say why, unless an answer is under way, and hang up."""
         self._forget_head()
         self._in_head = False
         if self.transport is None or self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(plain_problem(status, why).serialize())
+            self.transport.write(why.serialize())
         self.transport.close()
+
+
+def _full() -> HubError:
+    return HubError(ErrorCode.UNAVAILABLE, "this process has no descriptor left", retry_after_ms=5000)

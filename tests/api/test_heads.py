@@ -1,6 +1,7 @@
 """Heads of requests: bounded in size and time, before anybody has said who it is."""
 
 import contextlib
+import resource
 import select
 import socket
 import time
@@ -100,3 +101,32 @@ def test_an_idle_connection_is_kept_between_requests(quick: RunningHub) -> None:
             with pytest.raises(TimeoutError):
                 raw.recv(1)
             raw.settimeout(10 * SCALE)
+
+
+def test_more_connections_than_descriptors() -> None:
+    """Strangers that open connections and say nothing: the hub goes on serving those that it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        try:
+            hub = stack.enter_context(running_hub())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        http = hub.http()
+        assert http.get("/livez").status_code == 200
+        raws = [stack.enter_context(dial(hub)) for _ in range(1100)]
+        assert answer_of(raws[-1]).startswith(b"HTTP/1.1 503 ")
+        assert http.get("/livez").status_code == 200
+        for raw in raws:
+            raw.close()
+        deadline = time.monotonic() + 5 * SCALE
+        while not fresh_answer(hub).startswith(b"HTTP/1.1 200 "):  # until it has seen them close
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def fresh_answer(hub: RunningHub) -> bytes:
+    """The answer to a request on a connection of its own."""
+    with dial(hub) as raw:
+        raw.sendall(b"GET /livez HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
+        return answer_of(raw)
