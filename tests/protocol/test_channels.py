@@ -79,6 +79,6 @@ def test_any_text_is_a_position_or_is_refused(text: str) -> None:
     try:
         position = Position.parse(text)
     except HubError as error:
-        assert error.code is ErrorCode.BAD_MESSAGE  # noqa: PT017: to be refused is as right as to be taken
+        assert error.code is ErrorCode.BAD_MESSAGE  # noqa: PT017
     else:
         assert 0 <= position.offset <= MAX_OFFSET

@@ -337,6 +337,6 @@ def test_any_object_is_a_command_or_is_refused(type: str, fields: dict[str, Any]
     try:
         command = parse(message)
     except HubError as error:
-        assert error.code in {*REFUSED, ErrorCode.TOO_LARGE}  # noqa: PT017: to be refused is as right as to be taken
+        assert error.code in {*REFUSED, ErrorCode.TOO_LARGE}  # noqa: PT017
     else:
         assert command.id is None or isinstance(command.id, str | int)

@@ -44,7 +44,7 @@ def refused(session: Session, data: bytes, *, text: bool = True) -> HubError:
 def test_waiting_takes_a_token_only() -> None:
     session = Session(Encoding.JSON, console=False)
     error = refused(session, PING)
-    assert error.code is ErrorCode.UNAUTHENTICATED  # noqa: PT017: to be refused is as right as to be taken
+    assert error.code is ErrorCode.UNAUTHENTICATED
     assert session.last_id == 7
     assert session.receive(AUTH, True) == Authenticate(1, "t")
     session.opened()
@@ -87,7 +87,7 @@ def test_a_frame_of_the_wrong_kind(encoding: Encoding, text: bool) -> None:
 
 def test_an_array_is_no_message() -> None:
     error = refused(open_session(), b"[" + PING + b"]")
-    assert error.code is ErrorCode.BAD_MESSAGE  # noqa: PT017: to be refused is as right as to be taken
+    assert error.code is ErrorCode.BAD_MESSAGE
     assert "array" in error.reason
 
 
@@ -133,7 +133,7 @@ def test_every_line(line: str, command: Any) -> None:
 )
 def test_lines_that_are_wrong(line: str) -> None:
     error = refused(open_session(console=True), line.encode())
-    assert error.code in {ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE}  # noqa: PT017: to be refused is as right as to be taken
+    assert error.code in {ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE}
     word = line.strip().partition(" ")[0]
     if word in USAGE and "{" not in line and "99" not in line and not line.endswith(" x"):
         assert USAGE[word] in error.reason
@@ -144,7 +144,7 @@ def test_any_line_is_a_message_or_is_refused(line: str) -> None:
     try:
         assert isinstance(parse_line(line)["type"], str)
     except HubError as error:
-        assert error.code in {ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE}  # noqa: PT017: to be refused is as right as to be taken
+        assert error.code in {ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_TYPE}  # noqa: PT017
 
 
 @given(st.binary(max_size=100), st.booleans(), st.sampled_from(Encoding), st.booleans(), st.booleans())
