@@ -127,11 +127,12 @@ test("in a browser", { timeout: 400_000 }, async (t) => {
     await page.close();
   });
 
-  await t.test("an origin that is not allowed is told so", async () => {
+  await t.test("an origin that is not allowed is never connected, and the page shows it", async () => {
     const strict = await Node.start(t, { env: { HUB_ALLOWED_ORIGINS: '["https://elsewhere.example"]' } });
     const page = await tab(context, site, strict.url, {});
-    await until(async () => (await look(page)).states.length > 1, "the refusal", 20_000);
-    assert.notEqual((await look(page)).state, "connected");
+    await until(async () => (await look(page)).states.length >= 4, "two attempts", 20_000);
+    const { states } = await look(page);
+    assert.deepEqual([...new Set(states)].sort(), ["connecting", "reconnecting"]);
     await page.close();
   });
 

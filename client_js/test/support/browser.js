@@ -31,14 +31,16 @@ export async function browser(t) {
 
 /** The pages' server: the client's own files, a bare page, and `/token`, whose answers the test chooses. */
 export async function pages(t) {
-  const site = { token: () => sign("ann"), tokens: [] };
+  /** Pages of the test's own, by path. */
+  const site = { token: () => sign("ann"), tokens: [], html: { "/": "<!doctype html><title>test</title><body></body>" }, scripts: {} };
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url, "http://localhost");
     if (pathname === "/token") {
       site.tokens.push(searchParams.get("reason"));
       return response.end(site.token(site.tokens.length));
     }
-    if (pathname === "/") return response.setHeader("content-type", "text/html").end("<!doctype html><title>test</title><body></body>");
+    if (site.html[pathname]) return response.setHeader("content-type", "text/html").end(site.html[pathname]);
+    if (site.scripts[pathname]) return response.setHeader("content-type", "text/javascript").end(site.scripts[pathname]);
     const file = join(ROOT, pathname);
     if (!file.startsWith(ROOT) || !existsSync(file)) return response.writeHead(404).end();
     response.setHeader("content-type", TYPES[extname(file)] ?? "text/plain").end(readFileSync(file));
