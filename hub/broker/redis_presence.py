@@ -40,6 +40,7 @@ class RedisPresence:
         self._limit = limit
         self._stats = stats
         self._ttl_s = _FIRST_TTL_S
+        self._owed: dict[tuple[str, str, str, str], float] = {}  # leaves to be done, with their grace
         self._mine: dict[str, dict[tuple[str, str], Member]] = {}
         due.handlers[_LEAVE] = self._look_at_leave
         due.handlers[_NODE] = self._look_at_node
@@ -48,7 +49,13 @@ class RedisPresence:
         """As `Presence.enter`."""
         if channel not in self._mine:
             await self._due.add((_NODE, channel, self._node), self._ttl_s)
-        reply = await self._store.one(self._entering(channel, member))
+        name = (channel, member.user, member.name, member.owner)
+        try:
+            reply = await self._store.one(self._entering(channel, member))
+        except HubError:
+            self._owed[name] = 0.0  # it may have entered all the same, and would stay as a ghost
+            raise
+        self._owed.pop(name, None)
         if reply[0] == b"limit":
             raise HubError(
                 ErrorCode.LIMIT,
@@ -78,12 +85,17 @@ class RedisPresence:
 
     async def leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
         """As `Presence.leave`."""
+        self._forget(channel, user, name, owner)
+        self._owed[(channel, user, name, owner)] = grace_s  # until it is done: the storage may be away
+        await self._leave(channel, user, name, owner, grace_s)
+
+    async def _leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
         item = (_LEAVE, channel, user, name, owner)
         if grace_s > 0:
             await self._due.add(item, grace_s)
         grace_ms = max(0, int(grace_s * 1000))
         reply = await self._store.one(self._request(LEAVE, channel, _field(user, name), owner, grace_ms))
-        self._forget(channel, user, name, owner)
+        self._owed.pop((channel, user, name, owner), None)
         if grace_s > 0 and reply[0] == b"ok":
             # Once more: the item may have been looked at, and dropped, before the leave stood in the channel.
             await self._due.add(item, grace_s)
@@ -100,8 +112,8 @@ class RedisPresence:
             HubError: ``unavailable``; what could be kept is.
         """
         self._ttl_s = ttl_s
+        failed = await self._leave_late()
         channels = list(self._mine)
-        failed: HubError | None = None
         for at in range(0, len(channels), _CHUNK):
             chunk = channels[at : at + _CHUNK]
             replies = await self._store.run(
@@ -117,6 +129,15 @@ class RedisPresence:
                     await self._enter_again(channel)
         if failed is not None:
             raise failed
+
+    async def _leave_late(self) -> HubError | None:
+        """Do the leaves that could not be done while the storage was away."""
+        for (channel, user, name, owner), grace_s in list(self._owed.items()):
+            try:
+                await self._leave(channel, user, name, owner, grace_s)
+            except HubError as error:
+                return error
+        return None
 
     async def _enter_again(self, channel: str) -> None:
         members = list(self._mine.get(channel, {}).values())

@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 import orjson
+import pytest
 
 from hub.broker.base import Member, Published
+from hub.protocol.errors import HubError
 
 from ..harness import attempt, publish
 from .conftest import MakeNode, Node
@@ -121,6 +123,25 @@ class TestPresence:
             await node.broker.registry.register_node(f"n_{number}", b"{}", 5.0)
         members = await one.broker.presence.members("log:s")
         assert members == [member("user0", state=b"[2]"), member("user1", state=b"[2]")]
+
+    async def test_a_leave_while_the_storage_is_away_is_done_later(
+        self, server: RedisServer, make_node: MakeNode
+    ) -> None:
+        node, other = await make_node(server.url), await make_node(server.url)
+        for name in ("ann", "bob"):
+            await node.broker.presence.enter("log:s", member(name))
+        await server.command("SAVE")
+        await server.kill()
+        with pytest.raises(HubError):
+            await node.broker.presence.leave("log:s", "ann", "tab", "c_1", 0)
+        with pytest.raises(HubError):
+            await node.broker.presence.enter("log:s", member("cid"))
+        await server.start()
+        await until(lambda: node.broker.health()[0].usable and other.broker.health()[0].usable)
+        await other.broker.presence.enter("log:s", member("cid", owner="c_2"))
+        await node.broker.registry.register_node("n_0", b"{}", 20.0)
+        present = await other.broker.presence.members("log:s")
+        assert [(who.user, who.owner) for who in present] == [("bob", "c_1"), ("cid", "c_2")]
 
     async def test_a_crowd_of_random_comers_and_goers_ends_right(
         self, server: RedisServer, make_node: MakeNode
