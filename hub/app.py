@@ -73,15 +73,20 @@ class Hub:
         keys = make_keys(settings)
         authenticator = make_authenticator(settings, keys)
         broker = make_broker(settings, node_id)
-        node = Node(settings, broker, authenticator, secret, handlers.execute, id=node_id)
+        node = Node(
+            settings, broker, authenticator, secret, handlers.execute, id=node_id, siblings=self._siblings
+        )
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
         origins = Origins(settings.allowed_origins, not settings.require_origin)
         gate = Gate(node, tickets, origins, TrustedProxies(settings.trusted_proxies))
         requests = Requests(node, make_api_keys(settings))
-        node.siblings = self._siblings
         await node.start()
         await self._siblings.start(
-            {"unready": node.unready, "drain": node.request_drain, "metrics": requests.exposition.sample}
+            {
+                "unready": node.readiness.reasons,
+                "drain": node.readiness.request_drain,
+                "metrics": requests.exposition.sample,
+            }
         )
         self.node = node
         self._inner = build(requests, gate, tickets, origins)

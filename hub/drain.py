@@ -37,7 +37,7 @@ class Drain:
     async def run(self) -> None:
         """From the notice to the last connection."""
         node = self._node
-        node.draining = True
+        node.readiness.draining = True
         log.info("draining: %d connections", len(node.roster))
         await self._notice()
         node.admission.stop_accepting()

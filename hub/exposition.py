@@ -35,8 +35,8 @@ class NodeCollector(Collector):
             ("tasks", "Commands and replays under way", len(node.tasks)),
             ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
             ("loop_lag_seconds", "How late the event loop came to its timer", node.metrics.loop_lag_s),
-            ("draining", "1 while the node departs", int(node.draining)),
-            ("ready", "1 while /readyz is green", int(not node.unready())),
+            ("draining", "1 while the node departs", int(node.readiness.draining)),
+            ("ready", "1 while /readyz is green", int(not node.readiness.reasons())),
         ):
             yield GaugeMetricFamily(f"hub_{name}", text, value=value)
 
@@ -106,11 +106,11 @@ class Exposition:
             for collector in self._collectors
             for metric in collector.collect()
         ]
-        return {"worker": str(self._node.siblings.index), "families": families}
+        return {"worker": str(self._node.readiness.siblings.index), "families": families}
 
     async def text(self) -> bytes:
         """All workers' metrics, in Prometheus' text format; `hub_workers` says how many they are."""
-        answers = await self._node.siblings.ask("metrics")
+        answers = await self._node.readiness.siblings.ask("metrics")
         return _text([self.sample(), *(answer for answer in answers if isinstance(answer, dict))])
 
 

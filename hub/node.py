@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import random
 import secrets
@@ -15,13 +14,14 @@ import orjson
 from .admission import Admission
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
-from .auth.revocations import Revocations, parse
+from .auth.revocations import Revocations
 from .auth.signing import Signer
 from .auth.tokens import Authenticator
 from .broker.base import Broker, Inbox, Member, Published
 from .channels import Channels
 from .connection import Connection, Window
 from .control import Control
+from .fleet import Fleet
 from .metrics import Metrics
 from .presence import PresenceBoard
 from .protocol import codes, ids
@@ -31,9 +31,10 @@ from .protocol.errors import HubError
 from .protocol.event import Event, Publication
 from .publishing import Publishing
 from .pushes import Push
+from .readiness import Readiness
 from .roster import Roster
 from .settings import Settings
-from .siblings import Gone, NoSiblings, Siblings
+from .siblings import Siblings
 from .subscription import Subscription
 from .tasks import Tasks
 from .turn import Turn
@@ -45,8 +46,6 @@ Execute = Callable[["Node", Connection, Command], Awaitable[None]]
 
 SWEEP_S = 1.0
 LAG_EVERY_S = 0.1
-DEAF_S = 5.0
-MAX_DESCRIBED = 1000  # connections that one node describes in one answer
 REGISTER_S = 5.0  # a node says that it lives so often, and is taken for dead after three times that
 
 
@@ -65,6 +64,7 @@ class Node:
         execute: Execute,
         *,
         id: str,
+        siblings: Siblings,
         wall: Callable[[], float] = time.time,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -83,14 +83,8 @@ class Node:
         self.roster = Roster()
         self.publishing = Publishing(self.namespaces, settings.message_bytes)
         self.revocations = Revocations(wall)
-        self.control = Control(
+        self._control = Control(
             self.id, broker.registry, Signer(secret, "node"), self.tasks, self.metrics, wall
-        )
-        self.control.handlers.update(
-            disconnect=self._on_disconnect,
-            revoke=self._on_revoke,
-            connections=self._on_find_connections,
-            subscribers=self._on_count_subscribers,
         )
         self.channels = Channels(
             broker,
@@ -117,10 +111,10 @@ class Node:
             settings.max_connections_per_address,
             self.now,
         )
-        self.siblings: Siblings = NoSiblings()
-        self.drain_requested = asyncio.Event()
-        self.draining = False
-        self.started = False
+        self.readiness = Readiness(broker, siblings, all_shards=settings.ready_requires_all_shards)
+        self.fleet = Fleet(
+            id, broker.registry, self._control, self.roster, self.channels, self.revocations, self.now
+        )
 
     # Life
 
@@ -131,11 +125,11 @@ class Node:
         self.tasks.spawn(self._every(REGISTER_S, self._register))
         self.tasks.spawn(self._watch_loop())
         self.tasks.spawn(self.channels.check_positions())
-        self.started = True
+        self.readiness.started = True
 
     async def stop(self) -> None:
         """Close what is still open, and let go of the broker."""
-        self.started = False
+        self.readiness.started = False
         for connection in list(self.roster.all()):
             connection.close(CloseCode.DRAINING, "this node is going away")
         with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
@@ -167,12 +161,11 @@ class Node:
         info = orjson.dumps(
             {
                 "connections": len(self.roster),
-                "accept_rate": 0.0 if self.draining else round(self.admission.rate, 1),
+                "accept_rate": 0.0 if self.readiness.draining else round(self.admission.rate, 1),
             }
         )
         await self.broker.registry.register_node(self.id, info, 3 * REGISTER_S)
-        for entry, until in (await self.broker.registry.revocations()).items():
-            self._apply_revocation(entry, until)
+        await self.fleet.learn_revocations()
 
     # Connections
 
@@ -307,161 +300,7 @@ class Node:
 
     def on_command(self, data: bytes) -> None:
         """`Listener.on_command`."""
-        self.control.on_command(data)
-
-    # Commands of all nodes
-
-    async def disconnect(self, *, user: str | None, connection: str | None, reconnect: bool) -> None:
-        """Close a user's connections, or one connection, on every node.
-
-        Raises:
-            HubError: the storage is away.
-        """
-        await self.control.send("disconnect", user=user, connection=connection, reconnect=reconnect)
-
-    async def revoke(self, entry: str, until: float) -> None:
-        """Take tokens back, on every node, also those that start later. `entry` is ``sub:…`` or ``jti:…``.
-
-        Raises:
-            HubError: ``bad_message``; or the storage is away.
-        """
-        entry = self.revocations.stamp(entry)
-        self._apply_revocation(entry, until)
-        await self.broker.registry.revoke(entry, until)
-        await self.control.send("revoke", entry=entry, until=until)
-
-    async def find_connections(
-        self, query: dict[str, str | None], deadline_s: float
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Connections of all nodes by user, id or channel; and whether every node answered.
-
-        Raises:
-            HubError: the storage is away.
-        """
-        nodes = len(await self.broker.registry.nodes()) or 1
-        answers = await self.control.ask("connections", nodes, deadline_s, query=query)
-        return [found for answer in answers for found in answer], len(answers) >= nodes
-
-    async def count_subscribers(self, channel: str, deadline_s: float) -> int:
-        """Subscriptions of a channel on all nodes that answer in time.
-
-        Raises:
-            HubError: the storage is away.
-        """
-        nodes = len(await self.broker.registry.nodes()) or 1
-        return sum(await self.control.ask("subscribers", nodes, deadline_s, channel=channel))
-
-    def _on_disconnect(self, command: dict[str, Any]) -> None:
-        targets = self.roster.of_user(command["user"]) if command["user"] else []
-        if command["connection"] and (found := self.roster.get(command["connection"])) is not None:
-            targets.append(found)
-        for connection in targets:
-            if command["reconnect"]:
-                connection.close(CloseCode.OVERLOADED, "a service asked for a new connection")
-            else:
-                connection.close(CloseCode.KICKED, "a service closed this connection")
-
-    def _on_revoke(self, command: dict[str, Any]) -> None:
-        self._apply_revocation(command["entry"], command["until"])
-
-    def _apply_revocation(self, entry: str, until: float) -> None:
-        if not self.revocations.add(entry, until):
-            return
-        about = parse(entry)
-        targets = self.roster.of_user(about.value) if about.kind == "sub" else list(self.roster.all())
-        for connection in targets:
-            if connection.identity is not None and self.revocations.is_revoked(connection.identity):
-                connection.close(CloseCode.REVOKED, "this token was revoked")
-
-    def _on_find_connections(self, command: dict[str, Any]) -> list[dict[str, Any]]:
-        query = command["query"]
-        found: Collection[Connection]
-        if query["connection"]:
-            one = self.roster.get(query["connection"])
-            found = [one] if one is not None else []
-        else:
-            found = self.roster.of_user(query["user"]) if query["user"] else self.roster.all()
-        wanted = query["channel"]
-        matching = (c for c in found if not wanted or wanted in c.subscriptions)
-        return [self._described(c) for c in itertools.islice(matching, MAX_DESCRIBED)]
-
-    def _on_count_subscribers(self, command: dict[str, Any]) -> int:
-        channel = self.channels.get(command["channel"])
-        return channel.subscribers if channel is not None else 0
-
-    def _described(self, connection: Connection) -> dict[str, Any]:
-        """A connection as a person at three in the morning wants to see it."""
-        identity = connection.identity
-        return {
-            "connection": connection.id,
-            "node": self.id,
-            "user": identity.user if identity else None,
-            "address": connection.address,
-            "encoding": connection.session.encoding.name.lower(),
-            "age_s": round(self.now() - connection.opened_at, 1),
-            "silent_s": round(self.now() - connection.last_heard, 1),
-            "outbox": {
-                "blocked": connection.outbox.blocked,
-                "entries": connection.outbox.queued,
-                "bytes": connection.outbox.queued_bytes,
-            },
-            "channels": {name: _described_place(s) for name, s in connection.subscriptions.items()},
-            "last_error": connection.last_error,
-        }
-
-    # Health and departure
-
-    def unready(self) -> list[str]:
-        """Why this node should get no new traffic; empty where it should."""
-        reasons = []
-        if not self.started:
-            reasons.append("the hub has not started")
-        if self.draining:
-            reasons.append("the node is draining")
-        shards = self.broker.health()
-        usable = [shard for shard in shards if shard.usable]
-        if not usable:
-            reasons.append("no shard of the broker is usable")
-        for shard in usable:
-            if shard.deaf_s >= DEAF_S:
-                reasons.append(
-                    f"deaf: shard {shard.name} answers, but its canary was not heard in {DEAF_S:g} s"
-                )
-        if self.settings.ready_requires_all_shards and len(usable) < len(shards):
-            reasons.append("a shard of the broker is down")
-        return reasons
-
-    async def all_unready(self) -> list[str]:
-        """Why the port that this node shares with its siblings should get no new traffic."""
-        reasons = self.unready()
-        for answer in await self.siblings.ask("unready"):
-            if answer is None:
-                reasons.append("a worker of this port does not answer")
-            elif not isinstance(answer, Gone):  # one that is being replaced gets no traffic anyway
-                reasons += answer
-        return list(dict.fromkeys(reasons))
-
-    async def drain_all(self) -> None:
-        """Ask for a planned departure of all workers of this port."""
-        self.request_drain()
-        await self.siblings.ask("drain")
-
-    def request_drain(self) -> None:
-        """Ask for a planned departure; who runs the node waits for `drain_requested`."""
-        self.drain_requested.set()
-
-
-def _described_place(subscription: Subscription) -> dict[str, Any]:
-    channel = subscription.channel
-    catching = channel.catching is not None and subscription in channel.catching
-    waiting = subscription.queued > 0 or not subscription.plain
-    return {
-        "epoch": channel.epoch,
-        "offset": subscription.sent if catching or waiting else channel.top,
-        "top": channel.top,
-        "queued": subscription.queued,
-        "state": "replaying" if catching else "live",
-    }
+        self._control.on_command(data)
 
 
 def acked_fields(channel: str, inbox: Inbox) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         node = self._hub.node
         if sig == signal.SIGTERM and not self._terminated and self.started and node is not None:
             self._terminated = True
-            node.request_drain()
+            node.readiness.request_drain()
         else:
             self.should_exit = True
 
@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
         draining: asyncio.Task[None] | None = None
         ticks = itertools.count()
         while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
-            if draining is None and node.drain_requested.is_set():
+            if draining is None and node.readiness.drain_requested.is_set():
                 self.departed = not self._terminated
                 draining = asyncio.create_task(Drain(node).run())
             await asyncio.sleep(0.1)

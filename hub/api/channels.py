@@ -32,7 +32,7 @@ async def channel(requests: Requests, request: Request) -> Response:
     if namespace.stored:
         (top,) = await node.broker.tops([name])
         fields["epoch"], fields["offset"] = top.position
-    fields["subscribers"] = await node.count_subscribers(name, ASK_S)
+    fields["subscribers"] = await node.fleet.count_subscribers(name, ASK_S)
     if namespace.inbox and owns_inbox(identity, name) and not identity.service:
         fields["unread"] = (await node.broker.inbox(name, identity.user)).unread
     return answer(fields)

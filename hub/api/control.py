@@ -40,7 +40,7 @@ async def disconnect(requests: Requests, request: Request) -> Response:
     reconnect = body.get("reconnect", False)
     if not isinstance(reconnect, bool):
         raise HubError(ErrorCode.BAD_MESSAGE, "reconnect must be true or false")
-    await requests.node.disconnect(user=user, connection=connection, reconnect=reconnect)
+    await requests.node.fleet.disconnect(user=user, connection=connection, reconnect=reconnect)
     return answer({"sent": True})
 
 
@@ -50,7 +50,7 @@ async def revoke(requests: Requests, request: Request) -> Response:
     body = await requests.object(request)
     sub, jti = _one_of(body, "sub", "jti")
     until = requests.node.wall() + requests.node.settings.revocation_ttl
-    await requests.node.revoke(f"sub:{sub}" if sub is not None else f"jti:{jti}", until)
+    await requests.node.fleet.revoke(f"sub:{sub}" if sub is not None else f"jti:{jti}", until)
     return answer({"revoked": True, "until": int(until * 1000)})
 
 
@@ -58,14 +58,14 @@ async def connections(requests: Requests, request: Request) -> Response:
     """`GET /v1/connections?user=`, or `connection=`, or `channel=`: the answer to "why did it not come?"."""
     await requests.service(request)
     query = {name: request.query_params.get(name) for name in ("user", "connection", "channel")}
-    found, complete = await requests.node.find_connections(query, ASK_S)
+    found, complete = await requests.node.fleet.find_connections(query, ASK_S)
     return answer({"connections": found, "complete": complete})
 
 
 async def drain(requests: Requests, request: Request) -> Response:
     """`POST /v1/drain`: this node departs."""
     await requests.service(request)
-    await requests.node.drain_all()
+    await requests.node.readiness.drain_all()
     return answer({"draining": True}, 202)
 
 

@@ -15,7 +15,7 @@ async def livez(_requests: Requests, _request: Request) -> Response:
 
 async def readyz(requests: Requests, _request: Request) -> Response:
     """`GET /readyz`: 503 while deaf, draining, or without a usable shard; the reasons stand in the body."""
-    reasons = await requests.node.all_unready()
+    reasons = await requests.node.readiness.reasons_of_all()
     shards = [
         {
             "name": shard.name,
