@@ -46,7 +46,9 @@ export function useChannel({ useState, useEffect }, hub, channel, options = {}) 
  * @returns {() => void} Ends it.
  */
 export function follow(hub, channel, { limit = 100, ...options }, show) {
-  let view = EMPTY;
+  /** @type {Map<string, HubEvent>} */
+  const latest = new Map();
+  let view = { ...EMPTY, events: /** @type {HubEvent[]} */ ([]) };
   let following = true;
   let scheduled = false;
   /** @param {Partial<ChannelView>} change */
@@ -56,27 +58,33 @@ export function follow(hub, channel, { limit = 100, ...options }, show) {
     scheduled = true;
     queueMicrotask(() => {
       scheduled = false;
-      if (following) show(view);
+      // copied once a rendering, not once an event
+      if (!following) return;
+      view = { ...view, byKey: new Map(latest), events: view.events.slice(-limit) };
+      show({ ...view, events: [...view.events] });
     });
+  };
+  /** @param {HubEvent[]} events */
+  const keep = (events) => {
+    for (const event of events) if (event.key !== undefined) latest.set(event.key, event);
   };
   const subscription = hub.subscribe(channel, options);
   subscription.on("state", ({ name }) => change({ state: name }));
   subscription.on("presence", (members) => change({ members }));
   subscription.on("unread", (unread) => change({ unread }));
   subscription.on("gap", (gap) => change({ gap }));
-  subscription.on("snapshot", (events) => change({ byKey: keyed(new Map(), events), events: events.slice(-limit), gap: null }));
-  subscription.on("event", (event) =>
-    change({ byKey: keyed(view.byKey, [event]), events: [...view.events, event].slice(-limit) }),
-  );
+  subscription.on("snapshot", (events) => {
+    latest.clear();
+    keep(events);
+    change({ events: [...events], gap: null });
+  });
+  subscription.on("event", (event) => {
+    keep([event]);
+    view.events.push(event); // this turn's own array: the one that was shown is a copy
+    change({});
+  });
   return () => {
     following = false;
     subscription.unsubscribe();
   };
-}
-
-/** @param {ReadonlyMap<string, HubEvent>} before @param {HubEvent[]} events */
-function keyed(before, events) {
-  const after = new Map(before);
-  for (const event of events) if (event.key !== undefined) after.set(event.key, event);
-  return after;
 }

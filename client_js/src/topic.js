@@ -148,8 +148,8 @@ export class Topic {
     this.#tell(seat, "state", { name: "waiting" });
   }
 
-  /** Those that are still there when it is their turn: a callback may unsubscribe any of them. */
-  *#present() {
+  /** The seats that are still there when it is their turn: a callback may unsubscribe any of them. */
+  *#all() {
     for (const seat of [...this.#seats.values()]) if (this.#seats.has(seat.listener)) yield seat;
   }
 
@@ -194,14 +194,14 @@ export class Topic {
 
   /** A new session stands: everything goes to it, while an older one may still deliver. */
   restart() {
-    if (this.#state !== "ended") this.#again();
+    this.#again();
   }
 
   /** @param {Session} session */
   lost(session) {
     if (session === this.#link) {
       this.#link = null;
-      for (const seat of this.#present()) this.#unserve(seat);
+      for (const seat of this.#all()) this.#unserve(seat);
     }
     if (this.#state === "live" && !this.#link) this.#again();
     else if (this.#state === "subscribing" && session === this.#target) this.#again();
@@ -278,10 +278,11 @@ export class Topic {
     const recovered = reply.recovered === true;
     this.#enter("live");
     this.#link = session;
+    if (reply.epoch !== this.#epoch) this.#unread = new Unread();
     this.#epoch = reply.epoch;
     const start = at(reply.epoch, recovered && since ? since.offset : reply.offset);
     let behind = false;
-    for (const seat of this.#present()) {
+    for (const seat of this.#all()) {
       if (!this.#epoch) this.#serve(seat);
       else if (this.#asked.has(seat) && !this.#beyondFork(seat, reply, recovered)) this.#answer(seat, reply, recovered);
       else if (covers(start, seat.position)) this.#serve(seat);
@@ -348,13 +349,13 @@ export class Topic {
     if (session !== this.#link || this.#paging) return;
     const { offset } = event;
     if (offset === undefined) {
-      for (const seat of this.#present()) if (seat.served) this.#tell(seat, "event", event);
+      for (const seat of this.#all()) if (seat.served) this.#tell(seat, "event", event);
       return;
     }
     const before = offset - 1 - (event.conflated ?? 0);
     let hole = false;
     this.#unread.came(offset);
-    for (const seat of this.#present()) {
+    for (const seat of this.#all()) {
       if (!seat.served || !seat.position || offset <= seat.position.offset) continue;
       if (before > seat.position.offset) {
         // never in a stream that keeps the contract; asking again is right whatever went wrong
@@ -373,7 +374,7 @@ export class Topic {
   /** @param {Message} message */
   #lostBetweenNodes({ from, to, cause, filled }) {
     if (filled) return; // they follow, and nothing is missing
-    for (const seat of this.#present()) {
+    for (const seat of this.#all()) {
       if (!seat.served || !seat.position) continue;
       this.#jump(seat, { type: "", epoch: seat.position.epoch, offset: to, gap: { from, to, cause } });
     }
@@ -383,9 +384,17 @@ export class Topic {
   #resubscribed(session, message) {
     const served = [...this.#seats.values()].filter((seat) => seat.served && seat.position);
     if (!message.gap) {
-      // only the epoch's name changed
+      // only the epoch's name changed, for whoever is where the stream is; what is ahead may lie beyond the fork
       this.#epoch = message.epoch;
-      for (const seat of served) seat.position = at(message.epoch, message.offset);
+      let ahead = false;
+      for (const seat of served) {
+        if (/** @type {Position} */ (seat.position).offset <= message.offset) seat.position = at(message.epoch, message.offset);
+        else {
+          this.#unserve(seat);
+          ahead = true;
+        }
+      }
+      if (ahead && this.#state === "live") this.#again();
       return;
     }
     if (this.#state === "subscribing") {
@@ -406,7 +415,7 @@ export class Topic {
     const change = { type, members };
     this.#members.apply(change);
     const { list } = this.#members;
-    for (const seat of this.#present()) {
+    for (const seat of this.#all()) {
       if (seat.listener.options.presence) this.#tell(seat, "presence", { members: list, change });
     }
   }
@@ -415,7 +424,7 @@ export class Topic {
   unread({ unread, offset, epoch }, top = offset) {
     if (unread === undefined || epoch !== this.#epoch) return;
     this.#unread.said(unread, top);
-    for (const seat of this.#present()) this.#count(seat);
+    for (const seat of this.#all()) this.#count(seat);
   }
 
   /** @param {Seat} seat */

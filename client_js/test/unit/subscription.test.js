@@ -533,3 +533,27 @@ test("a throwing callback stops neither the others nor the stream", async () => 
   assert.deepEqual(sub.position, at(7));
   assert.deepEqual(errors.map(({ code, cause }) => [code, cause.message]), [["callback", "draw failed"], ["callback", "draw failed"]]);
 });
+
+test("hub.resubscribe without a gap in the middle of a replay for another listener: the one ahead asks for itself", async () => {
+  const { hub, socket, say, log } = await subscribed();
+  for (const offset of [6, 7, 8]) socket.receives(event(offset));
+  const other = recorder();
+  hub.subscribe(CHANNEL, { ...other.options, since: at(5) });
+  await settle();
+  say({ type: "hub.subscribed", id: socket.lastSent.id, ...at(8), recovered: true, missed: 3 });
+  socket.receives(event(6));
+  say({ type: "hub.resubscribe", ...at(6, "renamed"), gap: null }); // the fork may lie at 7, whose event is another then
+  socket.receives(event(7));
+  await settle();
+  assert.deepEqual(socket.lastSent.since, at(8));
+  say({ type: "hub.subscribed", id: socket.lastSent.id, ...at(7, "renamed"), recovered: false, gap: { from: 1, to: 7, cause: "epoch" } });
+  socket.receives(event(8));
+  assert.deepEqual(log.slice(3), [["gap", 1, 7, "epoch"], ["event", 8, 0]]);
+  assert.deepEqual(other.offsets, [6, 7, 8]);
+});
+
+test("unread begins anew with a new numbering", async () => {
+  const { say, sub } = await subscribed({ since: at(90) }, { ...at(90), recovered: true, missed: 0, unread: 5 });
+  say({ type: "hub.resubscribe", ...at(2, "new"), gap: { from: 1, to: 2, cause: "epoch" }, unread: 2 });
+  assert.equal(sub.unread, 2);
+});
