@@ -51,14 +51,15 @@ class Crowd:
             child.terminate()
             child.join(10)
 
-    def connect(self, progress: Callable[[int], None]) -> None:
-        """Until all are in."""
+    def connect(self, progress: Callable[[int], None], meanwhile: Callable[[], object]) -> None:
+        """Until all are in; ``meanwhile`` is called over and over, for those who are in already."""
         inside = [0] * len(self._pipes)
         ends = time.monotonic() + _CONNECT_DEADLINE
         while sum(inside) < self._clients:
             for index, pipe in enumerate(self._pipes):
-                while pipe.poll(0.02):
+                while pipe.poll():
                     inside[index] = self._said(pipe)
+            meanwhile()
             progress(sum(inside))
             if time.monotonic() > ends:
                 raise CrowdFailed(f"only {sum(inside)} of {self._clients} clients are in")

@@ -9,6 +9,8 @@ import socket
 #: Each source address gives another 28,000 local ports towards one listener.
 SOURCES = tuple(f"127.0.1.{last}" for last in range(1, 9))
 _RESERVE = 200
+#: Read once: the load pins itself later, and would then see its own core only.
+_AVAILABLE = sorted(os.sched_getaffinity(0))
 
 
 class Unfit(Exception):
@@ -17,10 +19,9 @@ class Unfit(Exception):
 
 def cores() -> tuple[set[int], set[int]]:
     """(for the server, for the load): one core each where there are two, else the same."""
-    available = sorted(os.sched_getaffinity(0))
-    if len(available) == 1:
-        return {available[0]}, {available[0]}
-    return {available[0]}, set(available[1:])
+    if len(_AVAILABLE) == 1:
+        return set(_AVAILABLE), set(_AVAILABLE)
+    return {_AVAILABLE[0]}, set(_AVAILABLE[1:])
 
 
 def need_descriptors(sockets: int) -> None:

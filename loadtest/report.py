@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 #: Figures whose ratio between targets means something.
 RATIOS = ("cpu_us_per_delivery", "cpu_us_per_connect", "cpu_us_per_publication", "kb_per_connection")
+#: More results than this do not fit beside each other; then these figures stand for all.
+_COLUMNS = 8
+_SHORT = ("deliveries", "lost", "doubled", "cpu_us_per_delivery", "cpu_percent_of_a_core", "p50_ms", "p99_ms")
 
 
 def show(results: list[Result], console: Console, *, title: str) -> None:
-    """One column a target, one row a figure."""
+    """One column a target, one row a figure; with many results, one row each."""
+    if len(results) > _COLUMNS:
+        _show_as_rows(results, console, title)
+        return
     table = Table(title=title, title_justify="left")
     table.add_column("figure")
     for result in results:
@@ -31,6 +37,16 @@ def show(results: list[Result], console: Console, *, title: str) -> None:
     for name in dict.fromkeys(name for result in results for name in result.figures):
         cells = [_cell(name, result.figures.get(name)) for result in results]
         table.add_row(name.replace("_", " "), *cells)
+    console.print(table)
+
+
+def _show_as_rows(results: list[Result], console: Console, title: str) -> None:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in _SHORT:
+        table.add_column(name.replace("_", " "), justify="right")
+    for result in results:
+        table.add_row(result.target, *(_cell(name, result.figures.get(name)) for name in _SHORT))
     console.print(table)
 
 

@@ -27,6 +27,8 @@ def run_once(scenario: str, target: Target, options: Options, progress: Progress
     """Start, measure, stop. What is found goes into ``result`` as it is found, for Ctrl-C's sake."""
     result = result if result is not None else Result(scenario, target.title)
     server_cores, load_cores = machine.cores()
+    if getattr(target, "workers", 1) > 1:
+        server_cores = load_cores = server_cores | load_cores  # several workers want more than one core
     os.sched_setaffinity(0, load_cores)
     if options.processes == 1:
         machine.need_descriptors(options.clients)

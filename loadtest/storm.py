@@ -147,7 +147,7 @@ class Scene:
         target.broker = self.redis
         target.widened = False
         target.settings = {"HUB_NODE_SECRET": secret, **self.storm.settings}
-        return stack.enter_context(running(target, os.sched_getaffinity(0)))
+        return stack.enter_context(running(target, set().union(*machine.cores())))
 
     def _moving(self, secret: str, half: int) -> LoadProcess:
         """Those whom the storm concerns: at home on A, or a herd that comes to B out of nothing."""

@@ -29,7 +29,7 @@ def idle(bench: Bench) -> None:
     before = bench.usage(memory=True)
     progress = bench.bar("connecting", clients)
     with Crowd(bench.server.target, clients, each, options.processes, first_slot=_WARM) as crowd:
-        crowd.connect(progress)
+        crowd.connect(progress, lambda: bench.fleet.poll_for(0.1))
         full = bench.usage(memory=True)
         bench.fleet.poll_for(1.0)
         quiet = bench.usage()

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
-from loadtest import cli
+from loadtest import cli, machine
 from loadtest.feed import Feed
 from loadtest.machine import free_port
 
@@ -63,3 +64,14 @@ def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path, capsys: pytest.C
     (result,) = json.loads(figures.read_text())["results"]
     assert result["interrupted"]
     assert result["figures"]["deliveries"] == 6 * 20
+
+
+def test_cores_stay_apart_after_the_load_has_pinned_itself() -> None:
+    before = os.sched_getaffinity(0)
+    server, load = machine.cores()
+    try:
+        os.sched_setaffinity(0, load)
+        assert machine.cores() == (server, load)
+        assert len(before) == 1 or not server & load
+    finally:
+        os.sched_setaffinity(0, before)
