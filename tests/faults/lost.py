@@ -1,0 +1,104 @@
+"""Faults that destroy stored events: a gap must be told, and its range is compared with the publishers' record."""
+
+import asyncio
+
+from .scenario import Fault
+from .stage import STATE, Stage
+
+SHORT = 40  # events that a channel keeps, where it is to be trimmed
+GAPS = ("hub_gaps_total",)
+COUNTED = (*GAPS, "hub_gap_events_lost_total")
+
+
+async def flushed(stage: Stage) -> None:
+    await stage.server.command("FLUSHALL")
+
+
+async def restarted_empty(stage: Stage) -> None:
+    await stage.server.kill()
+    await asyncio.sleep(1.0)
+    await stage.server.start()
+
+
+async def restarted_from_older_dump(stage: Stage) -> None:
+    await stage.server.command("SAVE")
+    await stage.until_published(20)
+    await stage.server.kill()
+    await asyncio.sleep(1.0)
+    await stage.server.start()
+
+
+async def trimmed_while_deaf(stage: Stage) -> None:
+    """Node 0 is cut off for longer than the history lasts."""
+    stage.link.refusing = True
+    stage.link.cut()
+    stage.flow.leave(0)
+    await stage.until_published(3 * SHORT)
+    stage.link.heal()
+
+
+async def trimmed_while_away(stage: Stage) -> None:
+    """A client is away for longer than the history lasts."""
+    await stage.witnesses[0].go()
+    await stage.until_published(3 * SHORT)
+    stage.witnesses[0].come()
+
+
+async def failover_with_loss(stage: Stage) -> None:
+    assert stage.replicas is not None
+    await stage.replicas.lag()
+    await stage.until_published(20)
+    await stage.replicas.lose_master()
+
+
+async def wrong_type(stage: Stage) -> None:
+    """Somebody else wrote under the hub's own name."""
+    stream = f"hub:{{{STATE}}}:s"
+    await stage.server.command("DEL", stream)
+    await stage.server.command("LPUSH", stream, "not ours")
+
+
+LOST = (
+    Fault("flushall", "`FLUSHALL`", flushed, gap=True, counted=GAPS),
+    Fault("restart-empty", "Redis restarted without its data", restarted_empty, gap=True, counted=GAPS),
+    Fault(
+        "restart-older",
+        "Redis restarted from an older dump",
+        restarted_from_older_dump,
+        gap=True,
+        counted=(*COUNTED, "incident:retried_incarnation"),
+    ),
+    Fault(
+        "trimmed-node",
+        "a stream trimmed past the position of a node that was cut off",
+        trimmed_while_deaf,
+        gap=True,
+        history=SHORT,
+        red=(0,),
+        counted=COUNTED,
+    ),
+    Fault(
+        "trimmed-client",
+        "a stream trimmed past the position of a client that was away",
+        trimmed_while_away,
+        gap=True,
+        history=SHORT,
+        open=False,
+        counted=("hub_unrecovered_total",),
+    ),
+    Fault(
+        "failover",
+        "a Sentinel failover that lost writes",
+        failover_with_loss,
+        gap=True,
+        sentinel=True,
+        counted=(*COUNTED, "incident:disconnects"),
+    ),
+    Fault(
+        "wrong-type",
+        "a key of another type under the stream's name",
+        wrong_type,
+        gap=True,
+        counted=(*GAPS, "incident:healed"),
+    ),
+)

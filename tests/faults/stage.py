@@ -1,0 +1,158 @@
+"""Two nodes over one Redis, a witness on each, publishers through both, and proxies where faults go.
+
+    publishers ─HTTP─▶ node 0 ── link (proxy) ──▶ Redis
+               ─HTTP─▶ node 1 ──────────────────▶ Redis
+    witness 0 ─▶ node 0, else 1      witness 1 ─▶ node 1, else 0
+
+Each stage has servers of its own, so that stages can run beside each other.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from ..broker.redis.sentinel import Set, replicated_set
+from ..broker.redis.servers import RedisServer
+from ..proxy import Proxy
+from ..server import SCALE, RunningHub, running_hub
+from .flow import Flow
+from .watch import Watch
+from .witness import Witness
+
+LOG, STATE = "system:flow", "job:flow"
+CHANNELS = (LOG, STATE)
+EVERY_S = 0.06  # of each of four publishers: some 60 events a second
+HISTORY = 5000
+PREFIX = "hub"
+
+
+class Stage:
+    """See the module's head. Made by `stage`. `began` is when the fault begins to work, if not at once."""
+
+    def __init__(
+        self, server: RedisServer, replicas: Set | None, link: Proxy, hubs: list[RunningHub]
+    ) -> None:
+        self.server = server
+        self.replicas = replicas
+        self.link = link
+        self.hubs = hubs
+        self.began = 0.0
+        self.trouble: list[str] = []  # what a fault itself found wrong
+        self.flow = Flow([hub.url for hub in hubs], hubs[0].api_key, list(CHANNELS), EVERY_S)
+        self.watches = [Watch(hub.url) for hub in hubs]
+        self.gone: set[int] = set()
+        urls = [hub.ws_url for hub in hubs]
+        token = hubs[0].token("ann", subscribe=["system:*", "job:*"])
+        self.witnesses = [
+            Witness("witness 0", urls, token, CHANNELS),
+            Witness("witness 1", urls[::-1], token, CHANNELS),
+        ]
+
+    # Waiting
+
+    async def until(self, condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
+        """Wait for what must come."""
+        try:
+            async with asyncio.timeout(seconds * SCALE):
+                while not condition():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"waited {seconds * SCALE:g} s in vain: {what}") from None
+
+    async def until_published(self, more: int) -> None:
+        """Until so many more were answered with a position, in each channel."""
+        aims = {channel: len(self.flow.stored(channel)) + more for channel in CHANNELS}
+        await self.until(
+            lambda: all(len(self.flow.stored(channel)) >= aim for channel, aim in aims.items()),
+            "the flow of events",
+        )
+
+    def caught_up(self, after: float) -> bool:
+        """Whether all witnesses saw, of every channel, something that was first sent after this moment."""
+        sent_at = self.flow.told
+        return all(
+            any(sent_at[event.number].sent_at > after for event in witness.events(channel)[-30:])
+            for witness in self.witnesses
+            for channel in CHANNELS
+        )
+
+    def all_green(self) -> bool:
+        """Whether every node that lives is ready."""
+        return all(watch.green for node, watch in enumerate(self.watches) if node not in self.gone)
+
+    # What faults do
+
+    def kill_node(self, node: int) -> None:
+        """As the kernel does when memory runs out. A load balancer finds out; its clients do by themselves."""
+        os.kill(self.hubs[node].pid, signal.SIGKILL)
+        self.hubs[node].process.wait()
+        self.gone.add(node)
+        self.flow.leave(node)
+
+    async def listening(self) -> int:
+        """The number of node 0's listening connection on the link."""
+        clients = (await self.server.command("CLIENT", "LIST", "TYPE", "pubsub")).decode()
+        for port in re.findall(r" addr=[\d.]+:(\d+)", clients):
+            with contextlib.suppress(LookupError):
+                return self.link.number_of(int(port))
+        raise LookupError(clients)
+
+    def log(self) -> str:
+        """What both nodes have logged."""
+        return "\n".join(f"--- node {node}\n{hub.log()}" for node, hub in enumerate(self.hubs))
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    folder: Path, *options: str, history: int = HISTORY, sentinel: bool = False
+) -> AsyncIterator[Stage]:
+    """A stage whose witnesses listen; nothing flows yet. `options` are lines of redis.conf. With `sentinel` the
+    nodes find the server by Sentinels, and there is no link between."""
+    async with contextlib.AsyncExitStack() as stack:
+        replicas: Set | None = None
+        if sentinel:
+            replicas = await stack.enter_async_context(replicated_set(folder))
+            server = replicas.master
+        else:
+            server = RedisServer(folder / "redis", *options)
+            await server.start()
+            stack.push_async_callback(server.stop)
+        link = await Proxy("127.0.0.1", server.port).start()
+        stack.push_async_callback(link.close)
+        brokers = [replicas.url] * 2 if replicas else [f"redis://127.0.0.1:{link.port}", server.url]
+        hubs = await asyncio.gather(*(_hub(stack, broker, history) for broker in brokers))
+        made = Stage(server, replicas, link, list(hubs))
+        stack.push_async_callback(_leave, made)
+        for watch in made.watches:
+            watch.start()
+        for witness in made.witnesses:
+            witness.come()
+        await made.until(
+            lambda: all(w.place(channel)[0] for w in made.witnesses for channel in CHANNELS), "subscriptions"
+        )
+        made.began = time.monotonic()
+        yield made
+
+
+async def _hub(stack: contextlib.AsyncExitStack, broker: str, history: int) -> RunningHub:
+    """A node, with the settings that ship but for the history; it is started and stopped in a thread, because
+    both block."""
+    rules = {name: {"history_size": history} for name in ("system", "job")}
+    serving = running_hub(broker=broker, namespaces=rules, prefix=PREFIX)
+    hub = await asyncio.to_thread(serving.__enter__)
+    stack.push_async_callback(asyncio.to_thread, serving.__exit__, None, None, None)
+    return hub
+
+
+async def _leave(made: Stage) -> None:
+    """Before the nodes stop, nobody may be connected any more."""
+    for witness in made.witnesses:
+        await witness.go()
+    await made.flow.close()
+    for watch in made.watches:
+        await watch.close()
