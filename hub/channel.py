@@ -190,6 +190,13 @@ class Channel:
         token = self.catching[subscription] = object()
         return token
 
+    def place(self, subscription: Subscription) -> int:
+        """The offset up to which `subscription` has been sent everything: behind `top` while it replays, beyond
+        it after a snapshot that was ahead."""
+        if self.catching and subscription in self.catching:
+            return subscription.sent
+        return self.top if subscription.plain else max(self.top, subscription.sent)
+
     def is_catching(self, subscription: Subscription, token: object) -> bool:
         """Whether the replay that holds `token` is still the one in charge."""
         return self.catching is not None and self.catching.get(subscription) is token

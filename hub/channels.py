@@ -332,23 +332,26 @@ class Channels:
 
     def _tell_filled(self, channel: Channel, end: int) -> None:
         self._count_gap(channel)
-        self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=True), end)
+        self._tell(channel, end, filled=True)
 
     def _tell_lost(self, channel: Channel, end: int) -> None:
         """The storage no longer holds what this node missed: say which, and go on after it."""
         self._count_gap(channel)
         self._metrics.lost += end - channel.top
-        self._tell(channel, _gap(channel.name, channel.top + 1, end, filled=False), end)
+        self._tell(channel, end, filled=False)
         channel.restart(channel.epoch, end)
         for subscription in [*channel.plain.values(), *(channel.special or ())]:
-            subscription.outbox.detach(subscription)
             subscription.sent = end
 
-    def _tell(self, channel: Channel, push: Push, end: int) -> None:
-        """Tell those who are live, except who has had everything up to `end` by a snapshot."""
+    def _tell(self, channel: Channel, end: int, *, filled: bool) -> None:
+        """Tell those who are live of the gap from where they stand to `end`."""
         channel.settle()
+        common = _gap(channel.name, channel.top + 1, end, filled=filled)
         for subscription in [*channel.plain.values(), *(channel.special or ())]:
-            if subscription.plain or subscription.sent < end:
+            at = channel.place(subscription)
+            if at < end:
+                push = common if at == channel.top else _gap(channel.name, at + 1, end, filled=filled)
+                subscription.outbox.detach(subscription)
                 subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
     def _rename(self, channel: Channel, top: Top) -> None:
@@ -358,15 +361,13 @@ class Channels:
         channel.settle()
         before, channel.epoch = channel.epoch, top.epoch
         for subscription in channel.everyone():
-            catching = channel.catching is not None and subscription in channel.catching
-            at = channel.top
-            if catching or not subscription.plain:
-                at = subscription.sent if catching else max(at, subscription.sent)
+            at = channel.place(subscription)
             if at > top.previous.offset:
                 token = channel.catch_up(subscription, at)
                 self._tasks.spawn(self.reposition(subscription, token, before, at))
             else:
                 push = _resubscribe(channel, at, None)
+                subscription.outbox.detach(subscription)
                 subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
     async def _restart(self, channel: Channel, page: Page) -> None:
@@ -375,18 +376,17 @@ class Channels:
         if channel.namespace.mode is Mode.STATE:
             page = await self.broker.snapshot(channel.name)
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
-        verdict = judge(Position(channel.epoch, channel.top), page.top, FOR_EVER)
-        cause = verdict.cause if isinstance(verdict, Gap) else Cause.TRIMMED
-        start, end = 1 if cause is Cause.EPOCH else channel.top + 1, page.top.offset
+        before, end = Position(channel.epoch, channel.top), page.top.offset
         self._count_gap(channel)
-        self._metrics.lost += max(0, end - start + 1)
-        catching = dict(channel.catching or {})
+        self._metrics.lost += max(0, end - before.offset)
+        channel.settle()
+        places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]
         channel.restart(page.top.epoch, end)
         again = _Again(channel, end, pages, self._frame_bytes)
-        for subscription in channel.everyone():
-            # Who was still replaying has missed the rest of its replay too.
-            behind = cause is not Cause.EPOCH and subscription in catching
-            self._put(subscription, again, Gap(subscription.sent + 1 if behind else start, end, cause))
+        for subscription, at in places:
+            verdict = judge(Position(before.epoch, at), page.top, FOR_EVER)
+            cause = verdict.cause if isinstance(verdict, Gap) else Cause.TRIMMED
+            self._put(subscription, again, Gap(1 if cause is Cause.EPOCH else at + 1, end, cause))
 
     async def reposition(self, subscription: Subscription, token: object, epoch: str, at: int) -> None:
         """A subscription stands at a position of a numbering that is no more. It is not live; `token` is that of

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from .catchup import PAGE
 from .channel import Channel
-from .channels import Channels
+from .channels import FOR_EVER, Channels
 from .namespaces import Mode
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 from .protocol.event import Event
 from .protocol.position import Position
-from .protocol.recovery import Gap, Resume, judge
+from .protocol.recovery import Cause, Gap, Resume, judge
 from .pushes import SnapshotPages
 
 ATTEMPTS = 5  # the numbering may change under our feet so many times before we give up
@@ -56,7 +56,7 @@ async def start(
             return found
         gap = found
     if channel.namespace.mode is Mode.STATE:
-        return await _at_snapshot(channels, channel, gap, frame_bytes)
+        return await _at_snapshot(channels, channel, since, gap, frame_bytes)
     if gap is not None:
         gap = Gap(gap.start, channel.top, gap.cause)
     return Start(channel.epoch, channel.top, None, gap)
@@ -81,18 +81,22 @@ async def _resume(channels: Channels, channel: Channel, since: Position, limit: 
     raise _restless(channel)
 
 
-async def _at_snapshot(channels: Channels, channel: Channel, gap: Gap | None, frame_bytes: int) -> Start:
+async def _at_snapshot(
+    channels: Channels, channel: Channel, since: Position | None, gap: Gap | None, frame_bytes: int
+) -> Start:
     for _ in range(ATTEMPTS):
         page = await channels.snapshot(channel.name)
         if page.top.epoch != channel.epoch:
             await channels.repair(channel)
             continue
         at = page.top.offset
-        if gap is not None:
-            gap = Gap(gap.start, at, gap.cause)
-        return Start(
-            page.top.epoch, at, None, gap, (), SnapshotPages(channel.name, page.events, frame_bytes)
-        )
+        if gap is not None and since is not None:
+            # The numbering may be another one than when the gap was found.
+            verdict = judge(since, page.top, FOR_EVER)
+            new = isinstance(verdict, Gap) and verdict.cause is Cause.EPOCH
+            cause = Cause.TRIMMED if gap.cause is Cause.EPOCH else gap.cause
+            gap = Gap(1, at, Cause.EPOCH) if new else Gap(since.offset + 1, at, cause)
+        return Start(page.top.epoch, at, None, gap, (), SnapshotPages(channel.name, page.events, frame_bytes))
     raise _restless(channel)
 
 

@@ -194,8 +194,8 @@ class Outbox:
         self._room.append(callback)
 
     def detach(self, receiver: Receiver) -> None:
-        """What is queued for `receiver` stays queued, but its count of offsets goes on without it: it begins
-        at another place. None of it is taken out any more: nothing after it would say so."""
+        """What is queued for `receiver` stays queued, but its count of offsets goes on after it: something
+        will be said in between. None of it is taken out any more: nothing before that would say so."""
         if not receiver.queued or self._entries is None:
             return
         past = _Past(receiver)
@@ -204,6 +204,7 @@ class Outbox:
         for key, entry in self._entries.items():
             if isinstance(entry, tuple) and entry[1] is receiver:
                 entries[self._next_serial()] = (entry[0], past)
+                receiver.sent = entry[0].offset
             else:
                 entries[key] = entry
         self._entries = entries
