@@ -12,11 +12,8 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-import orjson
-
 from .node import Node
 from .protocol.codes import CloseCode
-from .protocol.errors import HubError
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +38,7 @@ class Drain:
         log.info("draining: %d connections", len(node.roster))
         await self._notice()
         node.admission.stop_accepting()
-        await self._send_away(await self._spread())
+        await self._send_away(self._spread())
         await self._wait_for_the_last()
         for connection in list(node.roster.all()):
             connection.close(CloseCode.DRAINING, "this node is going away", (0, WINDOW_MS))
@@ -53,19 +50,13 @@ class Drain:
         while self._node.now() < end and self._node.admission.sockets:
             await self._sleep(min(TICK_S, end - self._node.now()))
 
-    async def _spread(self) -> float:
+    def _spread(self) -> float:
         """Over how many seconds to send everybody away: as few as the other nodes take without noticing."""
         node = self._node
         most = node.settings.drain_seconds
-        rate = 0.0
-        try:
-            for id, info in (await asyncio.wait_for(node.broker.registry.nodes(), 1.0)).items():
-                if id != node.id:
-                    rate += float(orjson.loads(info).get("accept_rate", 0.0))
-        except (HubError, TimeoutError):
-            return most  # the storage is away: the longest spread is safe
+        rate = node.peers.accept_rate
         if rate <= 0.0:
-            return most
+            return most  # nobody is known: the longest spread is safe
         return min(most, max(SHORTEST_S, len(node.roster) / (SHARE * rate)))
 
     async def _send_away(self, spread: float) -> None:

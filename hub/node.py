@@ -9,8 +9,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-import orjson
-
 from .admission import Admission
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
@@ -23,6 +21,7 @@ from .connection import Connection, Window
 from .control import Control
 from .fleet import Fleet
 from .metrics import Metrics
+from .peers import HEAVY_PART, Peers, describe
 from .presence import PresenceBoard
 from .protocol import codes, ids
 from .protocol.codes import CloseCode, ErrorCode
@@ -81,6 +80,7 @@ class Node:
         self.heartbeat = settings.heartbeat_ms / 1000
         self.default_window: Window = (settings.reconnect_min_ms, settings.reconnect_max_ms)
         self.roster = Roster()
+        self.peers = Peers(id)
         self.publishing = Publishing(self.namespaces, settings.message_bytes)
         self.revocations = Revocations(wall)
         self._control = Control(
@@ -158,13 +158,11 @@ class Node:
             self.admission.adapt(lag)
 
     async def _register(self) -> None:
-        info = orjson.dumps(
-            {
-                "connections": len(self.roster),
-                "accept_rate": 0.0 if self.readiness.draining else round(self.admission.rate, 1),
-            }
-        )
-        await self.broker.registry.register_node(self.id, info, 3 * REGISTER_S)
+        rate = 0.0 if self.readiness.draining else self.admission.rate
+        heavy = self.roster.heavy(max(2, self.settings.max_connections_per_user // HEAVY_PART))
+        registry = self.broker.registry
+        await registry.register_node(self.id, describe(len(self.roster), rate, heavy), 3 * REGISTER_S)
+        self.peers.heard(await registry.nodes())
         await self.fleet.learn_revocations()
 
     # Connections
@@ -202,8 +200,9 @@ class Node:
         held = self.roster.of_user(identity.user)
         # The connection that this one continues has given up its place: one place, however many continue it.
         released = any(other.member == member for other in held)
-        if len(held) - released >= most:
-            why = f"user {identity.user} has {len(held)} connections, {most} are allowed"
+        count = len(held) - released + self.peers.held(identity.user)
+        if count >= most:
+            why = f"user {identity.user} has {count} connections, {most} are allowed"
             raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
         self.revocations.check(identity)  # it may have been revoked since its token was checked
         connection.identity = identity

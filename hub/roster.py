@@ -48,6 +48,14 @@ class Roster:
             return []
         return list(known) if isinstance(known, set) else [known]
 
+    def heavy(self, least: int) -> dict[str, int]:
+        """The users with at least `least` connections, two or more, and how many they have."""
+        return {
+            user: len(known)
+            for user, known in self._by_user.items()
+            if isinstance(known, set) and len(known) >= least
+        }
+
     def all(self) -> Collection[Connection]:
         """Every admitted connection."""
         return self._by_id.values()
