@@ -26,6 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="HUB_",
+        env_ignore_empty=True,  # ``HUB_X=`` of a compose file or a shell means: not set
         toml_file="hub.toml",
         extra="forbid",
         populate_by_name=True,

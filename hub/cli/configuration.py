@@ -62,7 +62,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
         if upper.startswith("HUB_") and upper not in (*known, *CLIENT_VARIABLES):
             if _SERVICE_LINK.match(upper):
                 continue
-            near = difflib.get_close_matches(upper, known, n=1)
+            near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
             found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
     return found
 

@@ -97,5 +97,6 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=4096)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        # `socket` appends the address to the system's words
+        why = (error.strerror or str(error)).partition(" (while ")[0].lower()
         raise Failure(f"can't listen on {host} port {port}: {why}") from None

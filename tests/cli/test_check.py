@@ -1,0 +1,127 @@
+"""``hub check``: everything that is wrong, in words, with no secret in them."""
+
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..server import free_port
+from .command import hub
+
+SECRET = "s3cr3t-" + "x" * 32
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[int]:
+    """The port of a redis-server that lets in only who knows the password, and keeps `shy` from pub/sub."""
+    program = shutil.which("redis-server")
+    assert program is not None, "the tests need redis-server: make test installs it"
+    port = free_port()
+    config = tmp_path / "redis.conf"
+    config.write_text(
+        f'port {port}\nbind 127.0.0.1\nsave ""\ndir {tmp_path}\nrequirepass open-sesame\n'
+        "user shy on >hush ~* resetchannels +@all\n"
+    )
+    process = subprocess.Popen([program, str(config)], stdout=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_settings_that_are_right(tmp_path: Path) -> None:
+    result = hub(
+        "check", folder=tmp_path, jwt_secret=SECRET, api_keys='{"svc":"0123456789abcdef"}', allowed_origins='["*"]'
+    )
+    assert result.status == 0
+    assert result.out.splitlines() == [
+        "ok       settings: can be read; tokens by a secret; 1 API keys",
+        "ok       broker: in the memory of this process",
+        "note     HUB_ALLOWED_ORIGINS holds *: any page that has a token may connect and use the HTTP API",
+        "note     HUB_BROKER is memory://: one process, and events are gone when it ends",
+    ]
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    result = hub(
+        "check",
+        folder=tmp_path,
+        jwt_secret="s3cr3t",
+        jwt_public_key="s3cr3t-and-no-pem",
+        api_keys='{"a":"s3cr3t","b":"s3cr3t-0123456789","c":"s3cr3t-0123456789"}',
+        allowed_origins='["example.com"]',
+        trusted_proxies='["ten"]',
+        message_bytes="600000",
+        jwt_secrt="s3cr3t",
+    )
+    problems = [line for line in result.out.splitlines() if line.startswith("problem")]
+    for words in (
+        "HUB_JWT_SECRT is no setting",
+        "the JWT secret has 6 bytes",
+        "JWT public key",
+        "the API key a is too short",
+        "the API keys b and c are the same",
+        "'example.com' is no origin",
+        "trusted proxies",
+        "HUB_MESSAGE_BYTES is above HUB_FRAME_BYTES",
+    ):
+        assert any(words in line for line in problems), result.out
+    assert result.status == 1
+    assert "s3cr3t" not in result.out + result.err
+
+
+def test_settings_that_cannot_be_read_are_told_beside_names_that_are_none(tmp_path: Path) -> None:
+    result = hub("check", folder=tmp_path, port="x", jwt_secrt="y")
+    assert result.status == 1
+    assert [line.split()[1] for line in result.out.splitlines()] == ["HUB_PORT:", "HUB_JWT_SECRT"]
+
+
+def test_a_broker_that_answers(redis: int, tmp_path: Path) -> None:
+    url = f"redis://:open-sesame@127.0.0.1:{redis}"
+    result = hub("check", "--broker", url, folder=tmp_path, jwt_secret=SECRET)
+    assert result.status == 0, result.out
+    assert f"ok       broker: 127.0.0.1:{redis} answers; a message to itself comes back in" in result.out
+    assert "open-sesame" not in result.out + result.err
+
+
+@pytest.mark.parametrize("user", [":wrong-word", "shy:hush"])
+def test_a_broker_that_does_not_let_the_hub_in(user: str, redis: int, tmp_path: Path) -> None:
+    result = hub("check", "--broker", f"redis://{user}@127.0.0.1:{redis}", folder=tmp_path, jwt_secret=SECRET)
+    assert result.status == 1
+    assert f"problem  HUB_BROKER: 127.0.0.1:{redis} " in result.out
+    assert user.partition(":")[2] not in result.out + result.err
+
+
+def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
+    url = f"redis://:open-sesame@127.0.0.1:{free_port()}"
+    result = hub("check", "--broker", url, folder=tmp_path, jwt_secret=SECRET)
+    assert result.status == 1
+    assert "can't be reached, or refuses" in result.out
+    assert "open-sesame" not in result.out + result.err
+
+
+def test_a_key_set_is_fetched(tmp_path: Path) -> None:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"keys":[]}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        empty = hub("check", folder=tmp_path, jwks_url=f"http://127.0.0.1:{server.server_port}/jwks")
+        server.shutdown()
+    assert "problem  HUB_JWKS_URL: " in empty.out
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = hub("check", folder=tmp_path, jwks_url=f"http://127.0.0.1:{nobody.getsockname()[1]}/jwks")
+    assert "problem  HUB_JWKS_URL: the key set can't be had" in away.out

@@ -1,0 +1,41 @@
+"""The last bar before a secret stands in a log."""
+
+import logging
+
+import pytest
+
+from hub.cli.logs import Redacting, _OneLine, redacted
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.sGnat_ure-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"GET /ws?token={TOKEN} 101", "GET /ws?token=[redacted] 101"),
+        ("GET /ws?ticket=t0123&since=a:1", "GET /ws?ticket=[redacted]&since=a:1"),
+        ("/ws?since=job:1@a:1&resume=AbC-9_x", "/ws?since=job:1@a:1&resume=[redacted]"),
+        (f"Sec-WebSocket-Protocol: hub.v1.json, hub.token.{TOKEN}", None),
+        ("Authorization: Bearer k0123456789abcdef", "Authorization: Bearer [redacted]"),
+        (f"refused {TOKEN}, sorry", "refused [redacted], sorry"),
+        ("no token within 10 s", "no token within 10 s"),
+        ("claim hub.channels[0]: a channel", "claim hub.channels[0]: a channel"),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(text: str, left: str | None) -> None:
+    assert redacted(text) == (left or "Sec-WebSocket-Protocol: hub.v1.json, hub.token.[redacted]")
+
+
+def test_a_record_is_one_line_without_its_secrets() -> None:
+    record = logging.makeLogRecord({"name": "lib", "msg": "asked %s", "args": (f"/ws?token={TOKEN}",)})
+    assert Redacting("%(name)s: %(message)s").format(record) == "lib: asked /ws?token=[redacted]"
+
+
+def test_a_failed_start_says_its_sentence_only_where_the_hub_raised_it() -> None:
+    stack = "Traceback (most recent call last):\n  …\n"
+    ours = logging.makeLogRecord({"msg": f"{stack}hub.x.WrongServer: other ring\n"})
+    bug = logging.makeLogRecord({"msg": f"{stack}KeyError: 'x'\n"})
+    assert _OneLine().filter(ours)
+    assert _OneLine().filter(bug)
+    assert ours.getMessage() == "the hub did not start: other ring"
+    assert bug.getMessage().startswith("Traceback")
