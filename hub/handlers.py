@@ -9,8 +9,8 @@ from .catchup import room
 from .checks import check_presence, check_subscribe, forbidden, identity_of, owns_inbox
 from .connection import Connection, rate_limited
 from .history import history_fields
+from .members import members_fields
 from .node import Node, acked_fields
-from .presence import members_fields
 from .protocol.codes import ErrorCode
 from .protocol.commands import (
     Ack,
@@ -81,8 +81,12 @@ async def _list_presence(node: Node, connection: Connection, command: ListPresen
     enabled = node.namespaces.of(command.channel).presence
     check_presence(identity_of(connection), command.channel, enabled=enabled)
     members = await node.broker.presence.members(command.channel)
-    fields = members_fields(members, by_user=command.by_user)
-    connection.reply(command.id, {"type": "hub.presence", "channel": command.channel, "members": fields})
+    body = orjson.dumps(members_fields(members, by_user=command.by_user))
+    if len(body) > node.settings.frame_bytes - ROOM:
+        why = f"the list is {len(body)} bytes long, too long for a frame: GET …/presence has it"
+        raise HubError(ErrorCode.TOO_LARGE, why, channel=command.channel)
+    fields = {"channel": command.channel, "members": orjson.Fragment(body)}
+    connection.reply(command.id, {"type": "hub.presence", **fields})
 
 
 async def _set_presence(node: Node, connection: Connection, command: SetPresence) -> None:

@@ -4,19 +4,20 @@ The truth lies in the broker (`broker.base.Presence`); here are only the watcher
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
-
-import orjson
 
 from .broker.base import Broker, Member
 from .channel import Channel
+from .members import encoded, pages
 from .protocol.errors import HubError
 from .pushes import Push
 from .subscription import Subscription
 from .tasks import Tasks
 
 CHANGES = ("join", "leave", "update")
+ROOM = 1024  # bytes of a frame around the members in it
 
 
 class Present(Protocol):
@@ -38,29 +39,6 @@ class Present(Protocol):
         """Send it something."""
 
 
-def member_fields(member: Member) -> dict[str, Any]:
-    """A member as the contract writes it: ``as`` where it has a name of its own, else ``connection``."""
-    fields: dict[str, Any] = {"user": member.user, "as" if member.named else "connection": member.name}
-    if member.info is not None:
-        fields["info"] = orjson.Fragment(member.info)
-    if member.state is not None:
-        fields["state"] = orjson.Fragment(member.state)
-    return fields
-
-
-def members_fields(members: Iterable[Member], *, by_user: bool = False) -> list[dict[str, Any]]:
-    """The members; one entry a user, with how many there are of it, where `by_user`."""
-    if not by_user:
-        return [member_fields(member) for member in members]
-    users: dict[str, dict[str, Any]] = {}
-    for member in members:
-        entry = users.setdefault(member.user, {"user": member.user, "members": 0})
-        entry["members"] += 1
-        if member.info is not None:
-            entry["info"] = orjson.Fragment(member.info)
-    return list(users.values())
-
-
 class Arrival:
     """A connection that has read the members of `channel` and does not yet hear of changes; `missed` says that
     there was one."""
@@ -73,8 +51,38 @@ class Arrival:
         self.missed = False
 
 
+class Batch:
+    """What changed in a channel since its watchers were told last: of each member the last change stands.
+
+    Who began to watch meanwhile, the `newcomers`, has read a list that holds a part of these changes. Where two
+    of them cancel out, that list may be wrong for ever: `unsure` says so.
+    """
+
+    __slots__ = ("changes", "newcomers", "unsure")
+
+    def __init__(self) -> None:
+        self.changes: dict[tuple[str, str], tuple[str, Member]] = {}
+        self.newcomers: set[Present] = set()
+        self.unsure = False
+
+    def add(self, change: str, member: Member) -> None:
+        """One more change, as the broker announced it."""
+        key = (member.user, member.name)
+        before = self.changes.pop(key, None)
+        if before is not None and before[0] == "join" and change == "update":
+            change = "join"  # it is new to the watchers all the same
+        elif before is not None and before[0] == "join" and change == "leave":
+            self.unsure |= bool(self.newcomers)
+            return  # came and went: nobody needs to know
+        elif before is not None and before[0] == "leave" and change == "join":
+            self.unsure |= bool(self.newcomers)
+            change = "update"  # it never left, as far as the watchers know
+        self.changes[key] = (change, member)
+
+
 class PresenceBoard:
-    """Enters and leaves members, and tells watchers of changes in batches of `batch_s` seconds."""
+    """Enters and leaves members, and tells watchers of changes in batches of `batch_s` seconds, in frames of at
+    most `frame_bytes`."""
 
     def __init__(
         self,
@@ -83,14 +91,17 @@ class PresenceBoard:
         get_channel: Callable[[str], Channel | None],
         batch_s: float,
         grace_s: float,
+        frame_bytes: int = 524_288,
     ) -> None:
         self._broker = broker
         self._tasks = tasks
         self._get_channel = get_channel
         self._batch_s = batch_s
         self._grace_s = grace_s
-        self._changes: dict[str, dict[tuple[str, str], tuple[str, Member]]] = {}
+        self._page_bytes = frame_bytes - ROOM
+        self._batches: dict[str, Batch] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
+        self._reading: Counter[str] = Counter()
 
     def arrive(self, connection: Present, channel: str) -> "Arrival":
         """Somebody is about to watch: until it is one of the watchers, changes are noted for it. Ends with
@@ -102,8 +113,11 @@ class PresenceBoard:
     def arrived(self, arrival: "Arrival", connection: Present, channel: Channel) -> None:
         """It is one of the watchers now; where its list of members is old already, it gets a fresh one."""
         self.turned_back(arrival)
+        batch = self._batches.get(channel.name)
+        if batch is not None:
+            batch.newcomers.add(connection)
         if arrival.missed:
-            self._tasks.spawn(self._refresh(channel, connection))
+            self._tasks.spawn(self._refresh(channel, {connection}))
 
     def turned_back(self, arrival: "Arrival") -> None:
         """It does not come."""
@@ -145,76 +159,101 @@ class PresenceBoard:
         """The broker's announcement; within a batch the last change of a member stands."""
         for arrival in self._arrivals.get(channel, ()):
             arrival.missed |= member.owner != arrival.owner
-        if not self._watchers(channel):
-            return
-        batch = self._changes.get(channel)
+        batch = self._batches.get(channel)
         if batch is None:
-            batch = self._changes[channel] = {}
-            asyncio.get_running_loop().call_later(self._batch_s, self._flush, channel)
-        key = (member.user, member.name)
-        before = batch.pop(key, None)
-        if before is not None and before[0] == "join" and change == "update":
-            change = "join"  # it is new to the watchers all the same
-        if before is not None and before[0] == "join" and change == "leave":
-            return  # came and went: nobody needs to know
-        if before is not None and before[0] == "leave" and change == "join":
-            change = "update"  # it never left, as far as the watchers know
-        batch[key] = (change, member)
+            if not self._watchers(channel):
+                return
+            batch = self._batches[channel] = Batch()
+            self._flush_later(channel)
+        batch.add(change, member)
 
     def refresh(self, channel: Channel) -> None:
         """Changes may have been missed: a fresh list for every watcher."""
         if self._watchers(channel.name):
             self._tasks.spawn(self._refresh(channel))
 
-    async def _refresh(self, channel: Channel, one: Present | None = None) -> None:
-        """A fresh list for `one` watcher, or for all."""
+    async def _refresh(self, channel: Channel, only: set[Present] | None = None) -> None:
+        """A fresh list for some watchers, or for all. What is announced while it is read waits, and follows it:
+        handed on before it, a leave would be undone by the list."""
         delay = 0.2
-        while self._watchers(channel.name):
-            try:
-                members = await self._broker.presence.members(channel.name)
-            except HubError:
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
-                continue
-            if one is None:
-                self._changes.pop(channel.name, None)
-            push = Push({"type": "hub.presence", "channel": channel.name, "members": members_fields(members)})
-            for watcher in self._watchers(channel.name):
-                if one is None or _owner(watcher) is one:
+        self._reading[channel.name] += 1
+        try:
+            while self._watchers(channel.name):
+                if only is None:
+                    self._batches.pop(channel.name, None)  # the list will hold it
+                try:
+                    members = await self._broker.presence.members(channel.name)
+                except HubError:
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, 5.0)
+                    continue
+                self._tell_list(channel, members, only)
+                return
+        finally:
+            self._reading -= Counter((channel.name,))
+
+    def _tell_list(self, channel: Channel, members: Sequence[Member], only: set[Present] | None) -> None:
+        pushes = self._pushes(channel.name, "presence", encoded(members))
+        for watcher in self._watchers(channel.name):
+            if only is None or _owner(watcher) in only:
+                for push in pushes:
                     _owner(watcher).share(push)
-            return
+
+    def _flush_later(self, channel: str) -> None:
+        asyncio.get_running_loop().call_later(self._batch_s, self._flush, channel)
 
     def _flush(self, channel: str) -> None:
-        batch = self._changes.pop(channel, None)
-        if not batch:
+        if self._reading[channel]:
+            self._flush_later(channel)
+            return
+        batch = self._batches.pop(channel, None)
+        found = self._get_channel(channel)
+        if batch is None or found is None:
             return
         watchers = self._watchers(channel)
         for change in CHANGES:
-            members = [member for kind, member in batch.values() if kind == change]
+            members = [member for kind, member in batch.changes.values() if kind == change]
             if members:
-                _tell(channel, change, members, watchers)
+                self._tell(channel, change, members, watchers)
+        if batch.unsure:
+            self._tasks.spawn(self._refresh(found, batch.newcomers))
 
     def _watchers(self, channel: str) -> list[Subscription]:
         found = self._get_channel(channel)
         return [s for s in found.everyone() if s.presence is not None] if found is not None else []
 
+    def _tell(
+        self, channel: str, change: str, members: Sequence[Member], watchers: Sequence[Subscription]
+    ) -> None:
+        """One encoding for all; a watcher's own join is left out of what it gets."""
+        bodies = encoded(members)
+        pushes = self._pushes(channel, change, bodies)
+        owners = {member.owner for member in members} if change == "join" else set()
+        for watcher in watchers:
+            connection = _owner(watcher)
+            told = pushes
+            if connection.id in owners:
+                others = [
+                    body
+                    for body, member in zip(bodies, members, strict=True)
+                    if member.owner != connection.id
+                ]
+                told = self._pushes(channel, change, others) if others else []
+            for push in told:
+                connection.share(push)
 
-def _tell(channel: str, change: str, members: Sequence[Member], watchers: Sequence[Subscription]) -> None:
-    """One encoding for all; a watcher's own join is left out of what it gets."""
-    push = _push(channel, change, members)
-    owners = {member.owner for member in members} if change == "join" else set()
-    for watcher in watchers:
-        connection = _owner(watcher)
-        if connection.id not in owners:
-            connection.share(push)
-            continue
-        others = [member for member in members if member.owner != connection.id]
-        if others:
-            connection.share(_push(channel, change, others))
-
-
-def _push(channel: str, change: str, members: Sequence[Member]) -> Push:
-    return Push({"type": f"hub.{change}", "channel": channel, "members": members_fields(members)})
+    def _pushes(self, channel: str, change: str, bodies: Sequence[bytes]) -> list[Push]:
+        """What does not fit into one frame follows as joins."""
+        return [
+            Push(
+                {
+                    "type": f"hub.{'join' if number and change == 'presence' else change}",
+                    "channel": channel,
+                    "members": page,
+                }
+            )
+            for number, page in enumerate(pages(bodies, self._page_bytes))
+        ]
 
 
 def _owner(subscription: Subscription) -> Present:

@@ -9,14 +9,16 @@ from . import catchup, joining
 from .channel import Channel
 from .checks import check_presence, check_subscribe, identity_of, owns_inbox
 from .connection import Connection, about
+from .members import encoded, pages
 from .node import Node
-from .presence import Arrival, members_fields
+from .presence import Arrival
 from .protocol.codes import ErrorCode
 from .protocol.commands import Subscribe, SubscribeMany
 from .protocol.errors import HubError
+from .pushes import Push
 from .subscription import Subscription
 
-ROOM = 2048  # bytes of a reply beside its snapshot
+ROOM = 2048  # bytes of a reply beside its snapshot and members
 BATCH = 32  # subscriptions of one command that open at once
 
 
@@ -28,52 +30,68 @@ class _Joined:
     subscription: Subscription
     start: joining.Start
     fields: dict[str, Any]
+    members: Sequence[bytes] | None
     arrival: Arrival | None
 
-    def reply(self, room: int) -> tuple[dict[str, Any], bool]:
-        """The reply's fields, and whether the snapshot found room in them."""
-        snapshot = self.start.snapshot
-        if snapshot is None:
-            return self.fields, True
-        if not snapshot.fits(room):
-            return {**self.fields, **snapshot.deferred}, False
-        return {**self.fields, **snapshot.inline}, True
+    def reply(self, room: "_Room") -> "_Reply":
+        """The reply, as far as there is room for it."""
+        fields, late, whole = self.fields, [], True
+        if self.members is not None:
+            first, *others = pages(self.members, room.members // 2)
+            room.take(sum(len(body) + 1 for body in self.members[: len(first)]))
+            fields = {**fields, "members": first}
+            head = {"type": "hub.join", "channel": self.command.channel}
+            late = [Push({**head, "members": page}) for page in others]
+        if self.start.snapshot is not None:
+            whole = self.start.snapshot.fits(room.snapshots)
+            if whole:
+                room.take(self.start.snapshot.size)
+            fields = {**fields, **(self.start.snapshot.inline if whole else self.start.snapshot.deferred)}
+        return _Reply(fields, whole, late)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """`whole`: the snapshot is in it, where there is one. `late`: the members that did not fit into it."""
+
+    fields: dict[str, Any]
+    whole: bool = True
+    late: Sequence[Push] = ()
+
+
+class _Room:
+    """Bytes that a frame has left. There is none for snapshots while the socket has enough to do: their pages
+    wait for it."""
+
+    def __init__(self, node: Node, connection: Connection, results: int) -> None:
+        self.members = max(0, node.settings.frame_bytes - ROOM - 400 * (results - 1))
+        self.snapshots = 0 if connection.outbox.crowded else self.members
+
+    def take(self, size: int) -> None:
+        self.members = max(0, self.members - size)
+        self.snapshots = max(0, self.snapshots - size)
 
 
 async def subscribe(node: Node, connection: Connection, command: Subscribe) -> None:
     joined = await _join(node, connection, command)
-    fields, complete = joined.reply(_room(node, connection))
-    connection.reply(command.id, {"type": "hub.subscribed", **fields})
-    _begin(node, connection, joined, complete)
+    reply = joined.reply(_Room(node, connection, 1))
+    connection.reply(command.id, {"type": "hub.subscribed", **reply.fields})
+    _begin(node, connection, joined, reply)
 
 
 async def subscribe_many(node: Node, connection: Connection, command: SubscribeMany) -> None:
     results = await _join_all(node, connection, command.entries)
-    # One frame for all: snapshots that do not fit into it follow.
-    room = _room(node, connection) - 400 * len(results)
-    replies: list[dict[str, Any]] = []
-    complete: list[bool] = []
-    for result in results:
-        if isinstance(result, HubError):
-            replies.append(result.fields())
-            complete.append(True)
-            continue
-        fields, whole = result.reply(room)
-        if whole and result.start.snapshot is not None:
-            room -= result.start.snapshot.size
-        replies.append(fields)
-        complete.append(whole)
-    connection.reply(command.id, {"type": "hub.subscribed", "results": replies})
-    for result, whole in zip(results, complete, strict=True):
+    # One frame for all: what does not fit into it follows.
+    room = _Room(node, connection, len(results))
+    replies = [
+        _Reply(result.fields()) if isinstance(result, HubError) else result.reply(room) for result in results
+    ]
+    fields = {"type": "hub.subscribed", "results": [reply.fields for reply in replies]}
+    connection.reply(command.id, fields)
+    for result, reply in zip(results, replies, strict=True):
         if isinstance(result, _Joined):
-            _begin(node, connection, result, whole)
+            _begin(node, connection, result, reply)
             await asyncio.sleep(0)
-
-
-def _room(node: Node, connection: Connection) -> int:
-    """Bytes of snapshot that a reply may hold; none while the socket has enough to do: the pages that follow
-    instead wait for it."""
-    return 0 if connection.outbox.crowded else node.settings.frame_bytes - ROOM
 
 
 async def _join_all(
@@ -124,7 +142,8 @@ async def _join(
     channel = await node.channels.acquire(command.channel)
     arrival = None if command.presence is None else node.presence.arrive(connection, channel.name)
     try:
-        fields = await _personal(node, connection, command, channel)
+        members = await _enter(node, connection, command, channel)
+        unread = await _unread(node, connection, channel)
         start = await joining.start(
             node.channels,
             channel,
@@ -148,7 +167,9 @@ async def _join(
         recovered = start.gap is None
         node.metrics.recovered += recovered
         node.metrics.unrecovered += not recovered
-    return _Joined(command, subscription, start, {**_place(channel, start, command), **fields}, arrival)
+    return _Joined(
+        command, subscription, start, {**_place(channel, start, command), **unread}, members, arrival
+    )
 
 
 def _place(channel: Channel, start: joining.Start, command: Subscribe) -> dict[str, Any]:
@@ -167,31 +188,37 @@ def _place(channel: Channel, start: joining.Start, command: Subscribe) -> dict[s
     return fields
 
 
-async def _personal(
+async def _enter(
     node: Node, connection: Connection, command: Subscribe, channel: Channel
-) -> dict[str, Any]:
-    """What a reply says to this user only: who is there, and what is unread."""
-    fields: dict[str, Any] = {}
-    if command.presence is not None:
-        members = await node.presence.enter(connection, channel, command.presence)
-        fields["members"] = members_fields(members)
-    if channel.namespace.inbox and owns_inbox(identity_of(connection), channel.name):
-        inbox = await node.broker.inbox(channel.name, identity_of(connection).user)
-        fields["unread"] = inbox.unread
-    return fields
+) -> Sequence[bytes] | None:
+    """Become present, where that is asked for; the members, this one first: its own join is not sent."""
+    if command.presence is None:
+        return None
+    members = await node.presence.enter(connection, channel, command.presence)
+    return encoded(sorted(members, key=lambda member: member.owner != connection.id))
 
 
-def _begin(node: Node, connection: Connection, joined: _Joined, complete: bool) -> None:
-    """After the reply: what was missed, then live."""
+async def _unread(node: Node, connection: Connection, channel: Channel) -> dict[str, Any]:
+    """What an inbox says to its reader."""
+    identity = identity_of(connection)
+    if not channel.namespace.inbox or not owns_inbox(identity, channel.name):
+        return {}
+    return {"unread": (await node.broker.inbox(channel.name, identity.user)).unread}
+
+
+def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -> None:
+    """After the reply: what did not fit into it, what was missed, then live."""
     subscription, start = joined.subscription, joined.start
     channel = subscription.channel
     if connection.closed:
         _turn_back(node, connection, joined.command, channel, joined.arrival)
         return
     node.replace(connection, subscription)
-    pages = () if complete or start.snapshot is None else start.snapshot.pushes
+    for push in reply.late:
+        connection.share(push)
+    snapshot = () if reply.whole or start.snapshot is None else start.snapshot.pushes
     if start.epoch == channel.epoch:
-        catchup.begin(node.channels, node.tasks, subscription, start.at, start.events, pages)
+        catchup.begin(node.channels, node.tasks, subscription, start.at, start.events, snapshot)
     else:
         # The numbering changed between the decision and now: say where it stands instead.
         token = channel.catch_up(subscription, start.at)

@@ -11,8 +11,8 @@ from ..auth.identity import Identity
 from ..broker.base import Page
 from ..checks import bad_channel, check_presence, check_subscribe, owns_inbox
 from ..history import history_fields
+from ..members import members_fields
 from ..namespaces import Mode, Namespace
-from ..presence import members_fields
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import MAX_HISTORY, ReadHistory
 from ..protocol.errors import HubError
