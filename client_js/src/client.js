@@ -18,7 +18,6 @@ function absolute(url) {
   const address = new URL(url, base);
   address.protocol = address.protocol.replace("http", "ws");
   if (!address.protocol.startsWith("ws")) throw new TypeError("not the address of a WebSocket");
-  address.hash = "";
   return address.href;
 }
 

@@ -189,11 +189,7 @@ export class Connection {
 
   #session() {
     this.#attemptAt = this.#env.now();
-    const offer = {
-      reason: /** @type {import("./types.js").TokenReason} */ (this.#refused ? "refused" : "connect"),
-      resume: this.#resume,
-    };
-    return new Session(this.#settings, offer, {
+    return new Session(this.#settings, this.#refused ? "refused" : "connect", this.#resume, {
       ready: (session) => this.#ready(session),
       message: (session, message) => this.#hear(session, message),
       end: (session, why) => this.#ended(session, why),

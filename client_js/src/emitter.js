@@ -39,12 +39,10 @@ export class Emitter {
   }
 
   /**
-   * A listener threw.
+   * A listener threw: whoever extends this reports it.
    * @protected
-   * @param {unknown} error
+   * @param {unknown} _error
    * @param {keyof Events} _name
    */
-  thrown(error, _name) {
-    console.error(error);
-  }
+  thrown(_error, _name) {}
 }

@@ -24,7 +24,7 @@ export class HubError extends Error {
    * @param {any} message
    */
   static from(message) {
-    return new HubError(String(message.code), String(message.reason), message);
+    return new HubError(message.code, message.reason, message);
   }
 }
 

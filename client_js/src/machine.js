@@ -7,6 +7,6 @@
  * @returns {State} `to`
  */
 export function move(moves, from, to) {
-  if (!moves[from].includes(to)) throw new Error(`no move from ${from} to ${to}`);
+  if (!moves[from].includes(to)) throw new Error(`${from} to ${to}`);
   return to;
 }

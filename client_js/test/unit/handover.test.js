@@ -177,6 +177,24 @@ test("requests in flight are answered once, whichever socket answers", async () 
   assert.equal((await published).offset, 1);
 });
 
+test("what the old one brought is not counted as merged by the new one", async () => {
+  const { old, wire, hub } = await connected();
+  const merged = [];
+  hub.subscribe("job:2", { onEvent: ({ offset, conflated = 0 }) => merged.push([offset, conflated]) });
+  await settle();
+  answer(old, [{ channel: "job:2", epoch: "e", offset: 0 }]);
+  old.receives(DRAIN);
+  await wire.clock.advance(5000);
+  const next = await wire.welcome();
+  old.receives(event(1, { channel: "job:2" }));
+  answer(next, [
+    { channel: "job:1", epoch: "e", offset: 5, recovered: true, missed: 0 },
+    { channel: "job:2", epoch: "e", offset: 0, recovered: true, missed: 0 },
+  ]);
+  next.receives(event(4, { channel: "job:2", conflated: 3 }));
+  assert.deepEqual(merged, [[1, 0], [4, 2]]);
+});
+
 test("ephemeral channels are not doubled while two sockets stand", async () => {
   const { old, wire, hub } = await connected();
   const { log, options } = recorder();
