@@ -82,7 +82,7 @@ $(STAMPS)/system:
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/node:
-	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' \
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' \
 		|| { echo "Node.js 20 or newer with npm is needed" >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
 
