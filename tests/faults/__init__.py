@@ -1,1 +1,6 @@
-"""The fault suite: two nodes over Redis, clients on both, a flow of events, and one fault at a time."""
+"""The fault suite: two nodes over a real Redis, a flow of events, and one fault at a time."""
+
+from .lost import LOST
+from .refilled import REFILLED
+
+FAULTS = (*REFILLED, *LOST)

@@ -1,39 +1,75 @@
-"""``python -m tests.faults``: the table of docs/reliability.md, as measured now."""
+"""``python -m tests.faults``: every fault, and the table of what came of it, as measured now.
 
+--repeat N   each N times            --only NAME   this fault (again for more)
+--jobs N     so many at one time     --write FILE  put the table into the file, between its marks
+--list       the names
+"""
+
+import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from .faults import FAULTS
-from .run import Outcome, run
+from . import FAULTS
+from .scenario import Fault, Outcome, run
+from .table import HEAD, row, write
 
 
-def _sees(outcome: Outcome) -> str:
-    causes = sorted({gap.cause for verdict in outcome.verdicts for gap in verdict.gaps})
-    return f"a gap, cause {' and '.join(causes)}" if causes else "every event, in order"
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description="Every fault, and what came of it."
+    )
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="each fault N times")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this fault; again for more")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="so many at one time")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the table into FILE, between its marks"
+    )
+    parser.add_argument("--list", action="store_true", help="print the names")
+    return parser.parse_args()
 
 
-def _row(outcome: Outcome) -> str:
-    lost = max(len(verdict.lost) for verdict in outcome.verdicts)
-    healed = f"{outcome.healed_s:.1f}"
-    cells = (outcome.fault.name, _sees(outcome), healed, str(lost), str(outcome.refused), str(outcome.stored))
-    return f"| {' | '.join(cells)} |"
+async def _once(fault: Fault, number: int, jobs: asyncio.Semaphore) -> Outcome:
+    async with jobs:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="hub-fault-") as folder:
+            try:
+                outcome = await run(fault, Path(folder))
+            except Exception as error:  # the servers themselves failed: that is no pass either
+                outcome = Outcome(fault, problems=[f"{type(error).__name__}: {error}"])
+    took = time.monotonic() - begun
+    print(f"{fault.name} {number}: {'WRONG' if outcome.problems else 'ok'}, {took:.0f} s", file=sys.stderr)
+    for problem in outcome.problems:
+        print(f"  {problem}", file=sys.stderr, flush=True)
+    return outcome
 
 
-async def main() -> int:
-    print("| fault | what a subscriber sees | seconds until healed | events lost | refused | stored |")
-    print("|---|---|---|---|---|---|")
-    wrong = 0
-    for fault in FAULTS:
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = await run(fault, Path(folder))
-        print(_row(outcome), flush=True)
-        for problem in outcome.problems():
-            wrong += 1
-            print(f"WRONG: {problem}", file=sys.stderr)
-    return 1 if wrong else 0
+async def _all(faults: list[Fault], repeat: int, jobs: int) -> list[list[Outcome]]:
+    gate = asyncio.Semaphore(jobs)
+    runs = [_once(fault, number, gate) for number in range(1, repeat + 1) for fault in faults]
+    outcomes = await asyncio.gather(*runs)
+    return [[outcome for outcome in outcomes if outcome.fault is fault] for fault in faults]
+
+
+def main() -> int:
+    """0 where all passed."""
+    arguments = _arguments()
+    if arguments.list:
+        print("\n".join(fault.name for fault in FAULTS))
+        return 0
+    unknown = set(arguments.only or ()) - {fault.name for fault in FAULTS}
+    if unknown:
+        sys.exit(f"no such fault: {', '.join(sorted(unknown))}")
+    faults = [fault for fault in FAULTS if not arguments.only or fault.name in arguments.only]
+    found = asyncio.run(_all(faults, arguments.repeat, arguments.jobs))
+    lines = [HEAD, *(row(fault, outcomes) for fault, outcomes in zip(faults, found, strict=True))]
+    print("\n".join(lines))
+    if arguments.write is not None:
+        write(arguments.write, lines)
+    return int(any(outcome.problems for outcomes in found for outcome in outcomes))
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(main())

@@ -52,13 +52,14 @@ class Attempt:
 
 
 class Flow:
-    """`urls` are the nodes; each has one publisher for each channel."""
+    """`urls` are the nodes, or what stands before them; each has one publisher for each channel."""
 
     def __init__(self, urls: list[str], api_key: str, channels: list[str], every_s: float) -> None:
         self.told: dict[int, Told] = {}
         self.attempts: list[Attempt] = []
         self.flowing = True
         self.wrong: list[str] = []
+        self.expected = {"unavailable"}  # codes of refusals
         self._down: set[int] = set()  # nodes that are gone
         self._channels = channels
         self._every_s = every_s
@@ -120,9 +121,9 @@ class Flow:
             return
         reason = str(answer.get("reason") or answer.get("detail") or answer)
         told.reasons.append(reason)
-        if status == 0 or UNKNOWN in reason:
+        if status in (0, 502, 504) or UNKNOWN in reason:
             told.doubtful = True
-        elif status != 503 or answer.get("code") != "unavailable":
+        elif answer.get("code") not in self.expected:
             self.wrong.append(f"a publisher was answered {status}: {answer}")
 
     async def _post(self, node: int, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -130,7 +131,11 @@ class Flow:
             answer = await self._clients[node].post("/v1/publish", json=body)
         except httpx.HTTPError as error:
             return 0, {"reason": type(error).__name__}
+        if "json" not in answer.headers["content-type"]:
+            return answer.status_code, {"reason": "the proxy before the nodes says so"}
         found: dict[str, Any] = answer.json()
+        if answer.status_code == 503 and int(answer.headers.get("retry-after", "0")) < 1:
+            self.wrong.append(f"a refusal does not say when to come back: {found}")
         return answer.status_code, found
 
     # What the record says

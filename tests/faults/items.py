@@ -1,4 +1,4 @@
-"""What a witness wrote down of one channel, in the order in which it came. `at` is this process's monotonic time."""
+"""What a witness wrote down of one channel, in the order in which it came. `at` is the loop's monotonic time."""
 
 from dataclasses import dataclass
 

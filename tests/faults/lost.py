@@ -3,7 +3,7 @@
 import asyncio
 
 from .scenario import Fault
-from .stage import STATE, Stage
+from .stage import CHANNELS, STATE, Stage
 
 SHORT = 40  # events that a channel keeps, where it is to be trimmed
 GAPS = ("hub_gaps_total",)
@@ -53,9 +53,25 @@ async def failover_with_loss(stage: Stage) -> None:
 
 async def wrong_type(stage: Stage) -> None:
     """Somebody else wrote under the hub's own name."""
+    stage.flow.expected.add("internal")  # whoever comes upon it is told so, once
     stream = f"hub:{{{STATE}}}:s"
-    await stage.server.command("DEL", stream)
-    await stage.server.command("LPUSH", stream, "not ours")
+    await stage.server.command("LPUSH", "foreign", "not ours")
+    await stage.server.command("RENAME", "foreign", stream)
+
+
+FOREIGN_ENTRY = """
+local epoch, offset, rest = string.match(redis.call('GET', KEYS[1]), '^([^|]+)|(%d+)|(.*)$')
+local number = string.format('%d', offset + 1)
+redis.call('XADD', KEYS[2], number, 'foreign', 'x')
+redis.call('SET', KEYS[1], epoch .. '|' .. number .. '|' .. rest, 'KEEPTTL')
+"""
+
+
+async def entry_without_field(stage: Stage) -> None:
+    """A writer that takes part in the numbering, and stores what no node can read."""
+    for channel in CHANNELS:
+        base = f"hub:{{{channel}}}:"
+        await stage.server.command("EVAL", FOREIGN_ENTRY, 2, base + "m", base + "s")
 
 
 LOST = (
@@ -100,5 +116,12 @@ LOST = (
         wrong_type,
         gap=True,
         counted=(*GAPS, "incident:healed"),
+    ),
+    Fault(
+        "foreign-entry",
+        "an entry in the stream without the hub's field",
+        entry_without_field,
+        gap=True,
+        counted=(*COUNTED, "incident:unreadable_entries"),
     ),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from . import garbage
 from .scenario import Fault
 from .stage import CHANNELS, Stage
 
@@ -131,6 +132,20 @@ REFILLED = (
         node_killed,
         open=False,
         counted=("hub_recovered_total",),
+    ),
+    Fault(
+        "node-killed-nginx",
+        "the same with nginx in front (deploy/nginx.conf)",
+        node_killed,
+        open=False,
+        front=True,
+        counted=("hub_recovered_total",),
+    ),
+    Fault(
+        "garbage",
+        "garbage, cut, foreign and future bytes on the channels, 40 MB, foreign commands",
+        garbage.thrown,
+        counted=garbage.COUNTED,
     ),
     Fault(
         "memory-full",

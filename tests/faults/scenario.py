@@ -26,6 +26,7 @@ class Fault:
     """`inflict` returns when the fault is over. `gap`: whether subscribers must be told of one; else a gap is
     a failure. `counted`: counters of which each must rise on some node. `red`: nodes that must be red within
     5 s. `open`: sockets must stay open. `refusing`: publishing must be refused at once while it lasts.
+    `options`, `history`, `sentinel`, `front`: as `stage` takes them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Fault:
     options: tuple[str, ...] = ()
     history: int = HISTORY
     sentinel: bool = False
+    front: bool = False
 
 
 @dataclass
@@ -60,7 +62,9 @@ class Outcome:
 async def run(fault: Fault, folder: Path) -> Outcome:
     """Inflict it under a flow of events, and look at everything."""
     outcome = Outcome(fault)
-    async with stage(folder, *fault.options, history=fault.history, sentinel=fault.sentinel) as made:
+    async with stage(
+        folder, *fault.options, history=fault.history, sentinel=fault.sentinel, front=fault.front
+    ) as made:
         try:
             await _play(made, outcome)
         except AssertionError as error:
@@ -223,6 +227,3 @@ def _last_trouble(made: Stage, verdicts: dict[tuple[str, str], Verdict]) -> floa
                 if told.epoch and event.at - told.answered_at > LATE_S:
                     moments.append(event.at)
     return max(moments)
-
-
-Faults = Sequence[Fault]

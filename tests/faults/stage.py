@@ -21,6 +21,7 @@ from ..broker.redis.servers import RedisServer
 from ..proxy import Proxy
 from ..server import SCALE, RunningHub, running_hub
 from .flow import Flow
+from .front import nginx
 from .watch import Watch
 from .witness import Witness
 
@@ -35,7 +36,12 @@ class Stage:
     """See the module's head. Made by `stage`. `began` is when the fault begins to work, if not at once."""
 
     def __init__(
-        self, server: RedisServer, replicas: Set | None, link: Proxy, hubs: list[RunningHub]
+        self,
+        server: RedisServer,
+        replicas: Set | None,
+        link: Proxy,
+        hubs: list[RunningHub],
+        front: int | None = None,
     ) -> None:
         self.server = server
         self.replicas = replicas
@@ -43,10 +49,12 @@ class Stage:
         self.hubs = hubs
         self.began = 0.0
         self.trouble: list[str] = []  # what a fault itself found wrong
-        self.flow = Flow([hub.url for hub in hubs], hubs[0].api_key, list(CHANNELS), EVERY_S)
+        self.front = front
+        addresses = [f"127.0.0.1:{front or hub.port}" for hub in hubs]
+        self.flow = Flow([f"http://{a}" for a in addresses], hubs[0].api_key, list(CHANNELS), EVERY_S)
         self.watches = [Watch(hub.url) for hub in hubs]
         self.gone: set[int] = set()
-        urls = [hub.ws_url for hub in hubs]
+        urls = [f"ws://{address}/ws" for address in addresses]
         token = hubs[0].token("ann", subscribe=["system:*", "job:*"])
         self.witnesses = [
             Witness("witness 0", urls, token, CHANNELS),
@@ -60,6 +68,8 @@ class Stage:
         try:
             async with asyncio.timeout(seconds * SCALE):
                 while not condition():
+                    for witness in self.witnesses:
+                        assert witness.failure is None, witness.failure
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise AssertionError(f"waited {seconds * SCALE:g} s in vain: {what}") from None
@@ -92,7 +102,8 @@ class Stage:
         os.kill(self.hubs[node].pid, signal.SIGKILL)
         self.hubs[node].process.wait()
         self.gone.add(node)
-        self.flow.leave(node)
+        if self.front is None:
+            self.flow.leave(node)
 
     async def listening(self) -> int:
         """The number of node 0's listening connection on the link."""
@@ -109,10 +120,10 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(
-    folder: Path, *options: str, history: int = HISTORY, sentinel: bool = False
+    folder: Path, *options: str, history: int = HISTORY, sentinel: bool = False, front: bool = False
 ) -> AsyncIterator[Stage]:
     """A stage whose witnesses listen; nothing flows yet. `options` are lines of redis.conf. With `sentinel` the
-    nodes find the server by Sentinels, and there is no link between."""
+    nodes find the server by Sentinels, and there is no link between. With `front` all traffic passes nginx."""
     async with contextlib.AsyncExitStack() as stack:
         replicas: Set | None = None
         if sentinel:
@@ -126,7 +137,8 @@ async def stage(
         stack.push_async_callback(link.close)
         brokers = [replicas.url] * 2 if replicas else [f"redis://127.0.0.1:{link.port}", server.url]
         hubs = await asyncio.gather(*(_hub(stack, broker, history) for broker in brokers))
-        made = Stage(server, replicas, link, list(hubs))
+        port = await stack.enter_async_context(nginx(folder, hubs)) if front else None
+        made = Stage(server, replicas, link, list(hubs), port)
         stack.push_async_callback(_leave, made)
         for watch in made.watches:
             watch.start()

@@ -67,7 +67,8 @@ class Watch:
         return bool(self.looks) and self.looks[-1].ready is True
 
     async def metrics(self) -> dict[str, float]:
-        """All counters and gauges; `hub_broker_incidents` as ``incident:<what>``. Empty where nobody answers."""
+        """All counters and gauges, those of incidents and errors as ``incident:<what>`` and ``error:<code>``.
+        Empty where nobody answers."""
         with contextlib.suppress(httpx.HTTPError):
             text = (await self._http.get("/metrics")).text
             return _numbers(text)
@@ -78,7 +79,10 @@ def _numbers(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            what = sample.labels.get("what")
-            name = f"incident:{what}" if what is not None else sample.name
+            name = sample.name
+            if name == "hub_broker_incidents_total":
+                name = f"incident:{sample.labels['what']}"
+            elif name == "hub_errors_total":
+                name = f"error:{sample.labels['code']}"
             found[name] = found.get(name, 0.0) + sample.value
     return found

@@ -143,6 +143,13 @@ class Witness:
         again = Again(now, message["epoch"], message["offset"], _gap(message["gap"]), _snapshot(now, message))
         self.notes[channel].append(again)
 
+    @property
+    def failure(self) -> str | None:
+        """What came and could not be understood, where that happened."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        return f"{self.name} stumbled: {self._task.exception()!r}"
+
     def events(self, channel: str) -> list[Seen]:
         """The events that came."""
         return [item for item in self.notes[channel] if isinstance(item, Seen)]

@@ -1,0 +1,50 @@
+"""The table of docs/reliability.md: fault, what a subscriber sees, seconds until healed, events lost, refilled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from .scenario import Fault, Outcome
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+HEAD = (
+    "| fault | what a subscriber sees | until red, s | until healed, s (median, worst) "
+    "| events lost, all told of | refilled | passed |\n|---|---|---|---|---|---|---|"
+)
+
+
+def row(fault: Fault, outcomes: Sequence[Outcome]) -> str:
+    """One fault, by all of its runs."""
+    passed = sum(not outcome.problems for outcome in outcomes)
+    reds = [outcome.red_s for outcome in outcomes if outcome.red_s is not None]
+    healed = [outcome.healed_s for outcome in outcomes]
+    cells = (
+        fault.title,
+        _sees(fault, outcomes),
+        f"{max(reds):.1f}" if reds else "–",
+        f"{median(healed):.1f}, {max(healed):.1f}",
+        _range([outcome.lost for outcome in outcomes]),
+        _range([outcome.refilled for outcome in outcomes]),
+        f"{passed} of {len(outcomes)}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _sees(fault: Fault, outcomes: Sequence[Outcome]) -> str:
+    causes = sorted({cause for outcome in outcomes for cause in outcome.causes})
+    if causes:
+        return f"the gap, by cause {' or '.join(f'`{cause}`' for cause in causes)}"
+    return "every event, in order" if fault.open else "every event, in order, after a reconnect"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def write(file: Path, lines: Sequence[str]) -> None:
+    """Put the table where the marks are."""
+    text = file.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    file.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
