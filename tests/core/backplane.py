@@ -24,6 +24,7 @@ class Stored:
         self.previous: Position | None = None
         self.offset = 0
         self.events: list[Event] = []
+        self.all: list[Event] = []  # of this numbering, trimmed ones too
         self.keys: dict[str, Event] = {}
 
     @property
@@ -58,10 +59,11 @@ class Backplane:
         lose = min(lose, len(stored.events))
         stored.offset -= lose
         del stored.events[len(stored.events) - lose :]
+        del stored.all[len(stored.all) - lose :]
         stored.previous = Position(stored.epoch, stored.offset)
         stored.epoch = self._new_epoch()
         stored.keys = {}
-        for event in stored.events:
+        for event in stored.all:
             if event.key is not None:
                 stored.keys.pop(event.key, None)
                 stored.keys[event.key] = event
@@ -171,6 +173,7 @@ class Backplane:
             final=publication.final,
         )
         stored.events.append(event)
+        stored.all.append(event)
         del stored.events[: -self._namespaces.of(publication.channel).history_size]
         if event.key is not None:
             stored.keys.pop(event.key, None)

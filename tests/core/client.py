@@ -168,7 +168,7 @@ class Client:
         self.waiting -= 1
         self.paged = False
         had = self.next
-        if "recovered" in message and message["recovered"]:
+        if message.get("recovered"):
             assert had, "nothing was asked to be recovered"
             # `since` was this client's position when it asked: what came in between it gets once more.
             self.next = message["offset"] - message["missed"] + 1

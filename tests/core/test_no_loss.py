@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hub import handlers
 from hub.namespaces import Namespace
 from hub.node import Node
-from hub.siblings import NoSiblings
 from hub.protocol.event import Publication
 from hub.settings import Settings
 from hub.siblings import NoSiblings
