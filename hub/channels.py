@@ -378,7 +378,7 @@ class Channels:
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
         before, end = Position(channel.epoch, channel.top), page.top.offset
         self._count_gap(channel)
-        self._metrics.lost += max(0, end - before.offset)
+        self._metrics.lost += max(0, end - _common(before, page.top))
         channel.settle()
         places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]
         channel.restart(page.top.epoch, end)
@@ -503,3 +503,12 @@ def _resubscribe(
             **(snapshot or {}),
         }
     )
+
+
+def _common(place: Position, top: Top) -> int:
+    """Up to which offset a numbering holds the same events as the one of `place`, as far as that had come."""
+    if place.epoch == top.epoch:
+        return place.offset
+    if top.previous is not None and place.epoch == top.previous.epoch:
+        return min(place.offset, top.previous.offset)
+    return 0
