@@ -235,6 +235,8 @@ class Node:
         """End a subscription, where there is one."""
         subscription = connection.subscriptions.pop(name, None)
         if subscription is not None:
+            subscription.channel.flush()  # what came before its end goes out before the word of it
+            subscription.settle()
             self._end(connection, subscription, at_once=True)
 
     def replace(self, connection: Connection, subscription: Subscription) -> None:

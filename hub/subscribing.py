@@ -76,6 +76,7 @@ async def subscribe(node: Node, connection: Connection, command: Subscribe) -> N
     joined = await _join(node, connection, command)
     reply = joined.reply(_Room(node, connection, 1))
     connection.reply(command.id, {"type": "hub.subscribed", **reply.fields})
+    node.replace(connection, joined.subscription)
     _begin(node, connection, joined, reply)
 
 
@@ -88,6 +89,9 @@ async def subscribe_many(node: Node, connection: Connection, command: SubscribeM
     ]
     fields = {"type": "hub.subscribed", "results": [reply.fields for reply in replies]}
     connection.reply(command.id, fields)
+    for result in results:  # all of them stand, and count, before the next command looks
+        if isinstance(result, _Joined):
+            node.replace(connection, result.subscription)
     for result, reply in zip(results, replies, strict=True):
         if isinstance(result, _Joined):
             _begin(node, connection, result, reply)
@@ -210,10 +214,11 @@ def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -
     """After the reply: what did not fit into it, what was missed, then live."""
     subscription, start = joined.subscription, joined.start
     channel = subscription.channel
-    if connection.closed:
-        _turn_back(node, connection, joined.command, channel, joined.arrival)
+    if subscription.ended:  # by the end of the connection, or by a command that followed
+        node.channels.release(channel)
+        if joined.arrival is not None:
+            node.presence.turned_back(joined.arrival)
         return
-    node.replace(connection, subscription)
     for push in reply.late:
         connection.share(push)
     snapshot = () if reply.whole or start.snapshot is None else start.snapshot.pushes
