@@ -9,7 +9,8 @@ from .scenario import Fault, Outcome
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 HEAD = (
     "| fault | what a subscriber sees | until red, s | until healed, s (median, worst) "
-    "| events lost, all told of | refilled | passed |\n|---|---|---|---|---|---|---|"
+    "| publishing refused after, ms | events lost, all told of | refilled | passed |\n"
+    "|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -17,12 +18,14 @@ def row(fault: Fault, outcomes: Sequence[Outcome]) -> str:
     """One fault, by all of its runs."""
     passed = sum(not outcome.problems for outcome in outcomes)
     reds = [outcome.red_s for outcome in outcomes if outcome.red_s is not None]
+    refusals = [outcome.refused_ms for outcome in outcomes if outcome.refused_ms is not None]
     healed = [outcome.healed_s for outcome in outcomes]
     cells = (
         fault.title,
         _sees(fault, outcomes),
         f"{max(reds):.1f}" if reds else "–",
         f"{median(healed):.1f}, {max(healed):.1f}",
+        f"{median(refusals):.0f}" if refusals else "–",
         _range([outcome.lost for outcome in outcomes]),
         _range([outcome.refilled for outcome in outcomes]),
         f"{passed} of {len(outcomes)}",
