@@ -39,7 +39,8 @@ test-js: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js
 ## test-py: pytest, with a floor under the coverage
 .PHONY: test-py
 test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
-	$(BIN)/python -m pytest --cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
+	$(BIN)/python -m pytest --cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR) \
+		--durations=10
 
 ## load: measure a hub: every bounded figure beside its bound
 .PHONY: load
