@@ -156,6 +156,8 @@ class Throttle:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not self._pending:
+            return  # nothing is sent, so the clock does not begin
         self._last = asyncio.get_running_loop().time()
         events, self._pending = self._pending, {}
         self._pending_bytes = 0
