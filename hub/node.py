@@ -100,7 +100,12 @@ class Node:
             on_gap=lambda channel: self.presence.refresh(channel),
         )
         self.presence = PresenceBoard(
-            broker, self.tasks, self.channels.get, settings.presence_batch, settings.presence_grace
+            broker,
+            self.tasks,
+            self.channels.get,
+            settings.presence_batch,
+            settings.presence_grace,
+            settings.frame_bytes,
         )
         self._authenticator = authenticator
         self._resume = ResumeTokens(Signer(secret, "resume"), wall, settings.resume_ttl)

@@ -91,7 +91,7 @@ class PresenceBoard:
         get_channel: Callable[[str], Channel | None],
         batch_s: float,
         grace_s: float,
-        frame_bytes: int = 524_288,
+        frame_bytes: int,
     ) -> None:
         self._broker = broker
         self._tasks = tasks
