@@ -19,8 +19,10 @@ from .protocol.errors import HubError
 QUEUE_S = 5.0  # how long a handshake may have to wait
 HELD_MOST = 4096  # refusals held back at one time
 HOLD_S = (2.0, 5.0)
-LAG_HIGH_S = 0.1
-LAG_LOW_S = 0.03
+LAG_HIGH_S = 0.05
+LAG_LOW_S = 0.02
+BURST_S = 0.05  # what may come at once is what the rate brings in this time: a burst is what others feel
+FRESH_PART = 0.4  # of the rate, for clients that do not come back from anywhere
 RATE_LEAST = 20.0
 PUMP_S = 0.02
 
@@ -43,7 +45,8 @@ class Admission:
         self._most = most
         self._most_by_address = most_by_address
         self._now = now
-        self._bucket = Bucket(rate, rate * 0.25, now())
+        self._bucket = Bucket(rate, _burst(rate), now())
+        self._fresh_bucket = Bucket(rate * FRESH_PART, _burst(rate * FRESH_PART), now())
         self._returning: deque[asyncio.Future[None]] = deque()
         self._fresh: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.TimerHandle | None = None
@@ -77,7 +80,7 @@ class Admission:
             HubError: ``unavailable`` (503, 4103) or ``limit`` (429, 4129), with when to come back.
         """
         self._check(address)
-        if not self.waiting and self._bucket.take(self._now()) == 0.0:
+        if not self.waiting and self._take(returning):
             return
         if self.waiting >= self.rate * QUEUE_S and not self._make_room(returning):
             await self._hold()
@@ -136,12 +139,21 @@ class Admission:
         """Let in as many as the rate allows, in the order of coming, returning ones first."""
         self._pump = None
         while self.waiting:
-            if self._bucket.take(self._now()):
+            queue = self._returning or self._fresh
+            if queue[0].done():  # it gave up
+                queue.popleft()
+            elif self._take(queue is self._returning):
+                queue.popleft().set_result(None)
+            else:
                 break
-            place = (self._returning or self._fresh).popleft()
-            if not place.done():
-                place.set_result(None)
         self._schedule()
+
+    def _take(self, returning: bool) -> bool:
+        """Take a place of what the rate allows."""
+        now = self._now()
+        if not returning and self._fresh_bucket.take(now):
+            return False
+        return self._bucket.take(now) == 0.0
 
     def stop_accepting(self) -> None:
         """The node departs: who waits is sent to another one."""
@@ -164,4 +176,10 @@ class Admission:
             return
         if rate != self.rate:
             self.rate = rate
-            self._bucket.change_rate(rate, rate * 0.25, self._now())
+            now = self._now()
+            self._bucket.change_rate(rate, _burst(rate), now)
+            self._fresh_bucket.change_rate(rate * FRESH_PART, _burst(rate * FRESH_PART), now)
+
+
+def _burst(rate: float) -> float:
+    return max(1.0, rate * BURST_S)

@@ -23,6 +23,7 @@ from .workers import DEPARTED, Supervisor
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 256  # the loop accepts all that wait in one turn: so many hold it up for some 40 ms, and no more
 HTTP_GRACE_S = 5  # a request under way at the very end has so long to finish
 
 
@@ -87,7 +88,7 @@ def config(hub: Hub, **overrides: Any) -> uvicorn.Config:
         "log_config": None,
         "proxy_headers": False,
         "server_header": False,
-        "backlog": 4096,
+        "backlog": BACKLOG,
         "timeout_keep_alive": 75,
         "timeout_graceful_shutdown": HTTP_GRACE_S,
     }

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     max_connections_per_user: Count = 200
     max_connections_per_address: Count = 20_000
     max_connection_age: float = 0.0  # 0: for ever
-    accept_rate: Positive = 2_000.0
+    accept_rate: Positive = 1_000.0
     drain_notice: Annotated[float, Field(ge=0)] = 5.0
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
     recovery_limit: Count = 1000
