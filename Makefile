@@ -42,6 +42,11 @@ test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
 	$(BIN)/python -m pytest --cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR) \
 		--durations=10
 
+## faults: every fault of Redis and of nodes, 20 times, and the table of what came of it
+.PHONY: faults
+faults: $(STAMPS)/system $(STAMPS)/venv-dev
+	$(BIN)/python -m tests.faults --repeat 20 --jobs 3
+
 ## load: measure a hub: every bounded figure beside its bound
 .PHONY: load
 load: $(STAMPS)/system $(STAMPS)/venv-dev
