@@ -46,7 +46,7 @@ def test_what_the_queue_cannot_take_is_refused_and_held_back() -> None:
         most = int(100 * QUEUE_S)
         await asyncio.gather(*(outcome(gate, True, log) for _ in range(most + 100)))
         refused = [waited for kind, waited in log if kind == "unavailable"]
-        assert len(refused) == pytest.approx(100, abs=3)
+        assert len(refused) == pytest.approx(100, abs=8)
         assert all(2.0 <= waited <= 5.1 for waited in refused)
         assert sum(kind == "returning" for kind, _ in log) == most + 100 - len(refused)
 
@@ -56,7 +56,7 @@ def test_what_the_queue_cannot_take_is_refused_and_held_back() -> None:
 def test_the_window_grows_with_the_queue() -> None:
     async def story() -> None:
         gate, log = admission(), []
-        tasks = [asyncio.ensure_future(outcome(gate, True, log)) for _ in range(int(100 * QUEUE_S) + 2)]
+        tasks = [asyncio.ensure_future(outcome(gate, True, log)) for _ in range(int(100 * QUEUE_S) + 20)]
         await asyncio.sleep(0)
         with pytest.raises(HubError) as refused:
             await gate.admit("1.2.3.4", returning=True)
