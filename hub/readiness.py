@@ -5,7 +5,7 @@ import asyncio
 from .broker.base import Broker
 from .siblings import Gone, Siblings
 
-DEAF_S = 5.0
+DEAF_S = 4.5  # of the 5 s within which the node must be red, half a second is left for whoever looks
 
 
 class Readiness:
