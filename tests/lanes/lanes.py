@@ -1,6 +1,7 @@
 """A real hub on either lane."""
 
 import contextlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from .. import server
 from ..server import RunningHub, free_port, running_hub
 
 Lane = Literal["fast", "portable"]
+
+_SERVERS_OWN = re.compile(r"ERROR: +Invalid UTF-8 sequence.*\nTraceback.*\n(?: +.*\n)+UnicodeDecodeError.*\n")
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +29,10 @@ class MountedHub(RunningHub):
     @property
     def ws_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/hub/ws"
+
+    def log(self) -> str:
+        """Without what uvicorn writes of a text that is not UTF-8: a stack trace of its own."""
+        return _SERVERS_OWN.sub("", super().log())
 
 
 @contextlib.contextmanager
