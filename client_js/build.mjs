@@ -21,8 +21,9 @@ export async function bundle(entry) {
     external: ["./shared.js"],
     write: false,
   });
-  // a second pass, for names that repeat from class to class
-  const { code } = await minify(result.outputFiles[0].text, { module: true, ecma: 2020, compress: { passes: 3 } });
+  // a second pass, for names that repeat from class to class; conditions stay as they are, rewritten they pack worse
+  const compress = { passes: 3, if_return: false, conditionals: false };
+  const { code } = await minify(result.outputFiles[0].text, { module: true, ecma: 2020, compress });
   return Buffer.from(code);
 }
 

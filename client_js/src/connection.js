@@ -103,8 +103,12 @@ export class Connection {
     return this.#state;
   }
 
-  /** @param {HubState} state */
-  #enter(state) {
+  /**
+   * The application hears of it last, when all is done: it may call `close` or `connect` from there.
+   * @param {HubState} state
+   * @param {() => void} [done] What belongs to the new state.
+   */
+  #enter(state, done) {
     move(MOVES, this.#state.name, state.name);
     this.#state = state;
     this.#wait.clear();
@@ -114,7 +118,8 @@ export class Connection {
       this.#renewal.clear();
       this.#handover.clear();
     }
-    this.#owner.state(state);
+    done?.();
+    if (this.#state === state) this.#owner.state(state);
   }
 
   start() {
@@ -131,8 +136,7 @@ export class Connection {
 
   /** @param {import("./types.js").Why} why */
   stop(why) {
-    if (this.#state.name === "closed") return;
-    this.#dropAll();
+    if (this.#state.name === "closed" || !this.#dropAll()) return;
     this.#unwatch();
     this.#tick.clear();
     this.#enter({ name: "closed", why });
@@ -157,9 +161,7 @@ export class Connection {
   #networkGone() {
     const { name } = this.#state;
     if (name === "connected") return this.#liveness.probe(); // the browser may be wrong: the link decides
-    if (name !== "connecting" && name !== "reconnecting") return;
-    this.#dropAll();
-    this.#enter({ name: "offline" });
+    if ((name === "connecting" || name === "reconnecting") && this.#dropAll()) this.#enter({ name: "offline" });
   }
 
   /** At once, unless the server's window or the last attempt forbids it. */
@@ -173,9 +175,10 @@ export class Connection {
     );
     if (wait <= 0) return this.#connect();
     const inMs = wait + this.#env.random() * minMs;
-    const why = { reason: "the hub asked to wait" };
-    if (this.#state.name === "offline") this.#enter({ name: "reconnecting", inMs, why });
-    this.#wait.set(inMs, () => this.#connect());
+    const why = { reason: "not yet" };
+    const arm = () => this.#wait.set(inMs, () => this.#connect());
+    if (this.#state.name === "offline") this.#enter({ name: "reconnecting", inMs, why }, arm);
+    else arm();
   }
 
   #connect() {
@@ -183,8 +186,8 @@ export class Connection {
       if (this.#state.name !== "offline") this.#enter({ name: "offline" });
       return;
     }
-    this.#enter({ name: "connecting" });
     this.#main = this.#session();
+    this.#enter({ name: "connecting" });
   }
 
   #session() {
@@ -205,16 +208,19 @@ export class Connection {
     this.#backoff.limits(reconnect);
     this.#renewal.clear();
     const state = /** @type {HubState} */ ({ name: "connected", connection, user });
+    const begin = () => {
+      this.#liveness.start(this.#settings.pingAfterMs || heartbeat_ms || 25_000);
+      this.#stable.set(this.#settings.stableMs, () => this.#backoff.reset());
+      this.#owner.session(session);
+    };
     if (session === this.#spare) {
       // the hand-over's deadline goes on: an answer that never comes must not keep the second socket
       this.#leaving = this.#main;
       this.#main = session;
       this.#spare = null;
       this.#state = state; // the same to the application: nothing was interrupted
-    } else this.#enter(state);
-    this.#liveness.start(this.#settings.pingAfterMs || heartbeat_ms || 25_000);
-    this.#stable.set(this.#settings.stableMs, () => this.#backoff.reset());
-    this.#owner.session(session);
+      begin();
+    } else this.#enter(state, begin);
   }
 
   /**
@@ -263,7 +269,7 @@ export class Connection {
   #lost(why) {
     const spare = this.#spare;
     this.#spare = null;
-    this.#dropAll();
+    if (!this.#dropAll()) return spare?.close();
     if (spare) {
       // the hand-over had begun: its attempt is the reconnect
       this.#main = spare;
@@ -286,17 +292,20 @@ export class Connection {
     this.#notBefore = now() + this.#stayAwayMs;
     if (!this.#env.online()) return this.#enter({ name: "offline" });
     const inMs = window ? wait : retryAfterMs + wait;
-    this.#enter({ name: "reconnecting", inMs, why });
-    this.#wait.set(inMs, () => this.#connect());
+    this.#enter({ name: "reconnecting", inMs, why }, () => this.#wait.set(inMs, () => this.#connect()));
   }
 
+  /** @returns {boolean} Whether all is as it was: whoever heard of the loss may have called `close` or `connect`. */
   #dropAll() {
-    for (const session of [this.#main, this.#spare, this.#leaving]) {
+    const state = this.#state;
+    const sessions = [this.#main, this.#spare, this.#leaving];
+    this.#main = this.#spare = this.#leaving = null;
+    for (const session of sessions) {
       if (!session) continue;
       session.close();
       this.#owner.lost(session);
     }
-    this.#main = this.#spare = this.#leaving = null;
+    return this.#state === state;
   }
 
   // --- hand-over: make before break -------------------------------------------------------------------------

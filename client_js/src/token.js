@@ -20,7 +20,7 @@ export function askToken({ env, getToken, connectTimeoutMs }, reason, got, faile
     timer.clear();
     then();
   };
-  timer.set(connectTimeoutMs, () => once(() => failed(new HubError("token", "getToken did not answer in time", { retry: true }))));
+  timer.set(connectTimeoutMs, () => once(() => failed(new HubError("token", "getToken: no answer in time", { retry: true }))));
   Promise.resolve({ reason })
     .then(getToken)
     .then(

@@ -136,7 +136,7 @@ export class Topic {
 
   /** @param {Seat} seat */
   #serve(seat) {
-    if (seat.served) return;
+    if (seat.served || !this.#link) return; // a callback may have closed the hub
     seat.served = true;
     this.#tell(seat, "state", { name: "live" });
   }

@@ -156,7 +156,7 @@ test("getToken that rejects or hangs is retried with backoff and shown as state"
   assert.equal(calls, 2);
   assert.equal(states.at(-1).name, "connecting");
   await wire.clock.advance(10_000);
-  assert.match(states.at(-1).why.reason, /did not answer in time/);
+  assert.match(states.at(-1).why.reason, /no answer in time/);
   late[0]("too late");
   await wire.clock.advance(states.at(-1).inMs);
   assert.equal(calls, 3);
@@ -515,4 +515,57 @@ test("a listener that throws is reported and stops no other; one of errors that 
     console.error = error;
   }
   assert.equal(printed.length, 1);
+});
+
+test("close() and connect() from inside a state listener", async () => {
+  for (const at of ["connecting", "connected", "reconnecting", "offline"]) {
+    const { hub, wire, names } = make();
+    hub.on("state", ({ name }) => name === at && hub.close());
+    await settle();
+    if (at === "offline") wire.goOffline();
+    else if (at !== "connecting") {
+      const socket = await wire.welcome();
+      if (at === "reconnecting") socket.closes(1006);
+    }
+    assert.equal(hub.state.name, "closed", at);
+    assert.equal(names().at(-1), "closed");
+    await wire.clock.advance(120_000);
+    assert.equal(wire.open.length, 0, at);
+    assert.equal(wire.clock.pending, 0, at);
+    assert.equal(hub.state.name, "closed", at);
+  }
+  const { hub, wire } = make();
+  hub.on("state", ({ name }) => name === "closed" && hub.connect());
+  const socket = await wire.welcome();
+  socket.closes(4403);
+  await wire.welcome();
+  assert.equal(hub.state.name, "connected");
+  assert.equal(wire.open.length, 1);
+});
+
+test("close() and connect() from inside what a subscription is told", async () => {
+  for (const how of ["close", "again"]) {
+    const { hub, wire } = make();
+    const sub = hub.subscribe("job:1");
+    sub.on("state", ({ name }) => {
+      if (name !== "waiting") return;
+      hub.close();
+      if (how === "again") hub.connect();
+    });
+    const socket = await wire.welcome();
+    socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, channel: "job:1", epoch: "e", offset: 7 });
+    socket.closes(1006);
+    await settle();
+    assert.equal(hub.state.name, how === "close" ? "closed" : "connecting");
+    assert.equal(wire.open.length, how === "close" ? 0 : 1);
+  }
+  // from a gap: nobody is said to be live on a hub that is closed
+  const { hub, wire } = make();
+  const since = { epoch: "old", offset: 1 };
+  const subs = [1, 2].map(() => hub.subscribe("job:1", { since, onGap: () => hub.close() }));
+  const socket = await wire.welcome();
+  socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, channel: "job:1", epoch: "e", offset: 7, recovered: false, gap: { from: 1, to: 7, cause: "epoch" } });
+  assert.equal(hub.state.name, "closed");
+  assert.deepEqual(subs.map(({ state }) => state.name), ["waiting", "waiting"]);
+  assert.equal(wire.clock.pending, 0);
 });
