@@ -6,7 +6,8 @@ pings                         the hub's, `heartbeat_ms`    the server's own (uvi
 a peer that is silent         4102                         the server closes it
 a message over the limit      1009 by the frame's header   1009 once the server has read it (16 MiB)
 wrong path, broken handshake  problem+json                 the outer app's and the server's answers
-broken frames                 1002, 1007                   1002, 1007 (the server's)
+broken frames                 1002, 1007                   1002, 1007 (the server's), with a stack trace in its log
+a handshake refused by HTTP   silent                       uvicorn logs "returned without completing handshake"
 """
 
 import asyncio
