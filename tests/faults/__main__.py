@@ -7,6 +7,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _once(fault: Fault, number: int, jobs: asyncio.Semaphore) -> Outcome:
+async def _once(fault: Fault, number: int, jobs: asyncio.Semaphore, found: list[Outcome]) -> None:
     async with jobs:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="hub-fault-") as folder:
@@ -43,18 +44,18 @@ async def _once(fault: Fault, number: int, jobs: asyncio.Semaphore) -> Outcome:
     print(f"{fault.name} {number}: {'WRONG' if outcome.problems else 'ok'}, {took:.0f} s", file=sys.stderr)
     for problem in outcome.problems:
         print(f"  {problem}", file=sys.stderr, flush=True)
-    return outcome
+    found.append(outcome)
 
 
-async def _all(faults: list[Fault], repeat: int, jobs: int) -> list[list[Outcome]]:
+async def _all(faults: list[Fault], repeat: int, jobs: int, found: list[Outcome]) -> None:
     gate = asyncio.Semaphore(jobs)
-    runs = [_once(fault, number, gate) for number in range(1, repeat + 1) for fault in faults]
-    outcomes = await asyncio.gather(*runs)
-    return [[outcome for outcome in outcomes if outcome.fault is fault] for fault in faults]
+    await asyncio.gather(
+        *(_once(fault, number, gate, found) for number in range(1, repeat + 1) for fault in faults)
+    )
 
 
 def main() -> int:
-    """0 where all passed."""
+    """0 where all passed. An interrupt ends it early, with the table of what was run."""
     arguments = _arguments()
     if arguments.list:
         print("\n".join(fault.name for fault in FAULTS))
@@ -63,12 +64,15 @@ def main() -> int:
     if unknown:
         sys.exit(f"no such fault: {', '.join(sorted(unknown))}")
     faults = [fault for fault in FAULTS if not arguments.only or fault.name in arguments.only]
-    found = asyncio.run(_all(faults, arguments.repeat, arguments.jobs))
-    lines = [HEAD, *(row(fault, outcomes) for fault, outcomes in zip(faults, found, strict=True))]
+    found: list[Outcome] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_all(faults, arguments.repeat, arguments.jobs, found))
+    runs = {fault: [outcome for outcome in found if outcome.fault is fault] for fault in faults}
+    lines = [HEAD, *(row(fault, outcomes) for fault, outcomes in runs.items() if outcomes)]
     print("\n".join(lines))
     if arguments.write is not None:
         write(arguments.write, lines)
-    return int(any(outcome.problems for outcomes in found for outcome in outcomes))
+    return int(any(outcome.problems for outcome in found))
 
 
 if __name__ == "__main__":

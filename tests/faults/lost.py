@@ -82,7 +82,7 @@ LOST = (
         "Redis restarted from an older dump",
         restarted_from_older_dump,
         gap=True,
-        counted=(*COUNTED, "incident:retried_incarnation"),
+        counted=(*GAPS, "incident:retried_incarnation"),
     ),
     Fault(
         "trimmed-node",
@@ -108,7 +108,7 @@ LOST = (
         failover_with_loss,
         gap=True,
         sentinel=True,
-        counted=(*COUNTED, "incident:disconnects"),
+        counted=(*GAPS, "incident:disconnects"),
     ),
     Fault(
         "wrong-type",

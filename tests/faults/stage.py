@@ -2,7 +2,7 @@
 
     publishers ─HTTP─▶ node 0 ── link (proxy) ──▶ Redis
                ─HTTP─▶ node 1 ──────────────────▶ Redis
-    witness 0 ─▶ node 0, else 1      witness 1 ─▶ node 1, else 0
+    witness 0 ─▶ node 0, else 1      witness 1 ─▶ node 1, else 0      the hopper ─▶ node 0, 1, 0, 1 …
 
 Each stage has servers of its own, so that stages can run beside each other.
 """
@@ -60,6 +60,12 @@ class Stage:
             Witness("witness 0", urls, token, CHANNELS),
             Witness("witness 1", urls[::-1], token, CHANNELS),
         ]
+        self.hopper = Witness("the hopper", urls, token, CHANNELS)
+
+    @property
+    def everyone(self) -> list[Witness]:
+        """All witnesses, the one that hops too."""
+        return [*self.witnesses, self.hopper]
 
     # Waiting
 
@@ -68,7 +74,7 @@ class Stage:
         try:
             async with asyncio.timeout(seconds * SCALE):
                 while not condition():
-                    for witness in self.witnesses:
+                    for witness in self.everyone:
                         assert witness.failure is None, witness.failure
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -87,7 +93,7 @@ class Stage:
         sent_at = self.flow.told
         return all(
             any(sent_at[event.number].sent_at > after for event in witness.events(channel)[-30:])
-            for witness in self.witnesses
+            for witness in self.everyone
             for channel in CHANNELS
         )
 
@@ -142,10 +148,10 @@ async def stage(
         stack.push_async_callback(_leave, made)
         for watch in made.watches:
             watch.start()
-        for witness in made.witnesses:
+        for witness in made.everyone:
             witness.come()
         await made.until(
-            lambda: all(w.place(channel)[0] for w in made.witnesses for channel in CHANNELS), "subscriptions"
+            lambda: all(w.place(channel)[0] for w in made.everyone for channel in CHANNELS), "subscriptions"
         )
         made.began = time.monotonic()
         yield made
@@ -163,7 +169,8 @@ async def _hub(stack: contextlib.AsyncExitStack, broker: str, history: int) -> R
 
 async def _leave(made: Stage) -> None:
     """Before the nodes stop, nobody may be connected any more."""
-    for witness in made.witnesses:
+    await made.hopper.rest()
+    for witness in made.everyone:
         await witness.go()
     await made.flow.close()
     for watch in made.watches:

@@ -13,9 +13,10 @@ LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at a node's /readyz; `ready` is None where nobody answered."""
+    """One look at a node's /readyz, and how long it took; `ready` is None where nobody answered."""
 
     at: float
+    seconds: float
     ready: bool | None
     reasons: tuple[str, ...] = ()
 
@@ -45,11 +46,12 @@ class Watch:
             try:
                 answer = await self._http.get("/readyz")
             except httpx.HTTPError:
-                self.looks.append(Look(begun, None))
+                self.looks.append(Look(begun, time.monotonic() - begun, None))
             else:
                 found = answer.json()
                 assert found["ready"] == (answer.status_code == 200)
-                self.looks.append(Look(begun, found["ready"], tuple(found["reasons"])))
+                seconds = time.monotonic() - begun
+                self.looks.append(Look(begun, seconds, found["ready"], tuple(found["reasons"])))
             await asyncio.sleep(LOOK_S)
 
     def first_red(self, after: float) -> Look | None:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from .items import Again, Gap, Hole, Item, Seen, Start
 
 OPEN_S = 10.0
+HOP_S = (0.3, 0.9)  # how long one that hops stays on a node
 
 
 class Witness:
@@ -32,6 +33,8 @@ class Witness:
         self._token = token
         self._positions: dict[str, tuple[str, int]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._hopping: asyncio.Task[None] | None = None
+        self._turn = 0
         self._asking: set[asyncio.Task[None]] = set()
 
     # Life
@@ -49,10 +52,29 @@ class Witness:
             each.cancel()
         await asyncio.gather(task, *self._asking, return_exceptions=True)
 
-    async def _stay(self) -> None:
-        turn = 0
+    def hop(self) -> None:
+        """From now on, go to another node all the time."""
+        self._hopping = asyncio.create_task(self._hop())
+
+    async def rest(self) -> None:
+        """Stay where it is."""
+        if self._hopping is not None:
+            self._hopping.cancel()
+            await asyncio.gather(self._hopping, return_exceptions=True)
+            self._hopping = None
+            if self._task is None:
+                self.come()
+
+    async def _hop(self) -> None:
         while True:
-            url = self._urls[turn % len(self._urls)]
+            await asyncio.sleep(random.uniform(*HOP_S))
+            await self.go()
+            self._turn += 1
+            self.come()
+
+    async def _stay(self) -> None:
+        while True:
+            url = self._urls[self._turn % len(self._urls)]
             try:
                 async with connect(
                     url,
@@ -69,7 +91,7 @@ class Witness:
                 self.breaks.append((time.monotonic(), f"closed with {code}"))
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 self.breaks.append((time.monotonic(), type(error).__name__))
-            turn += 1
+            self._turn += 1
             await asyncio.sleep(random.uniform(0.05, 0.2))
 
     async def _listen(self, socket: ClientConnection) -> None:
