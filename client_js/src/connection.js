@@ -127,7 +127,7 @@ export class Connection {
     this.#refused = 0;
     this.#backoff.reset();
     this.#unwatch = this.#env.watch(
-      () => this.#wake(),
+      () => this.wake(),
       () => this.#networkGone(),
     );
     this.#watchClock();
@@ -147,12 +147,12 @@ export class Connection {
     const due = this.#env.now() + TICK_MS;
     this.#tick.set(TICK_MS, () => {
       this.#watchClock();
-      if (this.#env.now() - due > SLEPT_MS) this.#wake();
+      if (this.#env.now() - due > SLEPT_MS) this.wake();
     });
   }
 
   /** The network or the page is back: what waits tries at once, once; what stands is tested. */
-  #wake() {
+  wake() {
     const { name } = this.#state;
     if (name === "connected") this.#liveness.probe();
     else if ((name === "offline" && this.#env.online()) || name === "reconnecting") this.#connectSoon();

@@ -69,6 +69,10 @@ export class Engine {
     this.#connection.stop(why);
   }
 
+  wake() {
+    this.#connection.wake();
+  }
+
   /** @param {import("./types.js").HubState} state */
   #entered(state) {
     this.#sink.state(state);

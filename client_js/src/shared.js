@@ -12,6 +12,9 @@
 /** @typedef {[kind: string, data: any, position: Position | null, to: string[] | string]} Item What happened, for the
  *   seats of tabs (`tab/n`), or for all of them in a channel of the token (its name). */
 
+/** How late a leader may be. */
+const RELAY_MS = 1000;
+
 /** What survives the way to another tab. @param {HubError} error */
 const plain = ({ code, message, channel, retry, retryAfterMs }) => ({
   code,
@@ -48,6 +51,10 @@ export class SharedEngine {
   #requests;
   #core;
   #count = 0;
+  /** @type {() => void} */
+  #unwatch = () => {};
+  /** @type {any} */
+  #relay = null;
 
   /**
    * @param {import("./types.js").Settings} settings
@@ -79,6 +86,8 @@ export class SharedEngine {
     // the lock of this tab tells the leader that it is there; the other one makes it the leader
     this.#hold(`${this.#name}:${this.#id}`, signal, () => this.#post({ op: "hello" }));
     this.#hold(this.#name, signal, () => this.#lead());
+    const wake = () => this.#post({ op: "wake" });
+    this.#unwatch = env.watch(wake, () => {});
   }
 
   /** @param {string} name @param {AbortSignal} signal @param {() => void} held */
@@ -95,18 +104,26 @@ export class SharedEngine {
   /** @param {import("./types.js").Why} why */
   stop(why) {
     if (!this.#locks) return;
+    this.#leader = null; // nothing that is told from now on concerns this tab
+    this.#unwatch();
     this.#leading?.stop(why);
     this.#post({ op: "bye" });
     this.#wires.close();
     this.#locks.abort();
-    this.#locks = this.#leader = this.#leading = this.#wires = null;
+    this.#locks = this.#leading = this.#wires = null;
     this.#enter({ name: "closed", why });
   }
 
   /** @param {HubState} state */
   #enter(state) {
+    const { env } = this.#settings;
     const before = this.#state.name;
     this.#state = state;
+    env.clearTimeout(this.#relay);
+    // a hidden leader's timers may be a minute late; those of the tab that is looked at are not
+    if (state.name === "reconnecting") {
+      this.#relay = env.setTimeout(() => this.#post({ op: "wake" }), state.inMs + RELAY_MS);
+    }
     if (before !== state.name || state.name === "reconnecting") this.#sink.state(state);
     if (state.name === "connected") this.#requests.resend();
     if (state.name === "closed") {
@@ -175,7 +192,9 @@ export class SharedEngine {
     else if (message.op === "gone") {
       this.#leader = null;
       this.#enter({ name: "connecting" });
-    } else if (message.op === "items") for (const item of message.items) this.#apply(item);
+    } else if (message.op === "items") {
+      for (const item of message.items) if (message.leader === this.#leader) this.#apply(item);
+    }
   }
 
   /** @param {{leader: string, state: HubState}} message */
@@ -197,7 +216,7 @@ export class SharedEngine {
       const seat = this.#seats.get(n);
       if (!seat) continue;
       seat.position = position;
-      if (data?.name === "ended") this.#seats.delete(n);
+      if (kind === "state" && data.name === "ended") this.#seats.delete(n);
       const what = kind === "state" && data.error ? { ...data, error: this.#core.HubError.from(data.error) } : data;
       seat.listener.apply(kind, what, position);
     }
@@ -276,6 +295,8 @@ class Leader {
     switch (op) {
       case "hello":
         return this.#announce();
+      case "wake":
+        return this.#engine.wake();
       case "start":
         return this.#engine.start();
       case "tell":

@@ -76,10 +76,11 @@ export class Browser {
   }
 
   tab(options = {}) {
-    const tab = { crashed: false, sockets: [], states: [], errors: [] };
+    const tab = { crashed: false, hidden: false, sockets: [], states: [], errors: [] };
     const { wire } = this;
     const env = {
       ...wire.env,
+      setTimeout: (run, ms) => wire.clock.setTimeout(() => tab.hidden || run(), ms),
       locks: this.locks.of(tab),
       BroadcastChannel: this.channelOf(tab),
       WebSocket: class extends wire.WebSocket {

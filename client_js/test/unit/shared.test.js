@@ -190,6 +190,34 @@ test("closing one tab leaves the other's socket alone", async () => {
   assert.equal(wire.sockets.length, 1);
 });
 
+test("a tab that closes goes through no other state, and hears nothing more", async () => {
+  const { browser, tabs, records, socket } = await pair();
+  const sub = tabs[0].hub.subscribe("job:2", { onEvent: () => tabs[0].hub.close() });
+  await browser.quiet();
+  socket.receives({ type: "hub.subscribed", id: socket.lastSent.id, channel: "job:2", ...at(0) });
+  await browser.quiet();
+  for (const offset of [1, 2]) socket.receives(event(offset, { channel: "job:2" }));
+  socket.receives(event(6));
+  await browser.quiet();
+  assert.deepEqual(tabs[0].states, ["connecting", "connected", "closed"]);
+  assert.equal(sub.position.offset, 1);
+  assert.deepEqual(records[0].offsets, []);
+});
+
+test("a leader whose timers are late is woken by the tab that is looked at", async () => {
+  const { browser, wire, tabs, socket } = await pair();
+  tabs[0].hidden = true; // none of its timers runs
+  socket.closes(1006);
+  await browser.quiet();
+  const { inMs } = tabs[1].hub.state;
+  const before = wire.sockets.length;
+  await wire.clock.advance(inMs + 999);
+  assert.equal(wire.sockets.length, before);
+  await wire.clock.advance(1);
+  await browser.quiet();
+  assert.equal(wire.sockets.length, before + 1);
+});
+
 test("cursors go through the leader without an answer", async () => {
   const { browser, tabs, socket } = await pair();
   await tabs[1].hub.publish("cursor:1", "moved", 1, { ack: false });
