@@ -73,6 +73,8 @@ class Proxy:
         self._tasks.add(task)
         try:
             await self._serve(number, reader, writer)
+        except asyncio.CancelledError:
+            pass  # by `close`; asyncio's own callback stumbles over a cancelled task before Python 3.12
         finally:
             self._tasks.discard(task)
             self._writers.pop(number, None)
