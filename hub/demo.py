@@ -1,10 +1,11 @@
-"""The demo, ``python -m hub.demo``: a hub with simulated jobs, and a dashboard page that shows them.
+"""The demo, ``python -m hub.demo``: a hub with simulated jobs and a dashboard that shows them, and a whiteboard.
 
-The page and the route that hands out tokens are mounted beside the hub here, as a team's own app would do it;
+The pages and the routes that hand out tokens are mounted beside the hub here, as a team's own app would do it;
 ``hub serve`` has neither.
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,9 @@ CLIENT = Path(__file__).parent.parent / "client_js" / "dist"
 TOKEN_S = 120
 """So short that one who watches for two minutes sees a token renewed in place."""
 
+WHITEBOARD = ["doc:whiteboard", "cursor:whiteboard"]
+GUEST = re.compile(r"guest-[0-9a-f]{8}")
+
 
 class Demo:
     """The hub with its neighbours, as one app."""
@@ -43,7 +47,9 @@ class Demo:
             lifespan=self._lifespan,
             routes=[
                 Route("/", self._page),
+                Route("/whiteboard", self._whiteboard),
                 Route("/demo/token", self._token, methods=["POST"]),
+                Route("/demo/whiteboard/token", self._guest_token, methods=["POST"]),
                 Mount("/static", StaticFiles(directory=PAGES)),
                 Mount("/client", StaticFiles(directory=CLIENT)),
                 Mount("/", self.hub.app),
@@ -64,9 +70,24 @@ class Demo:
     async def _page(self, _request: Request) -> Response:
         return FileResponse(PAGES / "dashboard.html")
 
+    async def _whiteboard(self, _request: Request) -> Response:
+        return FileResponse(PAGES / "whiteboard.html")
+
     async def _token(self, _request: Request) -> Response:
         """A token for whoever asks: here an application has its own login."""
-        token = tokens.sign(self._settings, "visitor", {"subscribe": [CHANNEL]}, TOKEN_S)
+        return self._signed("visitor", {"subscribe": [CHANNEL]})
+
+    async def _guest_token(self, request: Request) -> Response:
+        """The same for a guest of the whiteboard, who stays the same one when the token is renewed."""
+        user = request.query_params.get("user", "")
+        if not GUEST.fullmatch(user):
+            return JSONResponse({"reason": "user must be guest-, and eight hex digits"}, 400)
+        return self._signed(
+            user, {"subscribe": WHITEBOARD, "publish": WHITEBOARD, "presence": WHITEBOARD[:1]}
+        )
+
+    def _signed(self, user: str, grants: dict[str, Any]) -> Response:
+        token = tokens.sign(self._settings, user, grants, TOKEN_S)
         return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
 
 
@@ -79,6 +100,7 @@ def serve(settings: Settings) -> int:
     config.app = demo.app
     print(
         f"\nThe dashboard:\n\n  {remote.local_url(settings)}/\n\n"
+        f"A shared whiteboard (open it in two windows):\n\n  {remote.local_url(settings)}/whiteboard\n\n"
         f"The same events in a terminal (then type: sub {CHANNEL}):\n\n  {wscat_line(settings)}\n\n"
         "Ctrl-C ends it.\n",
         flush=True,
@@ -93,8 +115,11 @@ def main() -> int:
     """The entry point; returns the exit status."""
     logs.set_up()
     try:
-        # Finished jobs leave the snapshot soon: the page shows the last few.
-        namespaces = {"job": {"snapshot_ttl": 60, "history_ttl": 3600}}
+        # Finished jobs leave the snapshot soon: the page shows the last few. A drawing has many pieces.
+        namespaces = {
+            "job": {"snapshot_ttl": 60, "history_ttl": 3600},
+            "doc": {"history_size": 20_000, "history_ttl": 86_400},
+        }
         return serve(with_made_up_keys(configuration.load(namespaces=namespaces, broker="memory://")))
     except Failure as failure:
         for line in failure.lines:

@@ -233,14 +233,23 @@ class PresenceBoard:
             connection = _owner(watcher)
             told = pushes
             if connection.id in owners:
-                others = [
-                    body
-                    for body, member in zip(bodies, members, strict=True)
-                    if member.owner != connection.id
-                ]
-                told = self._pushes(channel, change, others) if others else []
+                told = self._of_others(channel, members, bodies, connection.id)
             for push in told:
                 connection.share(push)
+
+    def _of_others(
+        self, channel: str, members: Sequence[Member], bodies: Sequence[bytes], owner: str
+    ) -> list[Push]:
+        """Joins, for one of those who joined. A state that it set since is no join: it is told of that."""
+        others: list[bytes] = []
+        own: list[bytes] = []
+        for member, body in zip(members, bodies, strict=True):
+            if member.owner != owner:
+                others.append(body)
+            elif member.state is not None:
+                own.append(body)
+        joins = self._pushes(channel, "join", others) if others else []
+        return joins + (self._pushes(channel, "update", own) if own else [])
 
     def _pushes(self, channel: str, change: str, bodies: Sequence[bytes]) -> list[Push]:
         """What does not fit into one frame follows as joins."""

@@ -90,6 +90,19 @@ async def test_they_join_change_and_leave(pair: Pair) -> None:
         ]
 
 
+async def test_a_state_that_is_set_at_once_reaches_oneself_too(pair: Pair) -> None:
+    """It is told to the others with the join; one's own join is not sent, and the state is all the same."""
+    channel = fresh("doc")
+    async with pair.connect(pair.a, "ann") as ann, pair.connect(pair.b, "bob") as bob:
+        room = await enter(ann, channel, {"as": "a"})
+        other = await enter(bob, channel, {"as": "b"})
+        await bob.ask("set_presence", channel=channel, state={"name": "Bob"})
+        for each in (room, other):
+            while each.members.get("bob/b", {}).get("state") != {"name": "Bob"}:
+                each.take(await each.wire.receive())
+        assert ("join", "bob/b") not in other.told
+
+
 async def test_a_normal_close_and_an_unsubscribe_leave_at_once(pair: Pair) -> None:
     channel = fresh("doc")
     async with pair.connect(pair.a, "ann") as ann:
