@@ -144,7 +144,10 @@ def problems(settings: Settings) -> list[str]:
         Origins(settings.allowed_origins, not settings.require_origin),
         TrustedProxies(settings.trusted_proxies),
     )
-    return [problem for part in parts for problem in part.problems()]
+    found = [problem for part in parts for problem in part.problems()]
+    if settings.broker != "memory://" and not (settings.node_secret or settings.jwt_secret):
+        found.append("HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret")
+    return found
 
 
 def make_api_keys(settings: Settings) -> ApiKeys:

@@ -7,13 +7,13 @@ the outbox queues, and what a command does is in `handlers`.
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from . import pushes
 from .auth.identity import Identity
 from .bucket import Bucket
 from .metrics import Metrics
+from .order import Order, Place
 from .outbox import Outbox, Sink
 from .protocol import codes, console
 from .protocol.codec import encode
@@ -30,6 +30,7 @@ from .protocol.frames import Encoding
 from .protocol.position import Position
 from .protocol.session import HelpRequested, Session, State
 from .settings import Settings
+from .shell import Shell, Window
 from .subscription import Subscription
 from .tasks import Tasks
 from .turn import Turn
@@ -39,30 +40,6 @@ log = logging.getLogger(__name__)
 
 ROTATE_WINDOW_MS = 5000  # a connection that is only too old has no hurry
 ROTATE_DEADLINE_S = 15.0
-
-Window = tuple[int, int]  # milliseconds, from and to, in which a client is to come back
-
-
-class Shell(Protocol):
-    """The transport of a connection: bytes of whole frames out, whole messages in."""
-
-    def write(self, data: bytes) -> None:
-        """Send frames. Calls `Outbox.block` when its buffer is full, and `unblock` when it is not any more."""
-
-    def ping(self) -> None:
-        """Send a ping (RFC 6455 section 5.5.2)."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake (RFC 6455 section 7.1.2), which has a time limit."""
-
-    def pause_reading(self) -> None:
-        """Read nothing more for now: back-pressure on the client."""
-
-    def resume_reading(self) -> None:
-        """Read on."""
-
-    def admitted(self) -> None:
-        """The client has said who it is: messages may be as large as the limits say."""
 
 
 class Host(Protocol):
@@ -100,12 +77,11 @@ class Connection:
     """
 
     __slots__ = (
-        "_after",
         "_bucket",
         "_expiry_told",
         "_long_reply",
+        "_order",
         "_paused",
-        "_pending",
         "_ping_at",
         "_publish_buckets",
         "acked",
@@ -154,8 +130,7 @@ class Connection:
         self.slot = 0
         self._bucket: Bucket | None = None
         self._publish_buckets: dict[str, Bucket] | None = None
-        self._after: dict[str, asyncio.Future[None]] | None = None
-        self._pending = 0
+        self._order: Order | None = None
         self._long_reply: asyncio.Lock | None = None
         self._paused = False
         self._expiry_told = False
@@ -208,32 +183,17 @@ class Connection:
 
     def _start(self, command: Command) -> None:
         """Run a command in a task of its own, after the commands before it on the same channels."""
-        channels = _channels_of(command)
-        done: asyncio.Future[None] | None = None
-        before: list[asyncio.Future[None]] = []
-        if channels:
-            if self._after is None:
-                self._after = {}
-            before = [future for name in channels if (future := self._after.get(name)) is not None]
-            done = asyncio.get_running_loop().create_future()
-            self._after.update(dict.fromkeys(channels, done))
-        self._pending += 1
-        if self._pending >= self.node.settings.max_pending_commands and self.shell and not self._paused:
+        if self._order is None:
+            self._order = Order()
+        place = self._order.enter(_channels_of(command))
+        if len(self._order) >= self.node.settings.max_pending_commands and self.shell and not self._paused:
             self._paused = True
             self.shell.pause_reading()
-        self.node.tasks.spawn(self._run(command, channels, before, done))
+        self.node.tasks.spawn(self._run(command, self._order, place))
 
-    async def _run(
-        self,
-        command: Command,
-        channels: Sequence[str],
-        before: Sequence[asyncio.Future[None]],
-        done: asyncio.Future[None] | None,
-    ) -> None:
+    async def _run(self, command: Command, order: Order, place: Place) -> None:
         try:
-            for future in before:
-                if not future.done():
-                    await future
+            await place.reached()
             if not self.closed:
                 await self.node.execute(self, command)
         except HubError as error:
@@ -243,19 +203,13 @@ class Connection:
             failed = HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
             self.refuse(command.id, about(command, failed))
         finally:
-            self._finished(channels, done)
+            order.leave(place)
+            self._finished(len(order))
 
-    def _finished(self, channels: Sequence[str], done: asyncio.Future[None] | None) -> None:
-        if done is not None and self._after is not None:
-            for name in channels:
-                if self._after.get(name) is done:
-                    del self._after[name]
-            if not done.done():  # a task that waits for it and is cancelled at the end takes it along
-                done.set_result(None)
-            if not self._after:
-                self._after = None
-        self._pending -= 1
-        if self._paused and self.shell and self._pending <= self.node.settings.max_pending_commands // 2:
+    def _finished(self, pending: int) -> None:
+        if not pending:
+            self._order = None
+        if self._paused and self.shell and pending <= self.node.settings.max_pending_commands // 2:
             self._paused = False
             self.shell.resume_reading()
 

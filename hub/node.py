@@ -17,7 +17,7 @@ from .auth.signing import Signer
 from .auth.tokens import Authenticator
 from .broker.base import Broker, Inbox, Member, Published
 from .channels import Channels
-from .connection import Connection, Window
+from .connection import Connection
 from .control import Control
 from .fleet import Fleet
 from .metrics import Metrics
@@ -33,6 +33,7 @@ from .pushes import Push
 from .readiness import Readiness
 from .roster import Roster
 from .settings import Settings
+from .shell import Window
 from .siblings import Siblings
 from .subscription import Subscription
 from .tasks import Tasks

@@ -225,13 +225,16 @@ def _right(viewer: Viewer, options: argparse.Namespace) -> bool:
 
 def _print(name: str, viewers: list[Viewer], options: argparse.Namespace, board: Board) -> None:
     count = len(viewers)
+    if not count:
+        return
     right = sum(_right(viewer, options) for viewer in viewers)
     print(
         f"{name}: {count} viewers, {board.published - options.jobs} events published while they watched; each got "
         f"{sum(v.events for v in viewers) / count:.0f}, with `conflated` on "
         f"{sum(v.conflated for v in viewers) / count:.0f} (in place of "
         f"{sum(v.merged_away for v in viewers) / count:.0f} merged away); out of order "
-        f"{sum(v.disorder for v in viewers)}; told of a gap {sum(v.restarts for v in viewers)}; closed {sum(v.closed is not None for v in viewers)}; "
+        f"{sum(v.disorder for v in viewers)}; told of a gap {sum(v.restarts for v in viewers)}; closed "
+        f"{sum(v.closed is not None for v in viewers)}; "
         f"all final states right at {right} of {count}"
     )
 

@@ -57,8 +57,6 @@ def _broker(settings: Settings) -> list[str]:
             f"--workers {settings.workers} needs redis:// (HUB_BROKER): with memory:// each process would be "
             "a hub of its own, and what is published to one would not reach the subscribers of another"
         ]
-    if not memory and settings.node_secret is None and settings.jwt_secret is None:
-        return ["HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"]
     try:
         app.make_broker(settings, f"n_{secrets.token_hex(4)}")
     except ValueError as error:
