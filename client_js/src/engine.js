@@ -6,7 +6,7 @@ import { Topic } from "./topic.js";
 
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Position} Position */
-/** @typedef {import("./topic.js").Listener} Listener */
+/** @typedef {import("./seats.js").Listener} Listener */
 /** @typedef {import("./session.js").Session} Session */
 /** A `subscribe` in flight. @typedef {{session: Session, parts: [Topic, number][], timer: Timer}} Command */
 /**

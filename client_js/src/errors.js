@@ -1,6 +1,7 @@
 /**
  * The one error of this client: what the hub refused (its codes), and what never reached it:
- * `timeout`, `unknown_outcome`, `disconnected`, `closed`, `queue_full`, `token`, `malformed`, `callback`.
+ * `timeout`, `unknown_outcome`, `disconnected`, `closed`, `queue_full`, `unsubscribed`, `token`, `malformed`,
+ * `callback`.
  */
 export class HubError extends Error {
   /**

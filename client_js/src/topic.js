@@ -1,26 +1,16 @@
 import { Backoff } from "./backoff.js";
 import { move } from "./machine.js";
 import { Members } from "./members.js";
+import { at, beyondFork, choose, covers, merge } from "./seats.js";
 import { Timer } from "./timer.js";
 import { Unread } from "./unread.js";
 
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Position} Position */
-/** @typedef {import("./types.js").SubscribeOptions} SubscribeOptions */
-/** @typedef {import("./types.js").Gap} Gap */
 /** @typedef {import("./errors.js").HubError} HubError */
 /** @typedef {import("./session.js").Session} Session */
-/**
- * Whoever wants a channel: a subscription of this page, or one of another tab.
- * @typedef {object} Listener
- * @property {SubscribeOptions} options
- * @property {Position | null} position Where it stands before the first `apply`.
- * @property {(kind: string, data: any, position: Position | null) => void} apply What happened, and where it stands now.
- */
-/**
- * A listener's place in a topic. `served`: the stream of `link` brings it everything after its position.
- * @typedef {{listener: Listener, position: Position | null, served: boolean}} Seat
- */
+/** @typedef {import("./seats.js").Listener} Listener */
+/** @typedef {import("./seats.js").Seat} Seat */
 /**
  * waiting      a command has to be sent, when there is a session and nothing forbids it
  * subscribing  it was sent; its answer, or the rest of a paged snapshot, is awaited
@@ -35,9 +25,6 @@ const MOVES = {
   live: ["subscribing", "waiting", "ended"],
   ended: [],
 };
-
-/** @param {string} epoch @param {number} offset @returns {Position} */
-const at = (epoch, offset) => Object.freeze({ epoch, offset });
 
 /**
  * One channel on the wire. The hub keeps one subscription of it for a connection; here any number of listeners share
@@ -57,8 +44,8 @@ export class Topic {
   #link = null;
   /** Where the command in flight was sent. @type {Session | null} */
   #target = null;
-  /** The seats that the command in flight asks for. @type {Set<Seat>} */
-  #asked = new Set();
+  /** The seats that the command in flight asks for. @type {Seat[]} */
+  #asked = [];
   /** @type {Position | undefined} */
   #since;
   /** The message whose snapshot is still coming, page by page. @type {Message | null} */
@@ -155,41 +142,20 @@ export class Topic {
 
   // --- the command ------------------------------------------------------------------------------------------
 
-  /** What suits every listener. */
-  #options() {
-    const all = [...this.#seats.keys()].map(({ options }) => options);
-    const rate = Math.max(...all.map(({ maxRate }) => maxRate ?? Infinity));
-    return {
-      presence: all.find(({ presence }) => presence)?.presence,
-      max_rate: rate < Infinity ? rate : undefined,
-      echo: all.every(({ echo }) => echo === false) ? false : undefined,
-    };
-  }
-
   /**
    * The entry of a `subscribe` for whoever is not served; for all, where a new session takes over.
    * @param {Session} session
    */
   command(session) {
-    this.#choose();
+    const seats = [...this.#seats.values()];
+    const { asked, since } = choose(seats);
+    this.#asked = asked;
+    this.#since = since;
     this.#enter("subscribing");
     this.#target = session;
     // what has no offset could come from both sockets of a hand-over: rather once too few than twice
     if (!this.#epoch && this.#link !== session) this.#link = null;
-    return { channel: this.channel, since: this.#since, ...this.#options() };
-  }
-
-  /** Whom to ask for: one stream has one start, so first those without a position, then an epoch at a time. */
-  #choose() {
-    const seats = [...this.#seats.values()];
-    const unserved = seats.filter((seat) => !seat.served);
-    let asked = unserved.length ? unserved : seats;
-    const fresh = asked.filter((seat) => !seat.position);
-    if (fresh.length) asked = fresh;
-    else asked = asked.filter((seat) => seat.position?.epoch === asked[0].position?.epoch);
-    this.#asked = new Set(asked);
-    const positions = fresh.length ? [] : asked.map(({ position }) => /** @type {Position} */ (position));
-    [this.#since] = positions.sort((one, other) => one.offset - other.offset);
+    return { channel: this.channel, since, ...merge(seats) };
   }
 
   /** A new session stands: everything goes to it, while an older one may still deliver. */
@@ -214,7 +180,7 @@ export class Topic {
   refused(generation, error) {
     if (generation !== this.generation) return;
     if (error.retry) return this.#again((error.retryAfterMs ?? 0) + this.#backoff.next());
-    this.#end([...this.#asked], error);
+    this.#end(this.#asked, error);
   }
 
   /** A right ended. @param {HubError} error */
@@ -284,7 +250,7 @@ export class Topic {
     let behind = false;
     for (const seat of this.#all()) {
       if (!this.#epoch) this.#serve(seat);
-      else if (this.#asked.has(seat) && !this.#beyondFork(seat, reply)) this.#answer(seat, reply, recovered);
+      else if (this.#asked.includes(seat) && !beyondFork(seat, since, reply)) this.#answer(seat, reply, recovered);
       else if (covers(start, seat.position)) this.#serve(seat);
       else {
         this.#unserve(seat);
@@ -294,14 +260,6 @@ export class Topic {
     if (reply.members) this.#presence("list", reply.members);
     this.unread(reply);
     if (behind && this.#state === "live") this.#again();
-  }
-
-  /**
-   * What is said of a good position of an older numbering is not said of a later one, which may lie beyond the fork.
-   * @param {Seat} seat @param {Message} reply
-   */
-  #beyondFork({ position }, { epoch, gap }) {
-    return position && position.epoch !== epoch && position.offset !== this.#since?.offset && gap?.cause !== "epoch";
   }
 
   /** @param {Seat} seat @param {Message} reply @param {boolean} recovered */
@@ -405,7 +363,7 @@ export class Topic {
       for (const seat of served) this.#unserve(seat);
       return;
     }
-    this.#asked = new Set(served);
+    this.#asked = served;
     this.#since = undefined;
     if (message.more) return this.#page(session, message);
     this.#enter("subscribing");
@@ -435,10 +393,3 @@ export class Topic {
     if (count !== undefined) this.#tell(seat, "unread", count);
   }
 }
-
-/**
- * Whether a stream that starts after `head` brings everything after `position`.
- * @param {Position} head
- * @param {Position | null} position
- */
-const covers = (head, position) => position?.epoch === head.epoch && position.offset >= head.offset;
