@@ -28,7 +28,8 @@ class Fault:
     """`inflict` returns when the fault is over. `gap`: whether subscribers must be told of one; else a gap is
     a failure. `counted`: counters of which each must rise on some node. `red`: nodes that must be red within
     5 s. `open`: sockets must stay open. `refusing`: publishing must be refused at once while it lasts.
-    `options`, `history`, `sentinel`, `front`: as `stage` takes them.
+    `all_told`: everybody is to be told of a gap, in every channel. `options`, `history`, `sentinel`, `front`: as
+    `stage` takes them.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fault:
     history: int = HISTORY
     sentinel: bool = False
     front: bool = False
+    all_told: bool = False
 
 
 @dataclass
@@ -86,7 +88,7 @@ async def _play(made: Stage, outcome: Outcome) -> None:
     before = [await watch.metrics() for watch in made.watches]
     made.began = time.monotonic()
     await fault.inflict(made)
-    over = time.monotonic()
+    over = made.over or time.monotonic()
     await made.until(lambda: made.caught_up(over) and made.all_green(), "everything to be well again")
     await made.until_published(AFTER)
     repeated = [] if fault.gap else [await made.flow.repeat(1, told) for told in early]
@@ -140,6 +142,8 @@ def _judge(made: Stage, outcome: Outcome) -> dict[tuple[str, str], Verdict]:
     losses = [loss for verdict in found.values() for loss in verdict.losses]
     if fault.gap and not losses:
         outcome.problems.append("no gap was told")
+    if fault.all_told:
+        outcome.problems += [f"{where} was told of no gap" for where, v in found.items() if not v.losses]
     outcome.causes = tuple(sorted({loss.gap.cause for loss in losses}))
     outcome.lost = max(verdict.lost for verdict in found.values())
     if fault.open:

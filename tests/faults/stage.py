@@ -33,7 +33,8 @@ PREFIX = "hub"
 
 
 class Stage:
-    """See the module's head. Made by `stage`. `began` is when the fault begins to work, if not at once."""
+    """See the module's head. Made by `stage`. `began` and `over`: when the fault was, where that is not all
+    of the time that inflicting it took."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Stage:
         self.link = link
         self.hubs = hubs
         self.began = 0.0
+        self.over: float | None = None
         self.trouble: list[str] = []  # what a fault itself found wrong
         self.front = front
         addresses = [f"127.0.0.1:{front or hub.port}" for hub in hubs]

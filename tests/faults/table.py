@@ -46,8 +46,12 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def write(file: Path, lines: Sequence[str]) -> None:
-    """Put the table where the marks are."""
-    text = file.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    file.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+    """Put the table where the marks are; of a table that is there, rows of other faults stay."""
+    before, rest = file.read_text().split(BEGIN)
+    there, after = rest.split(END)
+    rows = {_title(line): line for line in [*there.strip().splitlines(), *"\n".join(lines).splitlines()]}
+    file.write_text(f"{before}{BEGIN}\n" + "\n".join(rows.values()) + f"\n{END}{after}")
+
+
+def _title(line: str) -> str:
+    return line.split("|")[1]
