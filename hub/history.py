@@ -9,9 +9,7 @@ from .namespaces import Namespace
 from .protocol.codes import ErrorCode
 from .protocol.commands import ReadHistory
 from .protocol.errors import HubError
-from .protocol.recovery import Gap, judge
-
-_FOR_EVER = 2**62
+from .protocol.recovery import FOR_EVER, Gap, judge
 
 
 async def history_fields(
@@ -31,7 +29,7 @@ async def history_fields(
     page = await broker.read(command.channel, None if since is None else since.offset, command.limit)
     fields: dict[str, Any] = {}
     if since is not None:
-        verdict = judge(since, page.top, _FOR_EVER)
+        verdict = judge(since, page.top, FOR_EVER)
         if isinstance(verdict, Gap):
             end = page.top.first - 1
             fields["gap"] = Gap(verdict.start, max(end, verdict.start - 1), verdict.cause).fields()

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from .catchup import PAGE
 from .channel import Channel
-from .channels import FOR_EVER, Channels
+from .channels import Channels
 from .namespaces import Mode
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 from .protocol.event import Event
 from .protocol.position import Position
-from .protocol.recovery import Cause, Gap, Resume, judge
+from .protocol.recovery import FOR_EVER, Cause, Gap, Resume, judge
 from .pushes import SnapshotPages
 
 ATTEMPTS = 5  # the numbering may change under our feet so many times before we give up
@@ -68,12 +68,12 @@ async def _resume(channels: Channels, channel: Channel, since: Position, limit: 
             missed = channel.top - since.offset
             if missed <= limit and channel.after(since.offset, 1) is not None:
                 return Start(channel.epoch, since.offset, missed)
-        page = await channels.read(channel.name, since.offset, PAGE)
+        page = await channels.reading.read(channel.name, since.offset, PAGE)
         verdict = judge(since, page.top, limit)
         ahead = isinstance(verdict, Resume) and verdict.after > channel.top
         if page.top.epoch != channel.epoch or ahead:
             # The node is behind what this client has seen elsewhere: read on, then look again.
-            await channels.repair(channel, quiet=page.top.epoch == channel.epoch)
+            await channels.refill.repair(channel, quiet=page.top.epoch == channel.epoch)
             continue
         if isinstance(verdict, Gap):
             return verdict
@@ -85,9 +85,9 @@ async def _at_snapshot(
     channels: Channels, channel: Channel, since: Position | None, gap: Gap | None, frame_bytes: int
 ) -> Start:
     for _ in range(ATTEMPTS):
-        page = await channels.snapshot(channel.name)
+        page = await channels.reading.snapshot(channel.name)
         if page.top.epoch != channel.epoch:
-            await channels.repair(channel)
+            await channels.refill.repair(channel)
             continue
         at = page.top.offset
         if gap is not None and since is not None:

@@ -22,6 +22,7 @@ from .control import Control
 from .fleet import Fleet
 from .metrics import Metrics
 from .peers import HEAVY_PART, Peers, describe
+from .position_check import PositionCheck
 from .presence import PresenceBoard
 from .protocol import codes, ids
 from .protocol.codes import CloseCode, ErrorCode
@@ -97,8 +98,14 @@ class Node:
             linger=settings.channel_linger,
             tail_bytes=settings.tail_bytes,
             frame_bytes=settings.frame_bytes,
-            position_check=settings.position_check,
             on_gap=lambda channel: self.presence.refresh(channel),
+        )
+        self._position_check = PositionCheck(
+            broker,
+            self.channels.open_channels,
+            self.channels.refill.doubt,
+            self.metrics,
+            settings.position_check,
         )
         self.presence = PresenceBoard(
             broker,
@@ -130,7 +137,7 @@ class Node:
         self.tasks.spawn(self._every(SWEEP_S, self._sweep))
         self.tasks.spawn(self._every(REGISTER_S, self._register))
         self.tasks.spawn(self._watch_loop())
-        self.tasks.spawn(self.channels.check_positions())
+        self.tasks.spawn(self._position_check.run())
         self.readiness.started = True
 
     async def stop(self) -> None:

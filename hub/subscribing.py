@@ -223,11 +223,11 @@ def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -
         connection.share(push)
     snapshot = () if reply.whole or start.snapshot is None else start.snapshot.pushes
     if start.epoch == channel.epoch:
-        catchup.begin(node.channels, node.tasks, subscription, start.at, start.events, snapshot)
+        catchup.begin(node.channels.refill, node.tasks, subscription, start.at, start.events, snapshot)
     else:
         # The numbering changed between the decision and now: say where it stands instead.
         token = channel.catch_up(subscription, start.at)
-        node.tasks.spawn(node.channels.reposition(subscription, token, start.epoch, start.at))
+        node.tasks.spawn(node.channels.refill.reposition(subscription, token, start.epoch, start.at))
     if joined.arrival is not None:
         node.presence.arrived(joined.arrival, connection, channel)
     node.channels.release(channel)

@@ -52,7 +52,7 @@ async def snapshot(requests: Requests, request: Request) -> Response:
     name, namespace, _ = await _readable(requests, request)
     if namespace.mode is not Mode.STATE:
         raise bad_channel(f"{name} is of mode {namespace.mode.value}: only state channels have a snapshot")
-    page = await requests.node.channels.snapshot(name)
+    page = await requests.node.channels.reading.snapshot(name)
     return StreamingResponse(_snapshot(name, page), headers=NO_STORE, media_type="application/json")
 
 

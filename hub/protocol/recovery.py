@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from .position import Position, Top
 
+FOR_EVER = 2**62  # the limit of a reader that takes whatever there is
+
 
 class Cause(StrEnum):
     """Why events are missing."""

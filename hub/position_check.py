@@ -1,0 +1,64 @@
+"""The position check: where this node stands, compared with the broker.
+
+It catches a loss that no later event would show. A difference counts only when it is still there at a second
+look: an announcement may be in flight.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection, Sequence
+
+from .broker.base import Broker
+from .channel import Channel
+from .metrics import Metrics
+from .protocol.errors import HubError
+from .protocol.position import Position
+
+log = logging.getLogger(__name__)
+
+CHECK_BATCH = 200  # channels a position check asks for at once
+SECOND_LOOK_S = 2.0  # an announcement may be in flight for so long before its absence counts as a loss
+
+
+class PositionCheck:
+    """Looks at all `channels` every `interval_s` or so, a batch at a time; shared by node and channel."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        channels: Callable[[], Collection[Channel]],
+        doubt: Callable[[Channel], None],
+        metrics: Metrics,
+        interval_s: float,
+    ) -> None:
+        self._broker = broker
+        self._channels = channels
+        self._doubt = doubt
+        self._metrics = metrics
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(self._interval_s * random.uniform(0.8, 1.2))
+            channels = [c for c in self._channels() if c.epoch and c.namespace.stored]
+            for start in range(0, len(channels), CHECK_BATCH):
+                try:
+                    await self._check(channels[start : start + CHECK_BATCH])
+                except HubError as error:
+                    log.info("a position check waits: %s", error.reason)
+
+    async def _check(self, channels: Sequence[Channel]) -> None:
+        tops = await self._broker.tops([channel.name for channel in channels])
+        behind = [
+            (channel, Position(channel.epoch, channel.top))
+            for channel, top in zip(channels, tops, strict=True)
+            if top.epoch != channel.epoch or top.offset > channel.top
+        ]
+        if behind:
+            await asyncio.sleep(SECOND_LOOK_S)
+        for channel, position in behind:
+            if Position(channel.epoch, channel.top) == position:
+                self._metrics.checks_failed += 1
+                self._doubt(channel)
