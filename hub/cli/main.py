@@ -92,7 +92,26 @@ def _publish(verbs: "Verbs") -> None:
     verb.add_argument("payload", metavar="JSON", help="- reads it from standard input")
     verb.add_argument("--key", help="what the event is about within its channel")
     verb.add_argument("--final", action="store_true", help="the last event of its key")
+    verb.add_argument(
+        "--version",
+        type=_version,
+        metavar="[A:]N",
+        help="only newer than the key's: a number, or attempt:number",
+    )
+    verb.add_argument("--event-id", metavar="ID", help="stored once however often it is repeated")
+    verb.add_argument(
+        "--lease-ms",
+        type=int,
+        metavar="MS",
+        help="if the key is silent for so long, the hub says lease_expired",
+    )
     _remote(verb)
+
+
+def _version(text: str) -> int | list[int]:
+    """What `--version` says: ``7``, or ``1:7``."""
+    attempt, colon, number = text.rpartition(":")
+    return [int(attempt), int(number)] if colon else int(number)
 
 
 def _subscribe(verbs: "Verbs") -> None:
@@ -104,6 +123,9 @@ def _subscribe(verbs: "Verbs") -> None:
         default=[],
         metavar="E:O",
         help="begin after this position; with several channels CHANNEL@E:O, repeatable",
+    )
+    verb.add_argument(
+        "--max-rate", type=float, metavar="N", help="at most so many times a second, then the newest"
     )
     _remote(verb)
 

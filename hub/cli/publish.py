@@ -21,5 +21,8 @@ def run(args: argparse.Namespace) -> int:
         err=sys.stderr,
         key=args.key,
         final=args.final,
+        version=args.version,
+        event_id=args.event_id,
+        lease_ms=args.lease_ms,
     )
     return asyncio.run(work)

@@ -17,4 +17,7 @@ def run(args: argparse.Namespace) -> int:
     def token() -> str:
         return remote.reader_token(args.token, args.channels)
 
-    return asyncio.run(run_subscribe(url, args.channels, args.since, token, sys.stdout, sys.stderr))
+    work = run_subscribe(
+        url, args.channels, args.since, token, sys.stdout, sys.stderr, max_rate=args.max_rate
+    )
+    return asyncio.run(work)

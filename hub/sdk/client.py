@@ -69,6 +69,8 @@ class Client:
         timing: Timing | None = None,
     ) -> None:
         self._timing = timing or Timing()
+        # As the browser's client takes it: http means ws, and https wss.
+        url = f"ws{url[4:]}" if url.startswith(("http:", "https:")) else url
         self._endpoint = Endpoint(url, Encoding[encoding.upper()], timeout, ssl, headers, proxy)
         self._tokens = TokenSource(token, timeout)
         self._limits = (queue, unknown_after)
