@@ -168,13 +168,13 @@ def check(reader: Reader, stored: dict[int, Publication], *, merges: bool) -> No
     assert set(newest.values()) <= seen, "the last event of each key arrives"
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(st.lists(steps, min_size=20, max_size=80), st.lists(readers, min_size=1, max_size=4))
 def test_jobs(script: list[tuple[Any, ...]], kinds: list[tuple[Any, ...]]) -> None:
     virtual.run(play("job", script, kinds))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.lists(steps, min_size=20, max_size=80), st.lists(readers, min_size=1, max_size=4))
 def test_documents(script: list[tuple[Any, ...]], kinds: list[tuple[Any, ...]]) -> None:
     virtual.run(play("doc", script, kinds))
