@@ -14,7 +14,7 @@ from ..broker.redis.servers import PROGRAM, _die_with_parent
 from ..server import SCALE, RunningHub, free_port, running_hub
 from .pair import Pair
 
-GRACE_S = 1.0
+GRACE_S = 1.2
 STROKE = {
     "type": "object",
     "required": ["x", "y"],
@@ -22,7 +22,7 @@ STROKE = {
     "additionalProperties": False,
 }
 NAMESPACES: dict[str, Any] = {
-    "brief": {"mode": "state", "snapshot_ttl": 1.0, "snapshot_idle_ttl": 2.0, "snapshot_keys": 20},
+    "brief": {"mode": "state", "snapshot_ttl": 0.6, "snapshot_idle_ttl": 1.5, "snapshot_keys": 20},
     "mail": {"mode": "log", "inbox": True},
     "slowpub": {"mode": "ephemeral", "client_publish": True, "publish_rate": 5, "publish_burst": 5},
 }
