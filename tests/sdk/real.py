@@ -70,7 +70,7 @@ class Proxy(FaultyProxy):
 
     def move(self, hub: RealHub) -> None:
         """New connections go to this hub, as a balancer does it."""
-        self._target = ("127.0.0.1", hub.hub.port)
+        self.target = ("127.0.0.1", hub.hub.port)
 
     def cut_one(self) -> None:
         """Reset one side of one link, at random; the other side sees an end."""
