@@ -1,42 +1,21 @@
 """Who is in a channel, as this node tells its subscribers: batched, so that a crowd costs little.
 
-The truth lies in the broker (`broker.base.Presence`); here are only the watchers.
+The truth lies in the broker (`broker.base.Presence`); here is when its changes are told, and `watching` tells them.
 """
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from .broker.base import Broker, Member
 from .channel import Channel
-from .members import encoded, pages
 from .protocol.errors import HubError
-from .pushes import Push
 from .subscription import Subscription
 from .tasks import Tasks
+from .watching import Present, Watchers
 
 CHANGES = ("join", "leave", "update")
-ROOM = 1024  # bytes of a frame around the members in it
-
-
-class Present(Protocol):
-    """A connection, as presence sees it."""
-
-    @property
-    def id(self) -> str:
-        """The connection's id, the owner of its members."""
-
-    @property
-    def member(self) -> str:
-        """What an unnamed member is called."""
-
-    @property
-    def who(self) -> tuple[str, bytes | None]:
-        """The user, and the token's `info`."""
-
-    def share(self, push: Push) -> None:
-        """Send it something."""
 
 
 class Arrival:
@@ -62,7 +41,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.changes: dict[tuple[str, str], tuple[str, Member]] = {}
-        self.newcomers: set[Present] = set()
+        self.newcomers: set[Subscription] = set()
         self.unsure = False
 
     def add(self, change: str, member: Member) -> None:
@@ -98,7 +77,8 @@ class PresenceBoard:
         self._get_channel = get_channel
         self._batch_s = batch_s
         self._grace_s = grace_s
-        self._page_bytes = frame_bytes - ROOM
+        self._watching = Watchers(frame_bytes, self._owe)
+        self._owed: dict[Channel, set[Subscription]] = {}
         self._batches: dict[str, Batch] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
         self._reading: Counter[str] = Counter()
@@ -110,14 +90,15 @@ class PresenceBoard:
         self._arrivals.setdefault(channel, []).append(arrival)
         return arrival
 
-    def arrived(self, arrival: "Arrival", connection: Present, channel: Channel) -> None:
+    def arrived(self, arrival: "Arrival", subscription: Subscription) -> None:
         """It is one of the watchers now; where its list of members is old already, it gets a fresh one."""
         self.turned_back(arrival)
+        channel = subscription.channel
         batch = self._batches.get(channel.name)
         if batch is not None:
-            batch.newcomers.add(connection)
+            batch.newcomers.add(subscription)
         if arrival.missed:
-            self._tasks.spawn(self._refresh(channel, {connection}))
+            self._tasks.spawn(self._refresh(channel, {subscription}))
 
     def turned_back(self, arrival: "Arrival") -> None:
         """It does not come."""
@@ -150,7 +131,7 @@ class PresenceBoard:
                 await self._broker.presence.leave(channel, user, name, owner, grace_s)
             except HubError:
                 # The storage is away: the member would stay as a ghost until its node is gone, so try on.
-                await asyncio.sleep(delay)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.5))
                 delay = min(delay * 2, 10.0)
             else:
                 return
@@ -172,32 +153,36 @@ class PresenceBoard:
         if self._watchers(channel.name):
             self._tasks.spawn(self._refresh(channel))
 
-    async def _refresh(self, channel: Channel, only: set[Present] | None = None) -> None:
+    def _owe(self, watcher: Subscription) -> None:
+        """A watcher that fell behind can read again: a fresh list, read once for all who drain meanwhile."""
+        owed = self._owed.setdefault(watcher.channel, set())
+        if not owed:
+            asyncio.get_running_loop().call_later(self._batch_s, self._pay, watcher.channel)
+        owed.add(watcher)
+
+    def _pay(self, channel: Channel) -> None:
+        self._tasks.spawn(self._refresh(channel, self._owed.pop(channel)))
+
+    async def _refresh(self, channel: Channel, only: set[Subscription] | None = None) -> None:
         """A fresh list for some watchers, or for all. What is announced while it is read waits, and follows it:
         handed on before it, a leave would be undone by the list."""
         delay = 0.2
         self._reading[channel.name] += 1
         try:
-            while self._watchers(channel.name):
+            while self._watchers(channel.name, only):
                 if only is None:
                     self._batches.pop(channel.name, None)  # the list will hold it
                 try:
                     members = await self._broker.presence.members(channel.name)
                 except HubError:
-                    await asyncio.sleep(delay)
+                    await asyncio.sleep(delay * random.uniform(0.5, 1.5))
                     delay = min(delay * 2, 5.0)
                     continue
-                self._tell_list(channel, members, only)
+                self._watching.of_list(channel.name, members, self._watchers(channel.name, only))
                 return
         finally:
+            self._watching.forget(only or ())
             self._reading -= Counter((channel.name,))
-
-    def _tell_list(self, channel: Channel, members: Sequence[Member], only: set[Present] | None) -> None:
-        pushes = self._pushes(channel.name, "presence", encoded(members))
-        for watcher in self._watchers(channel.name):
-            if only is None or _owner(watcher) in only:
-                for push in pushes:
-                    _owner(watcher).share(push)
 
     def _flush_later(self, channel: str) -> None:
         asyncio.get_running_loop().call_later(self._batch_s, self._flush, channel)
@@ -214,58 +199,12 @@ class PresenceBoard:
         for change in CHANGES:
             members = [member for kind, member in batch.changes.values() if kind == change]
             if members:
-                self._tell(channel, change, members, watchers)
+                self._watching.of_changes(channel, change, members, watchers)
         if batch.unsure:
             self._tasks.spawn(self._refresh(found, batch.newcomers))
 
-    def _watchers(self, channel: str) -> list[Subscription]:
+    def _watchers(self, channel: str, only: set[Subscription] | None = None) -> list[Subscription]:
         found = self._get_channel(channel)
-        return [s for s in found.everyone() if s.presence is not None] if found is not None else []
-
-    def _tell(
-        self, channel: str, change: str, members: Sequence[Member], watchers: Sequence[Subscription]
-    ) -> None:
-        """One encoding for all; a watcher's own join is left out of what it gets."""
-        bodies = encoded(members)
-        pushes = self._pushes(channel, change, bodies)
-        owners = {member.owner for member in members} if change == "join" else set()
-        for watcher in watchers:
-            connection = _owner(watcher)
-            told = pushes
-            if connection.id in owners:
-                told = self._of_others(channel, members, bodies, connection.id)
-            for push in told:
-                connection.share(push)
-
-    def _of_others(
-        self, channel: str, members: Sequence[Member], bodies: Sequence[bytes], owner: str
-    ) -> list[Push]:
-        """Joins, for one of those who joined. A state that it set since is no join: it is told of that."""
-        others: list[bytes] = []
-        own: list[bytes] = []
-        for member, body in zip(members, bodies, strict=True):
-            if member.owner != owner:
-                others.append(body)
-            elif member.state is not None:
-                own.append(body)
-        joins = self._pushes(channel, "join", others) if others else []
-        return joins + (self._pushes(channel, "update", own) if own else [])
-
-    def _pushes(self, channel: str, change: str, bodies: Sequence[bytes]) -> list[Push]:
-        """What does not fit into one frame follows as joins."""
-        return [
-            Push(
-                {
-                    "type": f"hub.{'join' if number and change == 'presence' else change}",
-                    "channel": channel,
-                    "members": page,
-                }
-            )
-            for number, page in enumerate(pages(bodies, self._page_bytes))
-        ]
-
-
-def _owner(subscription: Subscription) -> Present:
-    owner: Any = subscription.owner
-    present: Present = owner
-    return present
+        if found is None:
+            return []
+        return [s for s in found.everyone() if s.presence is not None and (only is None or s in only)]

@@ -229,7 +229,7 @@ def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -
         token = channel.catch_up(subscription, start.at)
         node.tasks.spawn(node.channels.refill.reposition(subscription, token, start.epoch, start.at))
     if joined.arrival is not None:
-        node.presence.arrived(joined.arrival, connection, channel)
+        node.presence.arrived(joined.arrival, subscription)
     node.channels.release(channel)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..server import SCALE, RunningHub
 from ..wire import Message, Wire
 from .conftest import GRACE_S
-from .pair import Pair, fresh, get, until
+from .pair import Pair, fresh, get, slow, until
 
 CHANGES = ("hub.join", "hub.leave", "hub.update")
 
@@ -39,6 +39,11 @@ class Room:
                 self.members.pop(name(member), None)
             else:
                 self.members[name(member)] = member
+
+    def turn(self, name: str) -> int | None:
+        """The first word of a member's state."""
+        state = self.members.get(name, {}).get("state")
+        return state[0] if state else None
 
     async def until(self, *names: str, within: float = 8.0) -> "Room":
         """Until exactly these are here."""
@@ -274,3 +279,39 @@ async def test_a_list_longer_than_a_frame(pair: Pair) -> None:
         assert (refused["type"], refused["code"]) == ("hub.error", "too_large")
         listed = (await get(pair.a, f"/v1/channels/{channel}/presence"))["members"]
         assert {name(member) for member in listed} == {"late/l", *names}
+
+
+async def test_a_watcher_that_does_not_read_falls_behind_and_ends_right(pair: Pair) -> None:
+    """Far more changes than its outbox may hold: it is not closed, and gets a fresh list in their place."""
+    channel = fresh("doc")
+    rounds = 12
+    async with contextlib.AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(slow(pair.b, pair.token("slow")))
+        room = await enter(reader, channel, {"as": "s"})
+        healthy = await stack.enter_async_context(pair.connect(pair.b, "ann"))
+        seen = await enter(healthy, channel, {"as": "a"})
+        crowd = []
+        for number in range(40):
+            wire = pair.connect(pair.nodes[number % 2], f"user{number}", info="i" * 4000)
+            crowd.append(await stack.enter_async_context(wire))
+            await enter(crowd[-1], channel, {"as": "tab"})
+        names = {f"user{number}/tab" for number in range(40)}
+        for turn in range(rounds):
+            for wire in crowd:
+                await wire.ask("set_presence", channel=channel, state=[turn, "s" * 3000])
+            # Each round is a batch of its own: 280 KB of changes to each watcher.
+            async with asyncio.timeout(10 * SCALE):
+                while {seen.turn(name) for name in names} != {turn}:
+                    seen.take(await healthy.receive())
+        for wire in crowd[:20]:
+            await wire.websocket.close()
+        gone = {f"user{number}/tab" for number in range(20)}
+        await seen.until("slow/s", "ann/a", *(names - gone))
+        async with asyncio.timeout(20 * SCALE):
+            while set(room.members) != {"slow/s", "ann/a", *(names - gone)} or (
+                {room.turn(name) for name in names - gone} != {rounds - 1}
+            ):
+                room.take(await reader.receive())
+        assert ("presence", "slow/s") in room.told, "a fresh list"
+        changes = sum(change == "update" for change, _ in room.told)
+        assert changes < sum(change == "update" for change, _ in seen.told) / 2
