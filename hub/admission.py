@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from .bucket import Bucket
+from .doorstep import Doorstep
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 
@@ -39,6 +40,7 @@ class Admission:
     ) -> None:
         self.rate = rate
         self.accepting = True
+        self.doorstep = Doorstep()
         self.sockets = 0
         self.by_address: Counter[str] = Counter()
         self._most_rate = rate

@@ -104,6 +104,7 @@ class Node:
             broker,
             self.channels.open_channels,
             self.channels.refill.doubt,
+            self.tasks,
             self.metrics,
             settings.position_check,
         )

@@ -14,36 +14,42 @@ from .channel import Channel
 from .metrics import Metrics
 from .protocol.errors import HubError
 from .protocol.position import Position
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-CHECK_BATCH = 200  # channels a position check asks for at once
+CHECK_BATCH = 32  # channels asked for at once, some 2 ms of work: all of them in one go would make events late
 SECOND_LOOK_S = 2.0  # an announcement may be in flight for so long before its absence counts as a loss
 
 
 class PositionCheck:
-    """Looks at all `channels` every `interval_s` or so, a batch at a time; shared by node and channel."""
+    """Looks at all `channels` every `interval_s` or so, a batch at a time and evenly over it; shared by node and
+    channel."""
 
     def __init__(
         self,
         broker: Broker,
         channels: Callable[[], Collection[Channel]],
         doubt: Callable[[Channel], None],
+        tasks: Tasks,
         metrics: Metrics,
         interval_s: float,
     ) -> None:
         self._broker = broker
         self._channels = channels
         self._doubt = doubt
+        self._tasks = tasks
         self._metrics = metrics
         self._interval_s = interval_s
 
     async def run(self) -> None:
         """For ever."""
         while True:
-            await asyncio.sleep(self._interval_s * random.uniform(0.8, 1.2))
             channels = [c for c in self._channels() if c.epoch and c.namespace.stored]
-            for start in range(0, len(channels), CHECK_BATCH):
+            starts = range(0, len(channels), CHECK_BATCH) or range(1)
+            pause = self._interval_s * random.uniform(0.8, 1.2) / len(starts)
+            for start in starts:
+                await asyncio.sleep(pause)
                 try:
                     await self._check(channels[start : start + CHECK_BATCH])
                 except HubError as error:
@@ -54,10 +60,13 @@ class PositionCheck:
         behind = [
             (channel, Position(channel.epoch, channel.top))
             for channel, top in zip(channels, tops, strict=True)
-            if top.epoch != channel.epoch or top.offset > channel.top
+            if not isinstance(top, HubError) and (top.epoch != channel.epoch or top.offset > channel.top)
         ]
         if behind:
-            await asyncio.sleep(SECOND_LOOK_S)
+            self._tasks.spawn(self._look_again(behind))
+
+    async def _look_again(self, behind: Sequence[tuple[Channel, Position]]) -> None:
+        await asyncio.sleep(SECOND_LOOK_S)
         for channel, position in behind:
             if Position(channel.epoch, channel.top) == position:
                 self._metrics.checks_failed += 1

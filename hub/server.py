@@ -1,7 +1,6 @@
 """Serving a hub with uvicorn: the fast lane for its sockets, one process or several, a planned departure."""
 
 import asyncio
-import gc
 import itertools
 import logging
 import signal
@@ -14,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .app import Hub
+from .collector import Collector
 from .drain import Drain
 from .settings import Settings
 from .siblings import NoSiblings, Siblings
@@ -51,11 +51,13 @@ class Server(uvicorn.Server):
         node = self._hub.node
         assert node is not None
         draining: asyncio.Task[None] | None = None
+        collector = Collector()
         ticks = itertools.count()
         while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
             if draining is None and node.readiness.drain_requested.is_set():
                 self.departed = not self._terminated
                 draining = asyncio.create_task(Drain(node).run())
+            collector.tick()
             await asyncio.sleep(0.1)
         if draining is not None:
             draining.cancel()
@@ -103,7 +105,7 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
     if settings.workers == 1:
         _serve_one(settings, sockets, NoSiblings())
         return 0
-    tame_collector()
+    Collector()
     supervisor = Supervisor(
         settings.host,
         settings.port,
@@ -115,7 +117,6 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
 
 
 def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings: Siblings) -> int:
-    tame_collector()
     for sock in sockets or ():
         bound_unsent(sock, settings.unsent_bytes)
     hub = Hub(settings, siblings)
@@ -135,11 +136,3 @@ def bound_unsent(listener: socket.socket, most: int) -> None:
     """
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
-
-
-def tame_collector() -> None:
-    """A full collection over many thousand connections stalls the loop for tens of milliseconds. Connections
-    make no cycles, so what is there at start is frozen, and full collections are rare."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1000)

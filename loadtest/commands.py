@@ -46,7 +46,9 @@ def storm_cli(words: Sequence[str], console: Console) -> int:
     except TROUBLE as error:
         console.print(f"storm: {error}", style="red", highlight=False, markup=False)
         code = UNFIT
-    report.show(results, console, title="storm")
+    for first in range(0, len(results), len(cases)):
+        title = f"storm, round {first // len(cases) + 1}" if args.repeat > 1 else "storm"
+        report.show(results[first : first + len(cases)], console, title=title)
     report.save(results, args.json, {"clients": args.clients, "herd": args.herd})
     missed = [f"{result.target}: {name}" for result in results for name in storm.missed(result)]
     for line in missed:

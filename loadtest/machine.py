@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Each source address gives another 28,000 local ports towards one listener.
 SOURCES = tuple(f"127.0.1.{last}" for last in range(1, 9))
@@ -40,3 +46,15 @@ def free_port(host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Without the garbage collector, in processes forked meanwhile too: nothing of a client is in a cycle, and a
+    collection over thousands of them would show as the hub's latency."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -204,7 +204,7 @@ def run(storm: Storm, console: Console, plot: Path | None) -> Result:
     """Play one case; figures beside their bounds are in the result."""
     result = Result(f"storm {storm.case}", storm.case)
     console.print(f"storm {storm.case}: {storm.clients} clients on two nodes …", highlight=False)
-    with ExitStack() as stack:
+    with machine.no_collector(), ExitStack() as stack:
         scene = Scene(storm, stack)
         scene.enter()
         scene.publish_for(2.0)

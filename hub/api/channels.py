@@ -31,6 +31,8 @@ async def channel(requests: Requests, request: Request) -> Response:
     fields: dict[str, Any] = {"channel": name, "mode": namespace.mode.value}
     if namespace.stored:
         (top,) = await node.broker.tops([name])
+        if isinstance(top, HubError):
+            raise top
         fields["epoch"], fields["offset"] = top.position
     fields["subscribers"] = await node.fleet.count_subscribers(name, ASK_S)
     if namespace.inbox and owns_inbox(identity, name) and not identity.service:

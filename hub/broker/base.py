@@ -186,8 +186,9 @@ class Broker(Protocol):
     async def snapshot(self, channel: str) -> Page:
         """The latest event of each key in the order of offsets, complete at `top.offset` (`state` only)."""
 
-    async def tops(self, channels: Sequence[str]) -> list[Top]:
-        """The numberings of many channels; prolongs their lives, and creates those that are not there."""
+    async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
+        """The numberings of many channels, one answer each: of several servers one may be away. Prolongs their
+        lives, and creates those that are not there."""
 
     async def listen(self, channel: str) -> None:
         """Take interest: returns once every later publication will reach `on_event`."""

@@ -87,7 +87,7 @@ class MemoryBroker:
         """As `Broker.snapshot`."""
         return self._stream(channel, self._now()).snapshot()
 
-    async def tops(self, channels: Sequence[str]) -> list[Top]:
+    async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
         """As `Broker.tops`."""
         now = self._now()
         streams = [self._stream(channel, now) for channel in channels]

@@ -113,13 +113,10 @@ class RedisChannels:
         events.sort(key=lambda event: event.offset)
         return Page(_top(reply), events)
 
-    async def tops(self, channels: Sequence[str]) -> list[Top]:
+    async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
         """As `Broker.tops`."""
         replies = await self._store.run([self._numbering(scripts.TOP, channel) for channel in channels])
-        for reply in replies:
-            if isinstance(reply, HubError):
-                raise reply
-        return [_top(reply) for reply in replies]
+        return [reply if isinstance(reply, HubError) else _top(reply) for reply in replies]
 
     async def ack(self, channel: str, user: str, position: Position) -> Inbox:
         """As `Broker.ack`."""

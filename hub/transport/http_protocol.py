@@ -7,6 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.http11 import Response
 
+from ..doorstep import Doorstep
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from .http import plain_problem, problem
@@ -19,6 +20,7 @@ class HttpProtocol(HttpToolsProtocol):
     """A head of more than `HEAD_BYTES` is answered 431, one that is not there within `auth_timeout` of its
     beginning (or of the connection) 408; either ends the connection. A bound is exceeded by at most one read.
     With no descriptor to spare a connection is answered 503 at once: one that is not accepted would wait.
+    The first bytes of each connection wait their turn on the doorstep, and meanwhile nothing more is read.
     """
 
     def __init__(
@@ -29,9 +31,12 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        settings = app_state["hub_gate"].node.settings
+        node = app_state["hub_gate"].node
+        settings = node.settings
+        self._doorstep: Doorstep | None = node.admission.doorstep
         self._head_s: float = settings.auth_timeout
         self._most: int = settings.connection_limit + SPARE
+        self._waits = False
         self._heads = 0
         self._head_bytes = 0
         self._in_head = True
@@ -52,6 +57,23 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; those that bring no head to its end count towards its bound."""
+        doorstep, self._doorstep = self._doorstep, None
+        if doorstep is None:
+            self._take(data)
+        elif not doorstep.enter(lambda: self._enter(data)):
+            self._forget_head()
+            self.transport.pause_reading()
+            self._waits = True
+
+    def _enter(self, data: bytes) -> None:
+        """Its turn has come; it may be gone by now."""
+        if self._waits:
+            if self.transport.is_closing():
+                return
+            self.transport.resume_reading()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         heads = self._heads
         super().data_received(data)
         if not self._in_head:

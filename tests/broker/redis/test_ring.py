@@ -78,6 +78,8 @@ class TestRing:
         refused = [result for result in results if isinstance(result, HubError)]
         assert 5 < len(refused) < 40
         assert {error.code for error in refused} == {ErrorCode.UNAVAILABLE}
+        tops = await node.broker.tops(CHANNELS)
+        assert [isinstance(top, HubError) for top in tops] == [isinstance(r, HubError) for r in results]
         await node.heard.until(lambda: len(node.heard.announced) == len(CHANNELS) - len(refused))
         await servers[0].start()
         await until(lambda: len(node.heard.lost) == len(refused))
