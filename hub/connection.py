@@ -13,6 +13,7 @@ from . import pushes
 from .auth.identity import Identity
 from .bucket import Bucket
 from .metrics import Metrics
+from .namespaces import Namespace
 from .order import Order, Place
 from .outbox import Outbox, Sink
 from .protocol import codes, console
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 ROTATE_WINDOW_MS = 5000  # a connection that is only too old has no hurry
 ROTATE_DEADLINE_S = 15.0
+IN_ORDER_S = 0.25  # longer than what follows a refused command on the wire is under way
 
 
 class Host(Protocol):
@@ -170,7 +172,7 @@ class Connection:
         now = self.last_heard
         if self._bucket is None:
             settings = self.node.settings
-            self._bucket = Bucket(settings.command_rate, settings.command_burst, now)
+            self._bucket = Bucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
         wait = self._bucket.take(now)
         if wait:
             error = rate_limited("commands on this connection", wait)
@@ -237,14 +239,17 @@ class Connection:
         self.node.metrics.errors[error.code.value] += 1
         self.reply(id, {"type": "hub.error", **error.fields()})
 
-    def publish_wait(self, namespace: str, rate: float, burst: float) -> float:
+    def publish_wait(self, name: str, namespace: Namespace) -> float:
         """Take one publication from this connection's bucket; the seconds to wait where it is empty."""
         if self._publish_buckets is None:
             self._publish_buckets = {}
-        bucket = self._publish_buckets.get(namespace)
+        now = self.node.now()
+        bucket = self._publish_buckets.get(name)
         if bucket is None:
-            bucket = self._publish_buckets[namespace] = Bucket(rate, burst, self.node.now())
-        return bucket.take(self.node.now())
+            hold = IN_ORDER_S if namespace.stored else 0.0
+            bucket = Bucket(namespace.publish_rate, namespace.publish_burst, now, hold)
+            self._publish_buckets[name] = bucket
+        return bucket.take(now)
 
     def long_reply(self) -> asyncio.Lock:
         """Held by the one command whose long reply is under way."""
@@ -344,7 +349,7 @@ class Connection:
         if codes.then(code) is Then.STOP:
             window = None
         elif window is None:
-            window = (self.node.settings.reconnect_min_ms, self.node.settings.reconnect_max_ms)
+            window = self.node.default_window
         shell = self.shell
         message = {
             "type": "hub.close",

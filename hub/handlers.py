@@ -53,7 +53,7 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
     if not identity.service:
         namespace = node.namespaces.of(command.channel)
         name = command.channel.partition(":")[0]
-        wait = connection.publish_wait(name, namespace.publish_rate, namespace.publish_burst)
+        wait = connection.publish_wait(name, namespace)
         if wait:
             raise rate_limited(f"publications in {name} on this connection", wait)
     (result,) = await node.publish([publication])

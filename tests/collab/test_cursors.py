@@ -63,6 +63,21 @@ async def test_a_rate_of_each_connection(pair: Pair) -> None:
         assert (await ann.ask("publish", channel=channel, event="move", payload=9))["type"] == "hub.published"
 
 
+async def test_nothing_overtakes_a_publication_that_was_refused_for_its_rate(pair: Pair) -> None:
+    """100 at once are taken; what is on the wire behind the first that is refused, is refused too."""
+    channel = fresh("doc")
+    async with pair.connect(pair.a, "ann") as ann:
+        for number in range(120):
+            await ann.send("publish", id=number, channel=channel, event="e", payload=number)
+            if number > 100:
+                await asyncio.sleep(0.005)
+        kinds = [(await ann.reply(number))["type"] for number in range(120)]
+        taken = kinds.index("hub.error")
+        assert taken >= 100
+        assert set(kinds[:taken]) == {"hub.published"}
+        assert set(kinds[taken:]) == {"hub.error"}
+
+
 async def test_publishing_by_grant(pair: Pair) -> None:
     mine, others = fresh("doc"), fresh("doc")
     async with pair.connect(pair.a, "ann", publish=[mine, "job:*"]) as ann:

@@ -99,3 +99,17 @@ def test_a_bucket_never_gives_more_than_its_rate(takes: list[tuple[float, float]
             now += wait + 1e-6
             assert bucket.take(now, count) == 0.0, "after the wait that it named it is there"
             given_out += count
+
+
+def test_a_bucket_that_holds_lets_nothing_overtake_what_it_refused() -> None:
+    now = 1000.0
+    bucket = Bucket(100.0, 2.0, now, hold=0.25)
+    assert [bucket.take(now) for _ in range(3)] == [0.0, 0.0, 0.25]
+    for late in (0.02, 0.1, 0.249):
+        assert bucket.take(now + late) == pytest.approx(0.25 - late)
+    assert bucket.take(now + 0.25) == 0.0
+    slow = Bucket(0.5, 1.0, now, hold=0.25)
+    slow.take(now)
+    assert slow.take(now) == pytest.approx(2.0)
+    assert slow.take(now + 1.9) == pytest.approx(0.1)
+    assert slow.take(now + 2.0) == 0.0
