@@ -146,7 +146,9 @@ def problems(settings: Settings) -> list[str]:
     )
     found = [problem for part in parts for problem in part.problems()]
     if settings.broker != "memory://" and not (settings.node_secret or settings.jwt_secret):
-        found.append("HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret")
+        found.append(
+            "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"
+        )
     return found
 
 
@@ -155,13 +157,15 @@ def make_api_keys(settings: Settings) -> ApiKeys:
     return ApiKeys({name: key.get_secret_value() for name, key in settings.api_keys.items()})
 
 
-def make_broker(settings: Settings, node_id: str) -> Broker:
-    """The broker that the setting names."""
+def make_broker(settings: Settings, node_id: str, *, visitor: bool = False) -> Broker:
+    """The broker that the setting names; for a `visitor` one that changes nothing."""
     if settings.broker == "memory://":
         return MemoryBroker(settings.table)
     from .broker.redis import RedisBroker
 
-    return RedisBroker(settings.broker, settings.table, node_id=node_id, prefix=settings.prefix)
+    return RedisBroker(
+        settings.broker, settings.table, node_id=node_id, prefix=settings.prefix, visitor=visitor
+    )
 
 
 def node_secret(settings: Settings) -> str:

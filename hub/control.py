@@ -1,11 +1,14 @@
 """Commands between nodes: signed with a secret of the nodes' own, so that who can write into the storage
-cannot disconnect anybody by it. What does not verify is counted, and does nothing.
+cannot disconnect anybody by it, and numbered, so that who can read there cannot have one done again. What does not
+verify, is too old or was here before is counted, and does nothing.
 """
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +64,8 @@ class Control:
         self._wall = wall
         self.handlers: dict[str, Handler] = {}
         self._questions: dict[str, _Question] = {}
+        self._numbers = itertools.count()
+        self._seen: OrderedDict[tuple[str, int], float] = OrderedDict()
 
     async def send(self, do: str, **fields: Any) -> None:
         """Have every node do something.
@@ -68,7 +73,8 @@ class Control:
         Raises:
             HubError: the storage is away, and not every node may have heard it.
         """
-        body = orjson.dumps({**fields, "do": do, "from": self._node, "at": self._wall()})
+        command = {"do": do, "from": self._node, "number": next(self._numbers), "at": self._wall()}
+        body = orjson.dumps({**fields, **command})
         await self._registry.send_command(self._signer.sign(body).encode())
 
     async def ask(self, do: str, nodes: int, deadline_s: float, **fields: Any) -> list[Any]:
@@ -100,7 +106,7 @@ class Control:
             log.warning("a node's command %.40r is not understood here: %s", command["do"], error)
 
     def _verified(self, data: bytes) -> dict[str, Any] | None:
-        """A fresh command that a node has signed."""
+        """A fresh command that a node has signed, and that was not here before."""
         body = self._signer.verify(data.decode("latin-1"))
         try:
             command = orjson.loads(body) if body is not None else None
@@ -111,7 +117,18 @@ class Control:
         at = command.get("at")
         if not isinstance(at, int | float) or abs(self._wall() - at) > MAX_AGE_S:
             return None
-        return command
+        return command if self._is_new(command.get("from"), command.get("number")) else None
+
+    def _is_new(self, node: Any, number: Any) -> bool:
+        """Whether this command of a node comes for the first time; what is too old anyhow is forgotten."""
+        if not isinstance(node, str) or not isinstance(number, int):
+            return False
+        now = self._wall()
+        while self._seen and now - next(iter(self._seen.values())) > 2 * MAX_AGE_S:
+            self._seen.popitem(last=False)
+        new = (node, number) not in self._seen
+        self._seen[node, number] = now
+        return new
 
     def _do(self, command: dict[str, Any]) -> None:
         if command["do"] == "answer":

@@ -86,7 +86,9 @@ class HttpCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """One counter."""
-        family = CounterMetricFamily("hub_http_requests", "HTTP requests answered", labels=["route", "status"])
+        family = CounterMetricFamily(
+            "hub_http_requests", "HTTP requests answered", labels=["route", "status"]
+        )
         for (route, status), count in self._served.items():
             family.add_metric([route, str(status)], count)
         yield family

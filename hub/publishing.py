@@ -22,7 +22,7 @@ class Publishing:
         self._namespaces = namespaces
         self._message_bytes = message_bytes
         self._schemas: dict[str, Check] = {
-            name: _schema(namespace.schema_)
+            name: compile_schema(namespace.schema_)
             for name, namespace in namespaces.items()
             if namespace.schema_ is not None
         }
@@ -77,14 +77,23 @@ class Publishing:
                 raise _bad(f"the payload does not fit the namespace's schema: {str(error)[:200]}") from None
 
 
-def _schema(path: str) -> Check:
-    """A compiled JSON Schema; its errors are ValueErrors that name the place, not the value."""
+def compile_schema(path: str) -> Check:
+    """A compiled JSON Schema; its errors are ValueErrors that name the place, not the value.
+
+    Raises:
+        ValueError: the file can't be used, in words.
+    """
     try:
         import fastjsonschema
     except ImportError:
-        raise RuntimeError("a namespace has a schema: install notification-hub[schema]") from None
-    with open(path, "rb") as file:
-        check: Check = fastjsonschema.compile(loads_json(file.read()))
+        raise ValueError("a namespace has a schema: install notification-hub[schema]") from None
+    try:
+        with open(path, "rb") as file:
+            check: Check = fastjsonschema.compile(loads_json(file.read()))
+    except OSError as error:
+        raise ValueError(f"the schema {path} can't be read: {error.strerror}") from None
+    except (HubError, ValueError, fastjsonschema.JsonSchemaDefinitionException) as error:
+        raise ValueError(f"{path} is no JSON Schema: {error}") from None
     return check
 
 

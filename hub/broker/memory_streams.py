@@ -158,7 +158,7 @@ class Stream:
         record = self.records.get((publication.publisher, event_id))
         if record is None or record[2] <= now:
             return None
-        if record[0] != body_hash(publication):
+        if record[0] != hash(publication.body):
             raise HubError(
                 ErrorCode.CONFLICT,
                 "another event was published under this event_id",
@@ -170,7 +170,7 @@ class Stream:
         """Remember that a publication was stored at `offset`."""
         name = (publication.publisher, event_id)
         self.records.pop(name, None)  # an expired one would keep its old place in the order of age
-        self.records[name] = (body_hash(publication), offset, now + IDEMPOTENCY_S)
+        self.records[name] = (hash(publication.body), offset, now + IDEMPOTENCY_S)
 
     def prune_records(self, now: float) -> None:
         """Forget the answers that are too old."""
@@ -187,17 +187,3 @@ class Stream:
         cursor = self.cursors.get(user, 0)
         unread = self.offset - max(cursor, self.first - 1)
         return Inbox(Position(self.epoch, cursor), unread)
-
-
-def body_hash(publication: Publication) -> int:
-    """64 bits that tell one body from another; a payload is not kept alive for its record."""
-    return hash(
-        (
-            publication.type,
-            publication.payload,
-            publication.key,
-            publication.final,
-            publication.version,
-            publication.lease_ms,
-        )
-    )

@@ -19,7 +19,7 @@ from .base import Inbox, Listener, Page, Published, ShardHealth
 from .redis_address import parse
 from .redis_channels import RedisChannels
 from .redis_due import DueList
-from .redis_greeting import Greeting
+from .redis_greeting import Greeting, Look
 from .redis_keys import Keys
 from .redis_leases import RedisLeases
 from .redis_presence import RedisPresence
@@ -34,6 +34,7 @@ class RedisBroker:
 
     `prefix` begins every key. `node_id` names this node among the others. `clock` gives the time that events
     bear (Unix seconds); leases and deadlines go by the servers' own clocks. `stats` counts what happened.
+    A `visitor` only looks whether all can be reached: it agrees on nothing and takes on no standing work.
     """
 
     def __init__(
@@ -46,18 +47,26 @@ class RedisBroker:
         clock: Callable[[], float] = time.time,
         members_limit: int = 1000,
         tuning: Tuning | None = None,
+        visitor: bool = False,
     ) -> None:
         self.stats = Stats()
         self._sites = parse(urls)
         self._tuning = tuning or Tuning()
         self._node_id = node_id
+        self._visitor = visitor
         self._keys = Keys(prefix)
         self._greeting = Greeting(self._keys, self._sites, namespaces, self.stats)
         self._listener: Listener | None = None
         self._channels_of: dict[bytes, str] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._topology = make_topology(
-            self._sites, self._keys, node_id, self._greeting, self, self._tuning, self.stats
+            self._sites,
+            self._keys,
+            node_id,
+            Look(self._keys, self._sites, "this node", needs_a_hub=False) if visitor else self._greeting,
+            self,
+            self._tuning,
+            self.stats,
         )
         store = Store(self._topology, self._tuning, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)
@@ -90,7 +99,8 @@ class RedisBroker:
             if shard.commander.refusal is not None:
                 await self.close()
                 raise shard.commander.refusal
-        self._due.start()
+        if not self._visitor:
+            self._due.start()
 
     async def close(self) -> None:
         """As `Broker.close`."""
@@ -124,7 +134,7 @@ class RedisBroker:
         """As `Broker.snapshot`."""
         return await self._channels.snapshot(channel)
 
-    async def tops(self, channels: Sequence[str]) -> list[Top]:
+    async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
         """As `Broker.tops`."""
         return await self._channels.tops(channels)
 

@@ -123,16 +123,7 @@ def ack(data: bytes) -> tuple[str, Inbox]:
 
 def digest(publication: Publication) -> str:
     """What tells the body of a publication from another."""
-    body: bytes = _pack(
-        (
-            publication.type,
-            publication.payload,
-            publication.key,
-            publication.final,
-            publication.version,
-            publication.lease_ms,
-        )
-    )
+    body: bytes = _pack(publication.body)
     return blake2b(body, digest_size=12).hexdigest()
 
 

@@ -89,6 +89,44 @@ class Greeting:
             self._stats.note("namespaces_changed", "%s: other namespaces than before are in force", name)
 
 
+class Look:
+    """What somebody who is no node says instead: nothing. It reads what the nodes agreed on.
+
+    `namespaces` are those in force, where a server has them; `who` names the visitor in a refusal, and
+    `needs_a_hub` refuses a server where none has ever run.
+    """
+
+    def __init__(self, keys: Keys, sites: Sequence[Site], who: str, *, needs_a_hub: bool) -> None:
+        self._keys = keys
+        self._ring = ring_of(sites)
+        self._who = who
+        self._needs_a_hub = needs_a_hub
+        self.namespaces: Namespaces | None = None
+
+    async def __call__(self, link: Link) -> None:
+        """Look.
+
+        Raises:
+            WrongServer: it belongs to another ring, to no hub, or to one whose version is not understood.
+            LinkError: it refused, or is gone.
+        """
+        ring_name, namespaces_name = self._keys.settings
+        replies = await link.call([("GET", ring_name), ("GET", namespaces_name)])
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                if code_of(str(reply)) == "MOVED":
+                    return  # a Cluster keeps it on another of its servers
+                raise LinkError(f"{link.name}: {reply}")
+        ring, namespaces = replies
+        check_ring(link.name, ring, self._ring, self._who)
+        if namespaces is None and self._needs_a_hub:
+            raise WrongServer(f"{link.name} has no settings of a hub under the prefix {self._keys.prefix}")
+        try:
+            self.namespaces = loads(namespaces) if namespaces is not None else None
+        except ValueError as error:
+            raise WrongServer(f"{link.name}: {error}") from None
+
+
 def check_ring(name: str, theirs: bytes | None, ours: str, who: str) -> None:
     """Compare the ring in force on a server with ours.
 

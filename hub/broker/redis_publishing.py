@@ -8,21 +8,16 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-import hiredis
-
-from ..namespaces import Namespaces
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
-from . import redis_greeting
 from .base import Published
 from .redis_address import parse
 from .redis_channels import RedisChannels
-from .redis_commander import WrongServer
 from .redis_due import DueList
 from .redis_errors import unavailable
+from .redis_greeting import Look
 from .redis_keys import Keys
 from .redis_leases import RedisLeases
-from .redis_link import Link, LinkError
 from .redis_servers import make_topology
 from .redis_store import Store
 from .redis_tuning import Stats, Tuning
@@ -45,10 +40,10 @@ class RedisPublishing:
         self._tuning = tuning or Tuning()
         self._keys = Keys(prefix)
         self._clock = clock
-        self._namespaces: Namespaces | None = None
+        self._look = Look(self._keys, self._sites, "this publisher", needs_a_hub=True)
         self._leases: RedisLeases | None = None
         self._topology = make_topology(
-            self._sites, self._keys, name, self._greet, None, self._tuning, self.stats
+            self._sites, self._keys, name, self._look, None, self._tuning, self.stats
         )
 
     async def start(self) -> None:
@@ -66,13 +61,14 @@ class RedisPublishing:
             if refusal is not None:
                 await self.close()
                 raise refusal
-        if self._namespaces is None:
+        namespaces = self._look.namespaces
+        if namespaces is None:
             await self.close()
             raise unavailable("the storage can't be reached", 1.0)
         store = Store(self._topology, self._tuning, self.stats)
-        channels = RedisChannels(store, self._topology, self._keys, self._namespaces, self._clock, self.stats)
+        channels = RedisChannels(store, self._topology, self._keys, namespaces, self._clock, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)
-        self._leases = RedisLeases(channels, store, self._keys, self._namespaces, due)
+        self._leases = RedisLeases(channels, store, self._keys, namespaces, due)
 
     async def close(self) -> None:
         """Let go."""
@@ -83,21 +79,3 @@ class RedisPublishing:
         if self._leases is None:
             raise RuntimeError("start() comes first")
         return await self._leases.publish(publications)
-
-    async def _greet(self, link: Link) -> None:
-        """Look, and write nothing: a publisher does not decide what the hub is."""
-        ring_name, namespaces_name = self._keys.settings
-        replies = await link.call([("GET", ring_name), ("GET", namespaces_name)])
-        for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
-                if str(reply).startswith("MOVED"):
-                    return  # a Cluster keeps it on another of its servers
-                raise LinkError(f"{link.name}: {reply}")
-        ring, namespaces = replies
-        redis_greeting.check_ring(link.name, ring, redis_greeting.ring_of(self._sites), "this publisher")
-        if namespaces is None:
-            raise WrongServer(f"{link.name} has no settings of a hub under the prefix {self._keys.prefix}")
-        try:
-            self._namespaces = redis_greeting.loads(namespaces)
-        except ValueError as error:
-            raise WrongServer(f"{link.name}: {error}") from None

@@ -54,7 +54,7 @@ async def _try_broker(settings: Settings) -> list[str]:
     if settings.broker == "memory://":
         _say("ok", ["broker: in the memory of this process"])
         return []
-    broker = make_broker(settings, ids.node_id(secrets.randbits(ids.NODE_BITS)))
+    broker = make_broker(settings, ids.node_id(secrets.randbits(ids.NODE_BITS)), visitor=True)
     try:
         await broker.start(_Deaf())
     except Exception as error:  # a refusal of whatever kind, in its own words

@@ -3,6 +3,7 @@
 import secrets
 
 from .. import app
+from ..publishing import compile_schema
 from ..settings import Settings
 
 HOW_TO_SET_A_KEY = (
@@ -14,7 +15,7 @@ HOW_TO_SET_A_KEY = (
 
 def problems(settings: Settings) -> list[str]:
     """Why a hub with these settings must not serve; empty where it may."""
-    return [*_keys(settings), *_broker(settings), *_limits(settings)]
+    return [*_keys(settings), *_broker(settings), *_limits(settings), *_schemas(settings)]
 
 
 def remarks(settings: Settings) -> list[str]:
@@ -25,7 +26,9 @@ def remarks(settings: Settings) -> list[str]:
     if not settings.allowed_origins:
         found.append("HUB_ALLOWED_ORIGINS is empty: browsers connect from pages of the hub's own host only")
     elif "*" in settings.allowed_origins:
-        found.append("HUB_ALLOWED_ORIGINS holds *: any page that has a token may connect and use the HTTP API")
+        found.append(
+            "HUB_ALLOWED_ORIGINS holds *: any page that has a token may connect and use the HTTP API"
+        )
     if settings.broker == "memory://":
         found.append("HUB_BROKER is memory://: one process, and events are gone when it ends")
     elif settings.node_secret is None:
@@ -72,4 +75,15 @@ def _limits(settings: Settings) -> list[str]:
         found.append("HUB_MESSAGE_BYTES is above HUB_FRAME_BYTES: such an event could not be delivered")
     if settings.node_secret is not None and len(settings.node_secret.get_secret_value()) < 32:
         found.append("HUB_NODE_SECRET is too short; it needs 32 characters or more, from a random source")
+    return found
+
+
+def _schemas(settings: Settings) -> list[str]:
+    found = []
+    for name, namespace in settings.table.items():
+        try:
+            if namespace.schema_ is not None:
+                compile_schema(namespace.schema_)
+        except ValueError as error:
+            found.append(f"namespace {name}: {error}")
     return found

@@ -49,7 +49,6 @@ class CloseCode(IntEnum):
     """Close codes of RFC 6455 section 7.4 that the hub uses, and its own in the private range."""
 
     NORMAL = 1000
-    GOING_AWAY = 1001
     PROTOCOL_VIOLATION = 1002
     UNSUPPORTED_DATA = 1003
     ABNORMAL = 1006

@@ -182,3 +182,8 @@ class Publication:
     lease_ms: int | None = None
     sender: str | None = None
     origin: str | None = None
+
+    @property
+    def body(self) -> tuple[object, ...]:
+        """What an ``event_id`` stands for: a second publication of the same id has to be equal in it."""
+        return self.type, self.payload, self.key, self.final, self.version, self.lease_ms

@@ -106,10 +106,6 @@ class Snapshot:
         """Where the snapshot was taken."""
         return Position(self.epoch, self.offset)
 
-    def by_key(self) -> dict[str | None, Event]:
-        """The events by their keys."""
-        return {event.key: event for event in self.events}
-
 
 Item = Event | Gap | Snapshot
 

@@ -1,6 +1,7 @@
 """``hub check``: everything that is wrong, in words, with no secret in them."""
 
 import http.server
+import json
 import shutil
 import socket
 import subprocess
@@ -37,7 +38,11 @@ def redis(tmp_path: Path) -> Iterator[int]:
 
 def test_settings_that_are_right(tmp_path: Path) -> None:
     result = hub(
-        "check", folder=tmp_path, jwt_secret=SECRET, api_keys='{"svc":"0123456789abcdef"}', allowed_origins='["*"]'
+        "check",
+        folder=tmp_path,
+        jwt_secret=SECRET,
+        api_keys='{"svc":"0123456789abcdef"}',
+        allowed_origins='["*"]',
     )
     assert result.status == 0
     assert result.out.splitlines() == [
@@ -88,6 +93,29 @@ def test_a_broker_that_answers(redis: int, tmp_path: Path) -> None:
     assert result.status == 0, result.out
     assert f"ok       broker: 127.0.0.1:{redis} answers; a message to itself comes back in" in result.out
     assert "open-sesame" not in result.out + result.err
+
+
+def test_it_only_looks(redis: int, tmp_path: Path) -> None:
+    """A check with the wrong servers must not keep the right ones from starting."""
+    url = f"redis://:open-sesame@127.0.0.1:{redis}"
+    assert hub("check", "--broker", url, folder=tmp_path, jwt_secret=SECRET, prefix="looked").status == 0
+    words = ["redis-cli", "-p", str(redis), "-a", "open-sesame", "--no-auth-warning", "keys", "looked*"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_a_schema_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "wrong.json").write_text('{"type": "nothing known"}')
+    names = ("away", "broken", "wrong")
+    form = {name: {"mode": "log", "schema": str(tmp_path / f"{name}.json")} for name in names}
+    result = hub("check", folder=tmp_path, jwt_secret=SECRET, namespaces=json.dumps(form))
+    problems = [line for line in result.out.splitlines() if line.startswith("problem")]
+    assert [line.split()[2] for line in problems] == ["away:", "broken:", "wrong:"], result.out
+    assert "can't be read: No such file" in problems[0]
+    assert all("is no JSON Schema" in line for line in problems[1:])
+    serving = hub("serve", folder=tmp_path, jwt_secret=SECRET, namespaces=json.dumps(form))
+    assert serving.status != 0
+    assert "namespace away: the schema" in serving.err
 
 
 @pytest.mark.parametrize("user", [":wrong-word", "shy:hush"])

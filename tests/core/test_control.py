@@ -19,6 +19,9 @@ JSON = st.recursive(
 )
 
 
+ORIGIN = {"from": "n_2", "number": 1, "at": NOW}
+
+
 def make() -> tuple[Control, list[Any], Metrics]:
     done: list[Any] = []
     metrics = Metrics()
@@ -33,19 +36,43 @@ def signed(fields: Any, signer: Signer = SIGNER) -> bytes:
 
 def test_a_fresh_signed_command_is_done() -> None:
     control, done, _ = make()
-    control.on_command(signed({"do": "disconnect", "at": NOW, "user": "ann"}))
+    control.on_command(signed({"do": "disconnect", **ORIGIN, "user": "ann"}))
     assert done == ["ann"]
+
+
+def test_a_command_is_done_once() -> None:
+    """Who can read what nodes send can write it back; it has no effect, also after the clock was set back."""
+    control, done, metrics = make()
+    data = signed({"do": "disconnect", **ORIGIN, "user": "ann"})
+    for _ in range(3):
+        control.on_command(data)
+    assert done == ["ann"]
+    assert metrics.errors["foreign_command"] == 2
+    control.on_command(signed({"do": "disconnect", **ORIGIN, "number": 2, "user": "bob"}))
+    control.on_command(signed({"do": "disconnect", **ORIGIN, "from": "n_3", "user": "eve"}))
+    assert done == ["ann", "bob", "eve"]
+
+
+def test_what_is_remembered_is_forgotten_once_it_is_too_old() -> None:
+    now = NOW
+    control = Control("n_1", None, SIGNER, Tasks(), Metrics(), lambda: now)  # type: ignore[arg-type]
+    for number in range(1000):
+        now += 1.0
+        control.on_command(signed({"do": "nothing", "from": "n_2", "number": number, "at": now}))
+    assert len(control._seen) <= 122
 
 
 def test_foreign_stale_and_broken_ones_are_counted_and_do_nothing() -> None:
     control, done, metrics = make()
-    command = {"do": "disconnect", "at": NOW, "user": "ann"}
+    command = {"do": "disconnect", **ORIGIN, "user": "ann"}
     for data in (
         signed(command, Signer("another", "node")),
         signed(command, Signer("secret", "ticket")),
         signed({**command, "at": NOW - 61}),
         signed({**command, "at": NOW + 61}),
         signed({**command, "at": "now"}),
+        signed({**command, "number": None}),
+        signed({**command, "from": ["n_2"]}),
         SIGNER.sign(b"{").encode(),
         SIGNER.sign(b"").encode(),
         signed([]),
@@ -55,7 +82,7 @@ def test_foreign_stale_and_broken_ones_are_counted_and_do_nothing() -> None:
     ):
         control.on_command(data)
     assert done == []
-    assert metrics.errors["foreign_command"] == 11
+    assert metrics.errors["foreign_command"] == 13
 
 
 @given(st.binary(max_size=200))
@@ -70,5 +97,5 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_signed_body(fields: dict[str, Any], other: Any) -> None:
     control, _, _ = make()
     control.on_command(signed(other))
-    for do in ("answer", "disconnect", "nothing"):
-        control.on_command(signed({**fields, "do": do, "at": NOW}))
+    for number, do in enumerate(("answer", "disconnect", "nothing")):
+        control.on_command(signed({**fields, "do": do, **ORIGIN, "number": number}))

@@ -72,3 +72,15 @@ end
 local function top(...)
   return {'ok', epoch, text(offset), previous, text(fork), ...}
 end
+
+-- The answer of a read: where the channel stands, and what was found; or nothing, in a new epoch.
+local function found_entries(entries, fault)
+  local lowest, why = first()
+  fault = fault or why or entries.err
+  if fault then
+    heal(fault)
+    return top('1', {})
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  return top(text(lowest), entries)
+end

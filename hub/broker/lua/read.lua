@@ -6,11 +6,4 @@ if ARGV[8] == '' then
 else
   entries = redis.pcall('XRANGE', KEYS[2], text(tonumber(ARGV[8]) + 1), '+', 'COUNT', ARGV[9])
 end
-local lowest, fault = first()
-fault = fault or entries.err
-if fault then
-  heal(fault)
-  return top('1', {})
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-return top(text(lowest), entries)
+return found_entries(entries)
