@@ -18,7 +18,7 @@ from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 
 QUEUE_S = 5.0  # how long a handshake may have to wait
-HELD_MOST = 4096  # refusals held back at one time
+HELD_OVER = 256  # sockets over those that are allowed, for refusals that are held back
 HOLD_S = (2.0, 5.0)
 LAG_HIGH_S = 0.05
 LAG_LOW_S = 0.02
@@ -81,7 +81,12 @@ class Admission:
         Raises:
             HubError: ``unavailable`` (503, 4103) or ``limit`` (429, 4129), with when to come back.
         """
-        self._check(address)
+        try:
+            self._check(address)
+        except HubError:
+            if self.accepting:  # a node that departs sends its clients to another one at once
+                await self._hold()
+            raise
         if not self.waiting and self._take(returning):
             return
         if self.waiting >= self.rate * QUEUE_S and not self._make_room(returning):
@@ -118,8 +123,8 @@ class Admission:
         return True
 
     async def _hold(self) -> None:
-        """Hold a refusal back, where not too many are held already."""
-        if self._held >= HELD_MOST:
+        """Hold a refusal back, as long as there are sockets for it."""
+        if self.sockets + self.waiting + self._held >= self._most + HELD_OVER:
             return
         self._held += 1
         try:

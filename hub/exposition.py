@@ -31,6 +31,7 @@ class NodeCollector(Collector):
         for name, text, value in (
             ("connections", "Admitted connections", len(node.roster)),
             ("sockets", "Upgraded sockets, those without a token yet included", node.admission.sockets),
+            ("doorstep", "Newcomers of whom nothing was read yet", len(node.admission.doorstep)),
             ("channels", "Channels that this node listens to", len(node.channels)),
             ("tasks", "Commands and replays under way", len(node.tasks)),
             ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
@@ -44,6 +45,7 @@ class NodeCollector(Collector):
         metrics = self._node.metrics
         for name, text, value in (
             ("connections_opened", "Connections admitted", metrics.connections_opened),
+            ("accept_pauses", "Times that no connection was accepted for a moment", metrics.accept_pauses),
             ("published", "Publications taken by this node", metrics.published),
             ("delivered", "Live events handed to connections", self._node.turn.delivered),
             ("recovered", "Subscriptions resumed without a gap", metrics.recovered),

@@ -7,6 +7,7 @@ class Metrics:
     """Counters of one node, since its start."""
 
     __slots__ = (
+        "accept_pauses",
         "bytes_received",
         "checks_failed",
         "closed",
@@ -25,6 +26,7 @@ class Metrics:
     )
 
     def __init__(self) -> None:
+        self.accept_pauses = 0
         self.connections_opened = 0
         self.delivered = 0
         self.published = 0

@@ -1,6 +1,7 @@
 """Serving a hub with uvicorn: the fast lane for its sockets, one process or several, a planned departure."""
 
 import asyncio
+import functools
 import itertools
 import logging
 import signal
@@ -12,18 +13,20 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .acceptor import Acceptor
 from .app import Hub
 from .collector import Collector
 from .drain import Drain
 from .settings import Settings
 from .siblings import NoSiblings, Siblings
-from .transport.http_protocol import HttpProtocol
+from .transport.http_protocol import SPARE, HttpProtocol
 from .transport.websocket import WebSocketTransport
 from .workers import DEPARTED, Supervisor
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 256  # the loop accepts all that wait in one turn: so many hold it up for some 40 ms, and no more
+DOORSTEP_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
+NEARLY_SPARE = SPARE * 3 // 4  # TCP connections over those that are allowed: the rest are for a pause to begin
 HTTP_GRACE_S = 5  # a request under way at the very end has so long to finish
 
 
@@ -34,8 +37,27 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self._hub = hub
+        self._acceptor: Acceptor | None = None
         self._terminated = False
         self.departed = False  # by a request over HTTP, not by a signal
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, which then listens to nothing: our own acceptor does."""
+        await super().startup([])
+        if not self.started:
+            return
+        make = functools.partial(
+            HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        self._acceptor = Acceptor(sockets or (), make, self.config.ssl, self._overfull)
+        await self._acceptor.open()
+        self.servers = self._acceptor.servers  # uvicorn closes them at the end
+
+    def _overfull(self) -> bool:
+        node = self._hub.node
+        assert node is not None
+        most = self._hub.settings.connection_limit + NEARLY_SPARE
+        return len(node.admission.doorstep) > DOORSTEP_MOST or len(self.server_state.connections) > most
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. Nothing is captured, so uvicorn does not raise it again at the end."""
@@ -48,8 +70,9 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """uvicorn's loop, until the node has drained."""
-        node = self._hub.node
+        node, acceptor = self._hub.node, self._acceptor
         assert node is not None
+        assert acceptor is not None
         draining: asyncio.Task[None] | None = None
         collector = Collector()
         ticks = itertools.count()
@@ -58,6 +81,8 @@ class Server(uvicorn.Server):
                 self.departed = not self._terminated
                 draining = asyncio.create_task(Drain(node).run())
             collector.tick()
+            await acceptor.tick()
+            node.metrics.accept_pauses = acceptor.pauses
             await asyncio.sleep(0.1)
         if draining is not None:
             draining.cancel()
@@ -90,7 +115,6 @@ def config(hub: Hub, **overrides: Any) -> uvicorn.Config:
         "log_config": None,
         "proxy_headers": False,
         "server_header": False,
-        "backlog": BACKLOG,
         "timeout_keep_alive": 75,
         "timeout_graceful_shutdown": HTTP_GRACE_S,
     }

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent / "hub"
 LAYERS: dict[str, tuple[str, ...]] = {
     "demo": ("hub.demo", "hub.demo_*"),
     "cli": ("hub.cli", "hub.cli.*", "hub.__main__"),
-    "server": ("hub.server", "hub.workers"),
+    "server": ("hub.server", "hub.workers", "hub.acceptor", "hub.collector"),
     "app": ("hub.app",),  # the composition root
     "api": ("hub.api", "hub.api.*"),
     "transport": ("hub.transport", "hub.transport.*"),

@@ -1,6 +1,7 @@
 """Heads of requests: bounded in size and time, before anybody has said who it is."""
 
 import contextlib
+import re
 import resource
 import select
 import socket
@@ -104,7 +105,8 @@ def test_an_idle_connection_is_kept_between_requests(quick: RunningHub) -> None:
 
 
 def test_more_connections_than_descriptors() -> None:
-    """Strangers that open connections and say nothing: the hub goes on serving those that it has."""
+    """Strangers that open connections and say nothing: the hub goes on serving those that it has, and for
+    moments it accepts none."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.ExitStack() as stack:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
@@ -117,6 +119,10 @@ def test_more_connections_than_descriptors() -> None:
         raws = [stack.enter_context(dial(hub)) for _ in range(1100)]
         assert answer_of(raws[-1]).startswith(b"HTTP/1.1 503 ")
         assert http.get("/livez").status_code == 200
+        deadline = time.monotonic() + 5 * SCALE
+        while not re.search(r"hub_accept_pauses_total\{.*\} [1-9]", http.get("/metrics").text):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         for raw in raws:
             raw.close()
         deadline = time.monotonic() + 5 * SCALE

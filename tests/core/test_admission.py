@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hub.admission import QUEUE_S, RATE_LEAST, Admission
+from hub.admission import HELD_OVER, QUEUE_S, RATE_LEAST, Admission
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
@@ -114,5 +114,21 @@ def test_limits_of_the_node_and_of_an_address() -> None:
         gate.lost("1.1.1.1")
         assert gate.by_address["1.1.1.1"] == 1
         await gate.admit("1.1.1.1", returning=True)
+
+    run(story())
+
+
+def test_a_full_node_holds_its_refusals_back_while_there_are_sockets_for_it() -> None:
+    async def story() -> None:
+        gate, log = admission(most=3), []
+        for number in range(3):
+            gate.opened(str(number))
+        await asyncio.gather(*(outcome(gate, True, log) for _ in range(HELD_OVER + 50)))
+        assert {kind for kind, _ in log} == {"unavailable"}
+        assert sum(waited == 0.0 for _, waited in log) == 50
+        assert sum(2.0 <= waited <= 5.0 for _, waited in log) == HELD_OVER
+        gate.stop_accepting()
+        await outcome(gate, True, log)
+        assert log[-1] == ("unavailable", 0.0), "who departs sends its clients on at once"
 
     run(story())
