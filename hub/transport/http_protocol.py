@@ -5,12 +5,15 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from websockets.http11 import Response
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeaderValue
+from websockets.http11 import Request, Response
 
 from ..doorstep import Doorstep
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from .http import plain_problem, problem
+from .websocket import WebSocketTransport
 
 HEAD_BYTES = 65_536
 SPARE = 448  # TCP connections beside the sockets that are allowed: of the descriptors that the limit leaves
@@ -98,6 +101,27 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._forget_head()
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """uvicorn's, which writes the request anew for another parser: here the WebSocket side gets it as it was
+        read, for a sixth less of what a connect costs."""
+        try:
+            request = self._request()
+        except InvalidHeaderValue as error:
+            self._end(plain_problem(HTTPStatus.BAD_REQUEST, str(error)))
+            return
+        self.connections.discard(self)
+        protocol = WebSocketTransport(self.config, self.server_state, self.app_state)
+        protocol.connection_made(self.transport)
+        protocol.upgrade(request)
+        self.transport.set_protocol(protocol)
+
+    def _request(self) -> Request:
+        headers = Headers()
+        for name, value in self.scope["headers"]:
+            headers[name.decode("latin-1")] = value.decode("latin-1")
+        version = f"HTTP/{self.parser.get_http_version()}"
+        return Request(self.url.decode("latin-1"), headers, self.scope["method"], version)
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's: what came is not HTTP."""

@@ -1,10 +1,11 @@
-"""The fast lane: an `asyncio.Protocol` over websockets' sans-IO `ServerProtocol`, given to uvicorn as its `ws`
-class. No task, queue or ASGI cycle for an idle connection: bytes go straight from the loop into the parser,
-and frames that were built once go straight from the outbox into the transport.
+"""The fast lane: an `asyncio.Protocol` over websockets' sans-IO protocols, which takes a connection over from
+uvicorn's HTTP. No task, queue or ASGI cycle for an idle connection: bytes go straight from the loop into the
+parser, and frames that were built once go straight from the outbox into the transport.
 """
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
@@ -33,7 +34,7 @@ _CONTROL = (Opcode.PING, Opcode.PONG)
 class WebSocketTransport(asyncio.Protocol):
     """A `connection.Shell` over one TCP connection; see the module's head.
 
-    uvicorn makes it with the bytes of the upgrade request at hand, and counts it in `connections`.
+    `http_protocol` makes it with the upgrade request at hand (`upgrade`), uvicorn counts it in `connections`.
     """
 
     __slots__ = (
@@ -61,7 +62,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._gate: Gate = app_state["hub_gate"]
         self._settings = self._gate.node.settings
         self._connections: set[Any] = server_state.connections
-        self._ws: Protocol = ServerProtocol(logger=_quiet)
+        self._ws = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
         self._transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -74,7 +75,7 @@ class WebSocketTransport(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """uvicorn hands over the connection, with the upgrade request read."""
+        """The connection is handed over, with the upgrade request read."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         _unlink(transport)
@@ -87,10 +88,7 @@ class WebSocketTransport(asyncio.Protocol):
         ws = self._ws
         ws.receive_data(data)
         for event in ws.events_received():
-            if type(event) is Frame:
-                self._frame(event)
-            else:
-                self._request(cast("Request", event))
+            self._frame(cast("Frame", event))
         if ws.writes:
             self._answer()
         if ws.parser_exc is not None:
@@ -175,17 +173,15 @@ class WebSocketTransport(asyncio.Protocol):
 
     # The handshake
 
-    def _request(self, request: Request) -> None:
+    def upgrade(self, request: Request) -> None:
         """The upgrade request; nothing more is read until it is decided."""
-        ws = self._ws
-        assert isinstance(ws, ServerProtocol)
-        response = ws.accept(request)
-        if response.status_code != 101:
-            self._respond(ws, http.plain_problem(response.status_code, response.body.decode().strip()))
+        response = _accept(request)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._respond(http.plain_problem(response.status_code, response.body.decode().strip()))
             return
         path, _, query = request.path.partition("?")
         if path != self._settings.path:
-            self._respond(ws, http.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
+            self._respond(http.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
             return
         self.pause_reading()
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
@@ -197,28 +193,24 @@ class WebSocketTransport(asyncio.Protocol):
         ]
         secure = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
         handshake = Handshake(query, headers, offered, self._peer, secure)
-        self._gate.node.tasks.spawn(self._decide(ws, handshake, response))
+        self._gate.node.tasks.spawn(self._decide(handshake, response))
 
-    async def _decide(self, ws: ServerProtocol, handshake: Handshake, response: Response) -> None:
+    async def _decide(self, handshake: Handshake, response: Response) -> None:
         try:
             entry = await self._gate.decide(handshake)
         except Refused as refused:
-            self._respond(ws, http.problem(refused.status, refused.error))
+            self._respond(http.problem(refused.status, refused.error))
             return
         except Exception:
-            self._respond(ws, http.problem(500, _broken()))
+            self._respond(http.problem(500, _broken()))
             raise
         if self._transport is None or self._transport.is_closing():
             return
         if entry.subprotocol is not None:
             response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
-        ws.send_response(response)
-        await self._open(ws, entry)
+        await self._open(response, entry)
 
-    async def _open(self, ws: ServerProtocol, entry: Entry) -> None:
-        # What has parsed the request keeps it, some kilobytes; frames need only the half below it.
-        ws.parser.close()
-        self._ws = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
+    async def _open(self, response: Response, entry: Entry) -> None:
         node = self._gate.node
         self._peer, self._counted = entry.address, True
         node.admission.opened(entry.address)
@@ -229,7 +221,7 @@ class WebSocketTransport(asyncio.Protocol):
         )
         self._connection = connection
         # The answer to the handshake leaves in one write with the first words.
-        connection.outbox.push(b"".join(ws.data_to_send()))
+        connection.outbox.push(response.serialize())
         self.resume_reading()
         try:
             await self._gate.begin(connection, entry)
@@ -237,10 +229,9 @@ class WebSocketTransport(asyncio.Protocol):
             connection.close(CloseCode.INTERNAL, _broken().reason)
             raise
 
-    def _respond(self, ws: ServerProtocol, response: Response) -> None:
+    def _respond(self, response: Response) -> None:
         """Answer the handshake with HTTP, and hang up."""
-        ws.send_response(response)
-        self._flush()
+        self.write(response.serialize())
         if self._transport is not None:
             self._transport.close()
 
@@ -329,6 +320,14 @@ class WebSocketTransport(asyncio.Protocol):
         self._close_timer = None
         if self._transport is not None:
             self._transport.abort()
+
+
+def _accept(request: Request) -> Response:
+    """The answer to a handshake. What has checked it is not kept: frames need no more than the half below it."""
+    checker = ServerProtocol(logger=_quiet)
+    response = checker.accept(request)
+    checker.parser.close()  # as in `connection_lost`
+    return response
 
 
 def _broken() -> HubError:
