@@ -21,6 +21,16 @@ from .subscription import Subscription
 from .turn import Turn
 
 
+class Tails:
+    """The bytes of all tails of a node, about. Counted along: adding them up takes as long as there are channels,
+    and nobody is served meanwhile."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Channel:
     """See the module's head.
 
@@ -32,6 +42,7 @@ class Channel:
     __slots__ = (
         "_doubt",
         "_pending",
+        "_tails",
         "_turn",
         "catching",
         "epoch",
@@ -40,17 +51,20 @@ class Channel:
         "namespace",
         "opening",
         "plain",
-        "presence",
         "refilling",
         "special",
         "tail",
-        "tail_bytes",
         "top",
         "users",
     )
 
     def __init__(
-        self, name: str, namespace: Namespace, turn: Turn, doubt: Callable[["Channel"], None]
+        self,
+        name: str,
+        namespace: Namespace,
+        turn: Turn,
+        tails: Tails,
+        doubt: Callable[["Channel"], None],
     ) -> None:
         self.name = name
         self.namespace = namespace
@@ -58,16 +72,15 @@ class Channel:
         self.top = 0
         self.heard: Position | None = None
         self.tail: list[Event] | None = None
-        self.tail_bytes = 0
         self.plain: dict[Outbox, Subscription] = {}
         self.special: set[Subscription] | None = None
         self.catching: dict[Subscription, object] | None = None
-        self.presence: object | None = None
         self.users = 0
         self.opening: object | None = None
         self.refilling = False
         self._pending: list[Event] | None = None
         self._turn = turn
+        self._tails = tails
         self._doubt = doubt
 
     # Events
@@ -90,7 +103,7 @@ class Channel:
         if self.tail is None:
             self.tail = []
         self.tail.append(event)
-        self.tail_bytes += event.size
+        self._tails.bytes += event.size
         if len(self.tail) > 2 * self.namespace.history_size:
             self.trim(self.namespace.history_size)
         self._put_off(event)
@@ -227,16 +240,20 @@ class Channel:
         start = len(tail) - missed
         return tail[start : start + limit]
 
-    def trim(self, most: int) -> int:
-        """Keep at most `most` events of the tail; returns the bytes let go."""
-        before = self.tail_bytes
+    def keep(self, events: Sequence[Event]) -> None:
+        """These are the tail, for now: they end at `top`."""
+        self.trim(0)
+        self.tail = list(events)
+        self._tails.bytes += sum(event.size for event in events)
+
+    def trim(self, most: int) -> None:
+        """Keep at most `most` events of the tail."""
         if self.tail is not None and len(self.tail) > most:
             gone = self.tail[: len(self.tail) - most]
             del self.tail[: len(self.tail) - most]
-            self.tail_bytes -= sum(event.size for event in gone)
+            self._tails.bytes -= sum(event.size for event in gone)
             if not self.tail:
                 self.tail = None
-        return before - self.tail_bytes
 
     def settle(self) -> None:
         """Hand on all that came so far, also what a `rate` holds back: something else is to be said."""
@@ -249,5 +266,4 @@ class Channel:
         self.settle()
         self.epoch = epoch
         self.top = top
-        self.tail = None
-        self.tail_bytes = 0
+        self.trim(0)

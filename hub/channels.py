@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from .broker.base import Broker
-from .channel import Channel
+from .channel import Channel, Tails
 from .metrics import Metrics
 from .namespaces import Namespaces
 from .protocol.codes import ErrorCode
@@ -48,6 +48,7 @@ class Channels:
         self._tasks = tasks
         self._clock = clock
         self._linger = linger
+        self._tails = Tails()
         self._tail_budget = tail_bytes
         self._table: dict[str, Channel] = {}
         self._idle: dict[Channel, float] = {}
@@ -59,7 +60,7 @@ class Channels:
     @property
     def tail_bytes(self) -> int:
         """Bytes of the events kept in memory, about."""
-        return sum(channel.tail_bytes for channel in self._table.values())
+        return self._tails.bytes
 
     def get(self, name: str) -> Channel | None:
         """The channel, where it is open."""
@@ -84,7 +85,7 @@ class Channels:
             await asyncio.shield(closing)
         channel = self._table.get(name)
         if channel is None:
-            channel = Channel(name, self._namespaces.of(name), self._turn, self.refill.doubt)
+            channel = Channel(name, self._namespaces.of(name), self._turn, self._tails, self.refill.doubt)
             self._table[name] = channel
             channel.users = 1
             await self._open(channel)
@@ -133,13 +134,13 @@ class Channels:
 
     def _keep_tail(self, channel: Channel, events: Sequence[Event]) -> None:
         if events and events[-1].offset == channel.top:
-            channel.tail = list(events)
-            channel.tail_bytes = sum(event.size for event in events)
+            channel.keep(events)
 
     def _close(self, channel: Channel) -> None:
         """Forget a channel that nobody wants, in this very step; who wants it again waits until the interest in
         it has ended."""
         del self._table[channel.name]
+        channel.trim(0)
         done = self._closing[channel.name] = asyncio.get_running_loop().create_future()
         self._tasks.spawn(self._unlisten(channel.name, done))
 
@@ -163,11 +164,10 @@ class Channels:
             self._shrink_tails()
 
     def _shrink_tails(self) -> None:
-        total = self.tail_bytes
         for channel in self._table.values():
-            if total <= self._tail_budget * 0.8:
+            if self._tails.bytes <= self._tail_budget * 0.8:
                 break
-            total -= channel.trim(len(channel.tail or ()) // 4)
+            channel.trim(len(channel.tail or ()) // 4)
 
     # Announcements
 

@@ -102,6 +102,8 @@ class Refill:
             tell = not quiet
             while True:
                 page = await self._broker.read(channel.name, channel.top, PAGE)
+                if not self._is_open(channel):
+                    return  # nobody listens any more, and nothing is kept for nobody
                 tell = await self._merge(channel, page, tell)
                 # What was announced meanwhile asks for one more read, and for no more than one.
                 heard, channel.heard = channel.heard, None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub.broker.base import Inbox, Member, Published
 from hub.broker.memory import MemoryBroker
-from hub.channel import Channel
+from hub.channel import Channel, Tails
 from hub.namespaces import Namespace, Namespaces
 from hub.outbox import Outbox
 from hub.protocol.event import Event, Publication, Version
@@ -101,7 +101,7 @@ async def play(namespace: str, script: list[tuple[Any, ...]], kinds: list[tuple[
     loop = asyncio.get_running_loop()
     turn = Turn(loop.call_soon)
     name = f"{namespace}:1"
-    channel = Channel(name, TABLE.of(name), turn, lambda _: None)
+    channel = Channel(name, TABLE.of(name), turn, Tails(), lambda _: None)
     broker = MemoryBroker(TABLE, clock=loop.time)
     await broker.start(Node(channel))
     await broker.listen(name)

@@ -88,6 +88,12 @@ async def play(ops: list[Op], seed: int) -> None:
         await settle(backplane, clients)
         for client in clients:
             check_end(client, backplane)
+        kept = [event.size for channel in node.channels.open_channels() for event in channel.tail or ()]
+        assert node.channels.tail_bytes == sum(kept), "the count that the budget goes by"
+        for client in clients:
+            client.cut()
+        await asyncio.sleep(CONFIG.channel_linger + 3)
+        assert (len(node.channels), node.channels.tail_bytes) == (0, 0)
     finally:
         for client in clients:
             client.cut()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from hub.channel import Channel
+from hub.channel import Channel, Tails
 from hub.namespaces import Mode, Namespace
 from hub.outbox import Outbox
 from hub.protocol.frames import Encoding
@@ -22,7 +22,7 @@ def play(
         turn = Turn(asyncio.get_running_loop().call_soon)
         wire = Wire()
         outbox = Outbox(wire, turn, Encoding.JSON, limit, lambda: None)
-        channel = Channel("job:1", Namespace(mode=mode), turn, lambda channel: None)
+        channel = Channel("job:1", Namespace(mode=mode), turn, Tails(), lambda channel: None)
         channel.epoch = "e"
         channel.go_live(Subscription(None, outbox, channel, rate=rate), 0)
         await story(channel, wire)
