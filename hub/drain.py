@@ -71,8 +71,11 @@ class Drain:
             await self._sleep(TICK_S)
 
     async def _wait_for_the_last(self) -> None:
-        """Every connection has a deadline of its own, which the wheel keeps; this one bounds them all."""
+        """Every connection has a deadline of its own, which the wheel keeps; this one bounds them all. Who was
+        upgraded before and said who it is only now is told too."""
         node = self._node
         end = node.now() + WINDOW_MS / 1000 + HANDOVER_S + 1.0
         while len(node.roster) and node.now() < end:
+            for connection in list(node.roster.all()):
+                connection.send_away(WINDOW_MS, end - node.now())
             await self._sleep(TICK_S)

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 DOORSTEP_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
 NEARLY_SPARE = SPARE * 3 // 4  # TCP connections over those that are allowed: the rest are for a pause to begin
-HTTP_GRACE_S = 5  # a request under way at the very end has so long to finish
+HTTP_GRACE_S = 3  # a request under way at the very end has so long to finish
+AT_ONCE_S = 1  # and where an end at once is asked for
 
 
 class Server(uvicorn.Server):
@@ -67,6 +68,7 @@ class Server(uvicorn.Server):
             node.readiness.request_drain()
         else:
             self.should_exit = True
+            self.config.timeout_graceful_shutdown = AT_ONCE_S
 
     async def main_loop(self) -> None:
         """uvicorn's loop, until the node has drained."""

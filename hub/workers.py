@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from .siblings import UnixSiblings
 
@@ -26,6 +27,7 @@ DEPARTED = 64  # the exit status of a worker that was drained by request: it is 
 STABLE_S = 10.0  # a worker that lived so long did not fail at its start
 FAILURES = 5  # failures at the start in a row, and the supervisor gives up
 WAIT_S = 0.2
+STOP = (signal.SIGTERM, signal.SIGINT)
 
 Work = Callable[[list[socket.socket], UnixSiblings], int]
 
@@ -53,7 +55,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until a signal says stop, or all workers have departed; returns the exit status."""
-        for sig in (signal.SIGTERM, signal.SIGINT):
+        for sig in STOP:
             signal.signal(sig, self._on_signal)
         try:
             for index in range(self._count):
@@ -73,7 +75,11 @@ class Supervisor:
             if index is None:
                 continue
             code = os.waitstatus_to_exitcode(status)
-            if self._stopping or code == DEPARTED:
+            if code == DEPARTED and not self._stopping:
+                # The port departs: a worker that was being replaced when that was asked for does not know.
+                self._stopping += 1
+                self._signal_all(signal.SIGTERM)
+            if self._stopping:
                 continue
             if not self._replace(pid, index, code):
                 self._signal_all(signal.SIGTERM)
@@ -88,22 +94,32 @@ class Supervisor:
             log.error("workers fail at their start (exit status %d): giving up", code)
             return False
         log.warning("worker %d (process %d) ended with %d; starting another", index, pid, code)
-        time.sleep(min(5.0, 0.1 * 2**self._failures) * random.uniform(0.5, 1.5))
+        until = time.monotonic() + min(5.0, 0.1 * 2**self._failures) * random.uniform(0.5, 1.5)
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(WAIT_S, left))
         self._fork(index)
         return True
 
     def _fork(self, index: int) -> None:
+        """Start a worker, unless all are to stop. A signal waits meanwhile: it would pass by a worker that is
+        not known yet, and end nothing."""
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+        pid = None if self._stopping else os.fork()
         if pid:
             self._workers[pid] = index
             self._started[pid] = time.monotonic()
-            return
+        elif pid == 0:
+            for sig in STOP:
+                signal.signal(sig, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if pid == 0:
+            self._be_worker(index)
+
+    def _be_worker(self, index: int) -> NoReturn:
         status = 1
         try:
-            for sig in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(sig, signal.SIG_DFL)
             listener = _bound(self._host, self._port)
             listener.listen(4096)
             status = self._work([listener], UnixSiblings(self._folder, index, self._count))

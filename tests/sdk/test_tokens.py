@@ -4,6 +4,8 @@
 
 import asyncio
 import logging
+import random
+from collections import Counter
 
 import pytest
 
@@ -11,6 +13,7 @@ from hub.client import (
     Client,
     TokenRefused,
 )
+from hub.sdk.backoff import Timing
 
 from .clock import Clock
 from .fake import FakeHub, Peer, problem
@@ -73,6 +76,61 @@ async def test_an_async_token_callable_that_fails_is_asked_again() -> None:
             assert hub.peers[0].token == "t3"
     assert clock.slept == [0.25, 0.5]
     assert not any("secret" in status.reason for status in seen)
+
+
+async def test_a_token_endpoint_that_is_down_is_not_hammered() -> None:
+    clients, down_s = 40, 120.0
+    asked: list[float] = []
+    served: list[float] = []
+
+    async def one(seed: int) -> None:
+        clock = Clock()
+        begin = clock.time
+
+        async def token() -> str:
+            at = clock.time - begin
+            if at < down_s:
+                asked.append(at)
+                raise ConnectionError("the endpoint is down")
+            served.append(at)
+            return "t"
+
+        timing = Timing(clock.timing.now, clock.timing.sleep, random.Random(seed).random)
+        async with Client(hub.url, token, timing=timing):
+            pass
+
+    async with FakeHub(*[welcome] * clients) as hub:
+        await asyncio.gather(*(one(seed) for seed in range(clients)))
+    assert len(served) == clients, "all come back, each with one question"
+    settled = [at for at in asked if at >= 30.0]
+    assert len(settled) < clients * (down_s - 30.0) / 10.0 * 1.25, "each asks every 10 s, by the average"
+    for times in (settled, served):
+        assert max(Counter(map(int, times)).values()) < clients / 3, "and they do not ask together"
+
+
+async def test_a_renewal_waits_for_an_endpoint_that_is_down_and_keeps_the_connection() -> None:
+    done = asyncio.Event()
+    calls = 0
+
+    async def token() -> str:
+        nonlocal calls
+        calls += 1
+        if 1 < calls < 7:
+            raise ConnectionError("the endpoint is down")
+        return f"t{calls}"
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.say("hub.token_expiring", expires_at=1)
+        asked = await peer.expect("authenticate")
+        assert asked["token"] == "t7"
+        await peer.say("hub.authenticated", id=asked["id"], user="ann", expires_at=2)
+        done.set()
+
+    clock = Clock()
+    async with FakeHub(script) as hub, Client(hub.url, token, timing=clock.timing):
+        await done.wait()
+    assert clock.slept[:6] == [5.0, 0.5, 1.0, 2.0, 4.0, 5.0]
 
 
 async def test_an_expiring_token_is_renewed_in_place_after_a_jitter() -> None:
