@@ -24,11 +24,12 @@ def cpu_seconds(pid: int) -> float:
         raise Gone(f"process {pid} has ended") from error
 
 
-def pss_bytes(pid: int) -> int:
-    """Proportional set size: private memory plus a fair share of what is shared with others."""
+def pss_bytes(pid: int, field: str = "Pss") -> int:
+    """Proportional set size: private memory plus a fair share of what is shared with others. ``Pss_Anon``
+    leaves out files: their share changes whenever some other process maps them."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
     except (FileNotFoundError, ProcessLookupError) as error:
         raise Gone(f"process {pid} has ended") from error
@@ -62,21 +63,24 @@ def open_files(pid: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A reading: CPU in seconds since the process began, memory in bytes (PSS), when (monotonic)."""
+    """A reading: CPU in seconds since the process began, memory in bytes (PSS; ``anon``: what of it belongs to
+    no file), when (monotonic)."""
 
     cpu: float
     pss: int
+    anon: int
     at: float
 
     def since(self, earlier: Usage) -> Usage:
-        return Usage(self.cpu - earlier.cpu, self.pss - earlier.pss, self.at - earlier.at)
+        return Usage(self.cpu - earlier.cpu, self.pss - earlier.pss, self.anon - earlier.anon,
+                     self.at - earlier.at)
 
 
 def read_usage(root: int, *, memory: bool = False) -> Usage:
     """The tree under ``root``; memory only on demand, since reading it walks every page."""
     tree = process_tree(root)
-    pss = sum(pss_bytes(pid) for pid in tree) if memory else 0
-    return Usage(sum(cpu_seconds(pid) for pid in tree), pss, time.perf_counter())
+    pss, anon = (sum(pss_bytes(pid, field) for pid in tree) if memory else 0 for field in ("Pss", "Pss_Anon"))
+    return Usage(sum(cpu_seconds(pid) for pid in tree), pss, anon, time.perf_counter())
 
 
 def parse_info(text: str) -> dict[str, str]:

@@ -77,8 +77,8 @@ def soak(bench: Bench) -> None:
 
 
 def _grown(bench: Bench, settled: Usage, after: Usage) -> None:
-    bench.result.record(mb_settled=settled.pss / 2**20, mb_end=after.pss / 2**20,
-                        growth_percent=(after.pss / settled.pss - 1) * 100)
+    bench.result.record(mb_settled=settled.anon / 2**20, mb_end=after.anon / 2**20,
+                        growth_percent=(after.anon / settled.anon - 1) * 100)
 
 
 class _Churn:
