@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from loadtest import frames, tokens
-from loadtest.targets.base import JOB_FIRST, USER_FIRST, Command, Target
+from loadtest.targets.base import JOB_FIRST, PEERS_DIR, USER_FIRST, Command, Target
 
 #: The generator is few addresses, and admission would only stretch its way in.
 _WIDENED = {"HUB_MAX_CONNECTIONS_PER_ADDRESS": "200000", "HUB_ACCEPT_RATE": "100000"}
@@ -36,13 +36,15 @@ class Hub(Target):
                      "--port", str(self.port), "--broker", self.broker]
         if self.workers > 1:
             arguments += ["--workers", str(self.workers)]
-        environment = {
+        return Command(arguments, self._environment(), scratch)
+
+    def _environment(self) -> dict[str, str]:
+        return {
             "HUB_JWT_SECRET": self.secret,
             "HUB_API_KEYS": json.dumps({"loadtest": self.api_key}),
             **(_WIDENED if self.widened else {}),
             **self.settings,
         }
-        return Command(arguments, environment, scratch)
 
     def channel(self, number: int) -> str:
         if number >= USER_FIRST:
@@ -111,3 +113,15 @@ class Hub(Target):
         if not refusal and b'"code":"' in data[:taken]:
             refusal = data[data.index(b'"code":"'):][:200].decode("utf-8", "replace")
         return count, taken, refusal
+
+
+class PortableHub(Hub):
+    """The hub inside another ASGI app: peers/portable.py."""
+
+    name = "portable"
+    title = "this hub, portable lane"
+
+    def command(self, scratch: Path) -> Command:
+        arguments = [sys.executable, str(PEERS_DIR / "portable.py"), self.host, str(self.port)]
+        return Command(arguments, {"HUB_BROKER": self.broker, "PYTHONPATH": str(PEERS_DIR.parents[1]),
+                                   **self._environment()}, scratch)
