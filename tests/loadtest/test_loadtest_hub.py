@@ -47,6 +47,13 @@ def test_an_idle_connection_is_small() -> None:
     assert result.figures["kb_per_connection"] < 12.0
 
 
+def test_the_portable_lane_can_be_measured_beside() -> None:
+    fast, portable = measured("fan-out", ["hub", "portable"], Options(clients=100, events=20, rate=20))
+    for result in (fast, portable):
+        assert without_faults(result)
+        assert result.figures["deliveries"] == 20 * 100
+
+
 def test_everybody_who_returns_gets_all_that_was_missed() -> None:
     (result,) = measured("resume", ["hub"], Options(clients=300))
     assert without_faults(result)
