@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from loadtest.results import Result
 
 
+#: A soak looks for what is never let go of: the history, which is kept for an hour, would pass for that.
+_OF_SCENARIO = {"soak": ['HUB_NAMESPACES={"doc":{"history_ttl":30}}']}
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     made.add_argument("scenario", choices=[*SCENARIOS, "growth", "storm", "figures"],
@@ -89,7 +93,7 @@ def _measure(args: argparse.Namespace, console: Console) -> list[Result]:
         broker = "memory://"
         if args.redis:
             broker = options.redis = stack.enter_context(own_redis())
-        settings = dict(pair.split("=", 1) for pair in args.set)
+        settings = dict(pair.split("=", 1) for pair in [*_OF_SCENARIO.get(args.scenario, ()), *args.set])
         prepare = runner.prepare_hub(broker=broker, workers=args.workers, settings=settings)
         progress = stack.enter_context(Progress(console=console, transient=True))
         if args.scenario == "growth":
