@@ -11,6 +11,8 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 
+from .metrics import Metrics
+
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.5
@@ -19,7 +21,7 @@ BACKLOG = 256  # the loop accepts all that wait in one turn: so many hold it up 
 
 class Acceptor:
     """Listens on `sockets`, which stay the caller's; `make` gives a connection's protocol, `overfull` says that
-    it is the worst. `servers` are those that accept just now, none while it pauses."""
+    it is the worst. `servers` are those that accept just now, none while it pauses, which `metrics` counts."""
 
     def __init__(
         self,
@@ -27,9 +29,10 @@ class Acceptor:
         make: Callable[[], asyncio.Protocol],
         tls: ssl.SSLContext | None,
         overfull: Callable[[], bool],
+        metrics: Metrics,
     ) -> None:
         self.servers: list[asyncio.Server] = []
-        self.pauses = 0
+        self._metrics = metrics
         self._sockets = sockets
         self._make = make
         self._tls = tls
@@ -51,7 +54,7 @@ class Acceptor:
                 await self.open()
         elif self._overfull():
             log.warning("too many connections at once: none is accepted for %g s", PAUSE_S)
-            self.pauses += 1
+            self._metrics.accept_pauses += 1
             self._until = now + PAUSE_S
             for server in self.servers:
                 server.close()

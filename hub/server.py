@@ -45,12 +45,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's, which then listens to nothing: our own acceptor does."""
         await super().startup([])
-        if not self.started:
+        node = self._hub.node
+        if not self.started or node is None:
             return
         make = functools.partial(
             HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        self._acceptor = Acceptor(sockets or (), make, self.config.ssl, self._overfull)
+        self._acceptor = Acceptor(sockets or (), make, self.config.ssl, self._overfull, node.metrics)
         await self._acceptor.open()
         self.servers = self._acceptor.servers  # uvicorn closes them at the end
 
@@ -84,7 +85,6 @@ class Server(uvicorn.Server):
                 draining = asyncio.create_task(Drain(node).run())
             collector.tick()
             await acceptor.tick()
-            node.metrics.accept_pauses = acceptor.pauses
             await asyncio.sleep(0.1)
         if draining is not None:
             draining.cancel()

@@ -58,8 +58,7 @@ class Watchers:
             if watcher in self._behind:
                 continue
             id = _owner(watcher).id
-            own = id in owners
-            self._send(watcher, self._of_others(channel, members, bodies, id) if own else pushes)
+            self._send(watcher, self._of_others(channel, members, bodies, id) if id in owners else pushes)
 
     def of_list(self, channel: str, members: Sequence[Member], watchers: Collection[Subscription]) -> None:
         """Who is there, in place of all that was told before."""

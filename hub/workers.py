@@ -77,13 +77,11 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             if code == DEPARTED and not self._stopping:
                 # The port departs: a worker that was being replaced when that was asked for does not know.
-                self._stopping += 1
-                self._signal_all(signal.SIGTERM)
+                self._stop(signal.SIGTERM)
             if self._stopping:
                 continue
             if not self._replace(pid, index, code):
-                self._signal_all(signal.SIGTERM)
-                self._stopping += 1
+                self._stop(signal.SIGTERM)
         return 1 if self._failures >= FAILURES else 0
 
     def _replace(self, pid: int, index: int, code: int) -> bool:
@@ -131,10 +129,11 @@ class Supervisor:
 
     def _on_signal(self, sig: int, _frame: FrameType | None) -> None:
         """Passed on: workers drain on the first SIGTERM and end on the second."""
-        self._stopping += 1
-        self._signal_all(sig)
+        self._stop(sig)
 
-    def _signal_all(self, sig: int) -> None:
+    def _stop(self, sig: int) -> None:
+        """Start no worker any more, and end those that there are."""
+        self._stopping += 1
         for pid in list(self._workers):
             try:
                 os.kill(pid, sig)

@@ -24,14 +24,6 @@ CONFIG = (ROOT / "deploy" / "nginx.conf").read_text()
 
 
 @pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
 def nodes(redis: RedisServer) -> Iterator[list[RunningHub]]:
     with contextlib.ExitStack() as stack:
         settings = {"broker": redis.url, "trusted_proxies": ["127.0.0.1"]}
