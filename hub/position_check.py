@@ -1,7 +1,7 @@
 """The position check: where this node stands, compared with the broker.
 
 It catches a loss that no later event would show. A difference counts only when it is still there at a second
-look: an announcement may be in flight.
+look: an announcement may be in flight. What the broker no longer stores leaves the node's memory as well.
 """
 
 import asyncio
@@ -57,11 +57,14 @@ class PositionCheck:
 
     async def _check(self, channels: Sequence[Channel]) -> None:
         tops = await self._broker.tops([channel.name for channel in channels])
-        behind = [
-            (channel, Position(channel.epoch, channel.top))
-            for channel, top in zip(channels, tops, strict=True)
-            if not isinstance(top, HubError) and (top.epoch != channel.epoch or top.offset > channel.top)
-        ]
+        behind = []
+        for channel, top in zip(channels, tops, strict=True):
+            if isinstance(top, HubError):
+                continue
+            if top.epoch == channel.epoch:
+                channel.trim(max(0, channel.top + 1 - top.first))
+            if top.epoch != channel.epoch or top.offset > channel.top:
+                behind.append((channel, Position(channel.epoch, channel.top)))
         if behind:
             self._tasks.spawn(self._look_again(behind))
 

@@ -209,3 +209,32 @@ def test_long_stories(seed: int) -> None:
             )
         )
     virtual.run(play(ops, seed))
+
+
+def test_what_is_no_longer_stored_leaves_the_memory_of_the_node() -> None:
+    """A channel that is listened to for days must not keep what its history has let go of."""
+
+    async def story() -> None:
+        backplane = Backplane(CONFIG.table)
+        node = make_node(backplane, CONFIG)
+        await node.start()
+        client = Client(node, backplane, "doc:1", None)
+        client.connect()
+        await asyncio.sleep(1)
+        for number in range(20):
+            await backplane.publish([Publication("doc:1", "tick", b"%d" % number, "svc")])
+        await asyncio.sleep(1)
+        (channel,) = node.channels.open_channels()
+        assert [event.offset for event in channel.tail or ()] == list(range(1, 21))
+        for keep in (5, 0):
+            backplane.trim("doc:1", keep)
+            await asyncio.sleep(2 * CONFIG.position_check)
+            kept = channel.tail or ()
+            assert [event.offset for event in kept] == list(range(21 - keep, 21))
+            assert node.channels.tail_bytes == sum(event.size for event in kept)
+        client.take()
+        assert client.position == (channel.epoch, 20)
+        client.cut()
+        await node.stop()
+
+    virtual.run(story())
