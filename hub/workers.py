@@ -119,7 +119,6 @@ class Supervisor:
         status = 1
         try:
             listener = _bound(self._host, self._port)
-            listener.listen(4096)
             status = self._work([listener], UnixSiblings(self._folder, index, self._count))
         except BaseException:
             log.exception("worker %d failed", index)
