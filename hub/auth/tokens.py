@@ -1,7 +1,6 @@
 """Who a token speaks for: signature, times, addressee, claims; and the memory of what was found out."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -15,10 +14,11 @@ from .refusals import invalid
 class Authenticator:
     """Checks tokens.
 
-    A good token is remembered by its SHA-256 until it expires, `cache_size` of them at most, so that a storm
-    of reconnects costs a hash for each. The memory is dropped when the keys' `version` changes. Bad tokens
-    are not remembered: refusing one is cheap, and remembering them would let strangers push good ones out.
-    `algorithms` None accepts what the keys do. `clock` gives Unix seconds; `leeway` is for `nbf` and `iat`.
+    A good token is remembered by its SHA-256 until it expires, so that a storm of reconnects costs a hash for
+    each: at least the `remembered` last used ones, and at most twice as many. The memory is dropped when the keys'
+    `version` changes. Bad tokens are not remembered: refusing one is cheap, and remembering them would let
+    strangers push good ones out. `algorithms` None accepts what the keys do. `clock` gives Unix seconds; `leeway`
+    is for `nbf` and `iat`.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Authenticator:
         audience: str | None = None,
         leeway: float = claims.LEEWAY_S,
         clock: Callable[[], float] = time.time,
-        cache_size: int = 32768,
+        remembered: int = 16384,
     ) -> None:
         self._keys = keys
         self._algorithms = None if algorithms is None else tuple(algorithms)
@@ -37,8 +37,11 @@ class Authenticator:
         self._audience = audience
         self._leeway = leeway
         self._clock = clock
-        self._cache_size = cache_size
-        self._cache: OrderedDict[bytes, Identity] = OrderedDict()
+        self._remembered = remembered
+        # Two generations, the older one forgotten as a whole: a table in which entries come and go one by one
+        # is rebuilt again and again, in megabytes that the allocator does not get back.
+        self._recent: dict[bytes, Identity] = {}
+        self._older: dict[bytes, Identity] = {}
         self._version = keys.version()
 
     async def verify(self, token: str) -> Identity:
@@ -52,20 +55,23 @@ class Authenticator:
         if known is not None:
             return known
         found = await self._check(token)
-        self._remember(token, found)
+        self._drop_outdated()
+        self._remember(_digest(token), found)
         return found
 
     def verify_cached(self, token: str) -> Identity | None:
         """The identity of a token that was verified before and still holds, without waiting; else None."""
         self._drop_outdated()
         digest = _digest(token)
-        known = self._cache.get(digest)
+        known = self._recent.get(digest)
         if known is None:
-            return None
+            known = self._older.pop(digest, None)
+            if known is None:
+                return None
+            self._remember(digest, known)
         if known.expires_at <= self._clock():
-            del self._cache[digest]
+            del self._recent[digest]
             return None
-        self._cache.move_to_end(digest)
         return known
 
     async def _check(self, token: str) -> Identity:
@@ -81,17 +87,19 @@ class Authenticator:
         claims.check_addressed(found, self._issuer, self._audience)
         return claims.identity(found, self._clock(), self._leeway)
 
-    def _remember(self, token: str, identity: Identity) -> None:
-        self._drop_outdated()
-        self._cache[_digest(token)] = identity
-        while len(self._cache) > self._cache_size:
-            self._cache.popitem(last=False)
+    def _remember(self, digest: bytes, identity: Identity) -> None:
+        if not self._remembered:
+            return
+        if len(self._recent) >= self._remembered:
+            self._older, self._recent = self._recent, {}
+        self._recent[digest] = identity
 
     def _drop_outdated(self) -> None:
         version = self._keys.version()
         if version != self._version:
             self._version = version
-            self._cache.clear()
+            self._recent.clear()
+            self._older.clear()
 
 
 def _digest(token: str) -> bytes:

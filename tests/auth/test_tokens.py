@@ -101,19 +101,19 @@ async def test_a_token_is_checked_once_in_its_life(clock: Clock) -> None:
 
 
 async def test_the_memory_is_bounded_and_keeps_what_is_used(clock: Clock) -> None:
-    checker = authenticator(clock, cache_size=2)
-    a, b, c = (token(good(sub=name)) for name in "abc")
-    await checker.verify(a)
-    await checker.verify(b)
-    await checker.verify(a)
-    await checker.verify(c)
-    assert checker.verify_cached(a) is not None
-    assert checker.verify_cached(b) is None
-    assert checker.verify_cached(c) is not None
+    checker = authenticator(clock, remembered=2)
+    a, b, c, *others = (token(good(sub=name)) for name in "abcdefgh")
+    for text in (a, b, c):
+        await checker.verify(text)
+    assert all(map(checker.verify_cached, (a, c))), "the last two that were used"
+    for text in others:
+        await checker.verify(text)
+        assert checker.verify_cached(a) is not None
+    assert [text for text in (b, c, *others) if checker.verify_cached(text)] == others[-2:]
 
 
 async def test_no_memory_where_none_is_wanted(clock: Clock) -> None:
-    checker = authenticator(clock, cache_size=0)
+    checker = authenticator(clock, remembered=0)
     await checker.verify(token(good()))
     assert checker.verify_cached(token(good())) is None
 
@@ -129,7 +129,7 @@ async def test_the_memory_ends_when_a_key_is_taken_away(clock: Clock) -> None:
 
 
 async def test_bad_tokens_are_not_remembered(clock: Clock) -> None:
-    checker = authenticator(clock, cache_size=1)
+    checker = authenticator(clock, remembered=1)
     await checker.verify(token(good()))
     for _ in range(3):
         await refused(checker, token(good(), OTHER))
