@@ -38,6 +38,7 @@ class Options:
     processes: int = 1
     slow: int = 0
     missed: int = 20
+    publishers: int = 1
     size: int = 200
     redis: str = ""
     plot: bool = False

@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add("--batch", type=positive, default=1, help="events published in one go")
     add("--seconds", type=float, default=0.0, help="how long to hold (idle, soak, mixed-dashboard)")
     add("--missed", type=positive, default=20, help="events a returning client missed (resume)")
+    add("--publishers", type=positive, default=1, help="who publish at the same time (publish)")
     add("--slow", type=positive, default=0, help="clients that do not read (slow-consumers)")
     add("--size", type=positive, default=200, help="bytes of an event's payload")
     add("--processes", type=positive, default=1, help="load processes (idle)")
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(args: argparse.Namespace, console: Console) -> list[Result]:
     options = Options(clients=args.clients, channels=args.channels, events=args.events, rate=args.rate,
                       batch=args.batch, seconds=args.seconds, processes=args.processes, slow=args.slow,
-                      missed=args.missed, size=args.size, plot=args.plot is not None)
+                      missed=args.missed, publishers=args.publishers, size=args.size, plot=args.plot is not None)
     with ExitStack() as stack:
         broker = "memory://"
         if args.redis:

@@ -24,6 +24,7 @@ class Feed:
     def __init__(self, fleet: Fleet, publisher: Publisher, *, size: int = 200) -> None:
         self._fleet = fleet
         self._publisher = publisher
+        self._used = {publisher}
         self.size = size
         self.published: dict[int, int] = {}
         self.expected = 0
@@ -37,14 +38,16 @@ class Feed:
                 self._listeners[channel] = self._listeners.get(channel, 0) + 1
                 receiver.expect(channel, self.published.get(channel, 0))
 
-    def emit(self, channel: int, count: int = 1) -> None:
-        """Publish ``count`` events to ``channel`` in one go."""
+    def emit(self, channel: int, count: int = 1, publisher: Publisher | None = None) -> None:
+        """Publish ``count`` events to ``channel`` in one go, by this ``publisher`` or the feed's own."""
+        publisher = publisher or self._publisher
+        self._used.add(publisher)
         first = self.published.get(channel, 0) + 1
         now = time.perf_counter_ns()
         bodies = [event_body(mark(channel, first + step, now), self.size) for step in range(count)]
         self.published[channel] = first + count - 1
         self.expected += count * self._listeners.get(channel, 0)
-        self._fleet.publish(self._publisher, *self._fleet.target.publication(channel, bodies))
+        self._fleet.publish(publisher, *self._fleet.target.publication(channel, bodies))
 
     def forget_listeners(self) -> None:
         """Nobody is subscribed any more; what is published from now on is due when they come back."""
@@ -53,7 +56,7 @@ class Feed:
     @property
     def settled(self) -> bool:
         """Every publication is answered, and every delivery that is due was made."""
-        return self._publisher.idle and self._fleet.count.delivered >= self.expected
+        return all(publisher.idle for publisher in self._used) and self._fleet.count.delivered >= self.expected
 
     def settle(self, deadline: float = DELIVERY_DEADLINE) -> bool:
         return self._fleet.poll_until(lambda: self.settled, deadline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loadtest.accounting import command_calls
+from loadtest.publishing import Publisher
 from loadtest.redis_info import redis_info
 
 if TYPE_CHECKING:
@@ -31,25 +32,33 @@ def _own(channels: int) -> tuple[int, ...]:
 
 
 def publish(bench: Bench) -> None:
-    """Publications over HTTP to one subscriber, each sent when the one before is answered and there."""
+    """Publications over HTTP to one subscriber: one of each publisher at a time, to a channel of its own, sent when
+    those before are answered and there."""
     options = bench.options
     ticks = options.events or (2000 if options.batch == 1 else 100)
-    bench.connect([(0, (1,))])
+    publishers = [bench.publisher, *(Publisher(bench.server.target) for _ in range(1, options.publishers))]
+    for publisher in publishers[1:]:
+        bench.fleet.attach(publisher)
+    bench.connect([(0, _own(options.publishers))])
+
+    def emit() -> bool:
+        for channel, publisher in enumerate(publishers, 1):
+            bench.feed.emit(channel, options.batch, publisher)
+        return bench.feed.settle()
+
     for _ in range(50):
-        bench.feed.emit(1, options.batch)
-        bench.feed.settle()
+        emit()
     redis_before = redis_info(options.redis) if options.redis else None
     usage_before = bench.usage()
     progress = bench.bar(f"publications in batches of {options.batch}", ticks)
     with bench.measuring():
         for tick in range(ticks):
-            bench.feed.emit(1, options.batch)
-            if not bench.feed.settle():
+            if not emit():
                 break
             if tick % 100 == 0:
                 progress(tick)
     usage_after = bench.usage()
-    events = ticks * options.batch
+    events = ticks * options.batch * options.publishers
     if usage_before and usage_after:
         bench.result.record(cpu_us_per_publication=usage_after.since(usage_before).cpu / events * 1e6)
     if redis_before:
@@ -62,4 +71,4 @@ def publish(bench: Bench) -> None:
         bench.result.record(redis_cpu_us_per_publication=spent / events * 1e6,
                             redis_script_us_per_publication=scripts / events,
                             redis_calls_per_publication=calls / events)
-    bench.result.record(batch=options.batch)
+    bench.result.record(batch=options.batch, publishers=options.publishers)
