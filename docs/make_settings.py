@@ -89,7 +89,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "frame_bytes": "The largest frame of the hub; longer snapshots are split.",
         "outbox_bytes": "What may wait for a client that does not read; beyond it the client is closed with 4101.",
         "write_buffer_bytes": "How much is handed to the socket before events queue, and may be merged, in the "
-        "outbox.",
+        "outbox: with TLS and in the portable lane. Else they queue as soon as the kernel takes no more.",
         "unsent_bytes": "How much the kernel takes from the hub before the client has it.",
         "max_channels": "Subscriptions of a connection.",
         "max_pending_commands": "Commands of a connection under way; beyond, it is not read from.",

@@ -10,6 +10,7 @@ one is decided once for all of them:
     above, or other epoch  `doubt`: events were lost; the table refills from the broker
 """
 
+import os
 from collections.abc import Callable, Sequence
 
 from .namespaces import Namespace
@@ -111,9 +112,8 @@ class Channel:
     def flush(self, alone: bool = False) -> None:
         """Hand the events of this turn to the subscribers.
 
-        `alone`: no other channel has events in this turn, so there is nothing to gather with: an outbox that
-        is clear is written to at once. This loop is what a delivery costs; nothing in it awaits, encodes, or
-        makes an object for a receiver.
+        `alone`: no other channel has events in this turn, so there is nothing to gather with: the socket of an
+        outbox that is clear is written to at once.
         """
         events, self._pending = self._pending, None
         if not events:
@@ -130,17 +130,24 @@ class Channel:
             self._flush_special(events)
 
     def _write(self, burst: Burst) -> None:
+        """This loop is what a delivery costs; nothing in it awaits, encodes, or makes an object for a receiver."""
         plain = self.plain
         json = packed = b""
+        write = os.write
         for outbox in plain:
             if not outbox.clear:
                 outbox.deliver(burst, plain[outbox])
-            elif outbox.encoding is Encoding.JSON:
-                json = json or burst.frames(Encoding.JSON)
-                outbox.sink.write(json)  # type: ignore[union-attr]  # a clear outbox has a sink
+                continue
+            if outbox.encoding is Encoding.JSON:
+                frames = json = json or burst.frames(Encoding.JSON)
             else:
-                packed = packed or burst.frames(Encoding.MSGPACK)
-                outbox.sink.write(packed)  # type: ignore[union-attr]
+                frames = packed = packed or burst.frames(Encoding.MSGPACK)
+            try:
+                written = write(outbox.fd, frames)
+            except OSError:
+                written = 0  # it is full or gone: the transport finds out which
+            if written != len(frames):
+                outbox.send_rest(frames, written)
 
     def _flush_special(self, events: Sequence[Event]) -> None:
         for subscription in list(self.special or ()):

@@ -15,7 +15,7 @@ from .bucket import Bucket
 from .metrics import Metrics
 from .namespaces import Namespace
 from .order import Order, Place
-from .outbox import Outbox, Sink
+from .outbox import NO_FD, Outbox, Sink
 from .protocol import codes, console
 from .protocol.codec import encode
 from .protocol.codes import CloseCode, ErrorCode, Then
@@ -113,12 +113,14 @@ class Connection:
         console: bool,
         address: str,
         sink: Sink | None = None,
+        fd: int = NO_FD,
     ) -> None:
         self.node = node
         self.shell: Shell | None = shell
         self.id = node.new_connection_id()
         self.session = Session(encoding, console)
-        self.outbox = Outbox(sink or shell, node.turn, encoding, node.settings.outbox_bytes, self._overflow)
+        limit = node.settings.outbox_bytes
+        self.outbox = Outbox(sink or shell, node.turn, encoding, limit, self._overflow, fd)
         self.address = address
         self.identity: Identity | None = None
         self.subscriptions: dict[str, Subscription] = {}

@@ -22,6 +22,7 @@ from .protocol.event import Burst, Event
 from .protocol.frames import Encoding
 from .turn import Turn
 
+NO_FD = -1
 DRAIN_CHUNK = 65_536  # bytes handed to the transport at once when it takes again
 
 
@@ -70,7 +71,8 @@ class _Past:
 class Outbox:
     """See the module's head. `on_overflow` is called once, and not inside a fan-out.
 
-    `clear`: nothing gathers here and nothing waits, so that a fan-out may write to `sink` itself.
+    `fd` is the socket's descriptor where `sink` keeps nothing back without saying `block`, else NO_FD. `clear`:
+    there is one, nothing gathers here and nothing waits, so that a fan-out may write to `fd` past the sink.
     """
 
     __slots__ = (
@@ -83,6 +85,7 @@ class Outbox:
         "blocked",
         "clear",
         "encoding",
+        "fd",
         "limit",
         "on_overflow",
         "overflowed",
@@ -97,13 +100,15 @@ class Outbox:
         encoding: Encoding,
         limit: int,
         on_overflow: Callable[[], None],
+        fd: int = NO_FD,
     ) -> None:
         self.sink: Sink | None = sink
+        self.fd = fd
         self.encoding = encoding
         self.limit = limit
         self.on_overflow: Callable[[], None] | None = on_overflow
         self.blocked = False
-        self.clear = True
+        self.clear = fd != NO_FD
         self.overflowed = False
         self.queued_bytes = 0
         self._turn = turn
@@ -140,6 +145,11 @@ class Outbox:
         else:
             self._gather(self._frame(event, receiver))
 
+    def send_rest(self, frames: bytes, written: int) -> None:
+        """A fan-out could write only the first `written` bytes of these frames to `fd`: the sink takes the rest."""
+        assert self.sink is not None
+        self.sink.write(frames[written:])
+
     def hold(self, pages: Sequence[Page]) -> None:
         """Send frames at the pace at which the socket drains; what is sent later waits behind them."""
         if self.sink is None or not pages:
@@ -158,7 +168,7 @@ class Outbox:
         self._gathered = False
         if self.sink is None:
             return
-        self.clear = not self.blocked
+        self.clear = self.fd != NO_FD and not self.blocked
         chunks = self._chunks
         if chunks:
             self._chunks = None
@@ -182,7 +192,7 @@ class Outbox:
             # The very last write may have filled the transport again.
             self.block()
             return
-        self.clear = not self._gathered
+        self.clear = self.fd != NO_FD and not self._gathered
         waiting, self._room = self._room, None
         for callback in waiting or ():
             callback()

@@ -15,6 +15,7 @@ from websockets.server import ServerProtocol
 
 from ..connection import Connection
 from ..gate import Entry, Gate, Handshake, Refused
+from ..outbox import NO_FD
 from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.frames import shortened
@@ -48,6 +49,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_pong",
         "_settings",
         "_text",
+        "_tls",
         "_transport",
         "_ws",
     )
@@ -68,6 +70,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._close_timer: asyncio.TimerHandle | None = None
         self._fragments: list[bytes] | None = None
         self._text = False
+        self._tls = False
         self._peer = ""
         self._pong: bytes | None = None
         self._counted = False
@@ -81,7 +84,10 @@ class WebSocketTransport(asyncio.Protocol):
         _unlink(transport)
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else "local"
-        self._transport.set_write_buffer_limits(high=self._settings.write_buffer_bytes)
+        self._tls = transport.get_extra_info("ssl_object") is not None
+        # Whatever the kernel does not take waits in the outbox, where it can be merged; TLS has to keep some.
+        high = self._settings.write_buffer_bytes if self._tls else 0
+        self._transport.set_write_buffer_limits(high=high)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -191,8 +197,7 @@ class WebSocketTransport(asyncio.Protocol):
             for entry in line.split(",")
             if entry.strip()
         ]
-        secure = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
-        handshake = Handshake(query, headers, offered, self._peer, secure)
+        handshake = Handshake(query, headers, offered, self._peer, self._tls)
         self._gate.node.tasks.spawn(self._decide(handshake, response))
 
     async def _decide(self, handshake: Handshake, response: Response) -> None:
@@ -215,11 +220,13 @@ class WebSocketTransport(asyncio.Protocol):
         self._peer, self._counted = entry.address, True
         node.admission.opened(entry.address)
         assert self._transport is not None
-        # The outbox writes to the transport itself: a call less in what a delivery costs.
-        connection = Connection(
-            node, self, entry.encoding, entry.console, entry.address, sink=self._transport
-        )
+        # The outbox writes to the transport itself, and a fan-out to the socket: calls less in what a delivery
+        # costs. The transport closes the descriptor only after `connection_lost`.
+        fd = NO_FD if self._tls else self._transport.get_extra_info("socket").fileno()
+        connection = Connection(node, self, entry.encoding, entry.console, entry.address, self._transport, fd)
         self._connection = connection
+        if fd != NO_FD and self._transport.get_write_buffer_size():
+            connection.outbox.block()  # by an answer to HTTP, sent before the upgrade and not read yet
         # The answer to the handshake leaves in one write with the first words.
         connection.outbox.push(response.serialize())
         self.resume_reading()

@@ -40,7 +40,7 @@ def make(limit: int = 1_000_000) -> tuple[Outbox, Wire, Turn, list[str]]:
     wire = Wire()
     overflows: list[str] = []
     turn = Turn(lambda run: None)
-    outbox = Outbox(wire, turn, Encoding.JSON, limit, lambda: overflows.append("over"))
+    outbox = Outbox(wire, turn, Encoding.JSON, limit, lambda: overflows.append("over"), fd=0)
     wire.outbox = outbox
     return outbox, wire, turn, overflows
 

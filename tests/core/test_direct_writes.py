@@ -1,0 +1,168 @@
+"""A fan-out writes to sockets past their transports: whatever the kernel takes, bytes arrive whole and in order."""
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from hub.channel import Channel, Tails
+from hub.namespaces import Namespace
+from hub.outbox import Outbox
+from hub.protocol.event import Event
+from hub.protocol.frames import Encoding, frame
+from hub.turn import Turn
+
+from .test_outbox import Receiver
+
+LOOPS = [asyncio.SelectorEventLoop, uvloop.new_event_loop]
+
+
+class Counting(Outbox):
+    """Knows how often the kernel took only a part."""
+
+    __slots__ = ("nothing", "parts")
+
+    def send_rest(self, frames: bytes, written: int) -> None:
+        self.parts += written > 0
+        self.nothing += written == 0
+        super().send_rest(frames, written)
+
+
+class Peer(asyncio.Protocol):
+    """The hub's end of a socket, as the fast lane has it."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(high=0)
+        fd = transport.get_extra_info("socket").fileno()
+        self.outbox = Counting(transport, self.turn, Encoding.JSON, 1 << 30, lambda: None, fd)
+        self.outbox.parts = self.outbox.nothing = 0
+
+    def pause_writing(self) -> None:
+        self.outbox.block()
+
+    def resume_writing(self) -> None:
+        self.outbox.unblock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.outbox.close()
+        self.lost.set_result(None)
+
+
+def make_channel(turn: Turn) -> Channel:
+    return Channel("doc:1", Namespace.model_validate({"mode": "log"}), turn, Tails(), lambda channel: None)
+
+
+def event(offset: int, size: int) -> Event:
+    return Event("doc:1", offset, f"e{offset}", 0, "tick", b'"%s"' % (b"x" * size))
+
+
+@contextmanager
+def small_sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection over loopback that holds little: client's end, hub's end."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(server.getsockname())
+        ours, _ = server.accept()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        ours.setblocking(False)
+        client.setblocking(False)
+        yield client, ours
+
+
+@pytest.mark.parametrize("make_loop", LOOPS)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_byte_arrives_in_order(make_loop: Callable[[], asyncio.AbstractEventLoop], seed: int) -> None:
+    """Events and replies of all sizes, to a reader of changing appetite."""
+    draw = random.Random(seed)
+
+    async def story(client: socket.socket, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        turn = Turn(loop.call_soon)
+        channel = make_channel(turn)
+        _, peer = await loop.connect_accepted_socket(lambda: Peer(turn), ours)
+        outbox = peer.outbox
+        channel.plain[outbox] = Receiver(conflates=False)  # type: ignore[assignment]
+        sent, got = bytearray(), bytearray()
+        for offset in range(1, 1501):
+            one = event(offset, draw.choice((10, 200, 3000, 9000)))
+            sent += one.frame(Encoding.JSON)
+            channel.append(one)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if draw.random() < 0.2:
+                reply = frame(b'{"n":%d}' % offset, Encoding.JSON)
+                sent += reply
+                outbox.push(reply)
+            if draw.random() < 0.7:
+                for _ in range(draw.randrange(6)):
+                    got += await receive(client)
+        async with asyncio.timeout(20):
+            while len(got) < len(sent):
+                got += await receive(client)
+        assert got == sent
+        assert min(outbox.parts, outbox.nothing) > 5, "the sockets were too large to show anything"
+        assert (outbox.clear, outbox.queued) == (True, 0)
+        peer.transport.abort()
+        await peer.lost
+
+    async def receive(client: socket.socket) -> bytes:
+        await asyncio.sleep(0)
+        try:
+            return client.recv(16384)
+        except BlockingIOError:
+            await asyncio.sleep(0.001)
+            return b""
+
+    with small_sockets() as (client, ours), asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(story(client, ours))
+
+
+@pytest.mark.parametrize("make_loop", LOOPS)
+def test_a_descriptor_that_is_somebody_elses_by_now_gets_nothing(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Its peer resets the connection; the kernel gives the number to the next one."""
+
+    async def story(client: socket.socket, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        turn = Turn(loop.call_soon)
+        channel = make_channel(turn)
+        _, peer = await loop.connect_accepted_socket(lambda: Peer(turn), ours)
+        del ours
+        fd = peer.outbox.fd
+        channel.plain[peer.outbox] = Receiver(conflates=False)  # type: ignore[assignment]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        offset = 0
+        async with asyncio.timeout(5):
+            while not peer.lost.done():
+                offset += 1
+                channel.append(event(offset, 100))  # before the loss is seen, and while it is
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        others = [each for _ in range(8) for each in socket.socketpair()]
+        assert fd in [each.fileno() for each in others]
+        assert not peer.outbox.clear
+        for _ in range(3):
+            offset += 1
+            channel.append(event(offset, 100))
+            await asyncio.sleep(0.01)
+        for each in others:
+            each.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                each.recv(1)
+        for each in others:
+            each.close()
+
+    with small_sockets() as (client, ours), asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(story(client, ours))
