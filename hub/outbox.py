@@ -71,6 +71,7 @@ class _Past:
 class Outbox:
     """See the module's head. `on_overflow` is called once, and not inside a fan-out.
 
+    `full`: the transport takes nothing. `blocked`: it is full, or what waits is yet to be handed on; frames queue.
     `fd` is the socket's descriptor where `sink` keeps nothing back without saying `block`, else NO_FD. `clear`:
     there is one, nothing gathers here and nothing waits, so that a fan-out may write to `fd` past the sink.
     """
@@ -86,6 +87,7 @@ class Outbox:
         "clear",
         "encoding",
         "fd",
+        "full",
         "limit",
         "on_overflow",
         "overflowed",
@@ -107,7 +109,7 @@ class Outbox:
         self.encoding = encoding
         self.limit = limit
         self.on_overflow: Callable[[], None] | None = on_overflow
-        self.blocked = False
+        self.blocked = self.full = False
         self.clear = fd != NO_FD
         self.overflowed = False
         self.queued_bytes = 0
@@ -156,8 +158,9 @@ class Outbox:
             return
         if not self.blocked:
             self.flush()
-            self.block()
-            self._turn.later(self.unblock)
+            self.blocked = True
+            self.clear = False
+            self._turn.later(self._release)
         for page in pages:
             self._queue(self._next_serial(), page, 0)
 
@@ -176,11 +179,21 @@ class Outbox:
 
     def block(self) -> None:
         """The transport's buffer is full."""
+        self.full = True
         self.blocked = True
         self.clear = False
 
-    def unblock(self) -> None:
-        """The transport takes again: give it what waits, and then say that there is room."""
+    def unblock(self, ahead: bytes = b"") -> None:
+        """The transport takes again: give it `ahead`, then what waits, and then say that there is room."""
+        self.full = False
+        if ahead and self.sink is not None:
+            self.sink.write(ahead)
+        self._release()
+
+    def _release(self) -> None:
+        """Hand on what waits, unless the transport has to say first that it takes again."""
+        if self.full:
+            return
         self.blocked = False
         self.flush()
         entries = self._entries
@@ -189,8 +202,7 @@ class Outbox:
         if not entries:
             self._entries = None
         if self.blocked or self.sink is None:
-            # The very last write may have filled the transport again.
-            self.block()
+            self.clear = False  # the very last write may have filled the transport again
             return
         self.clear = self.fd != NO_FD and not self._gathered
         waiting, self._room = self._room, None

@@ -128,10 +128,8 @@ class WebSocketTransport(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport's buffer is below its low-water mark."""
         pong, self._pong = self._pong, None
-        if pong is not None:
-            self.write(pong)
         if self._connection is not None:
-            self._connection.outbox.unblock()
+            self._connection.outbox.unblock(pong or b"")
 
     def shutdown(self) -> None:
         """uvicorn stops; what the drain has not closed by now is closed."""
@@ -286,7 +284,7 @@ class WebSocketTransport(asyncio.Protocol):
         """Pongs, and the answer to a close. While the peer does not read, only the newest pong waits for it
         (section 5.5.3): who pings and never reads must not fill the memory."""
         connection = self._connection
-        if connection is not None and connection.outbox.blocked and self._ws.state is State.OPEN:
+        if connection is not None and connection.outbox.full and self._ws.state is State.OPEN:
             self._pong = self._ws.data_to_send()[-1]
         else:
             self._flush()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import pytest
 import uvloop
 
@@ -14,11 +15,13 @@ from hub.channel import Channel, Tails
 from hub.namespaces import Namespace
 from hub.outbox import Outbox
 from hub.protocol.event import Event
-from hub.protocol.frames import Encoding, frame
+from hub.protocol.frames import Encoding, bodies, frame
+from hub.pushes import Push
 from hub.turn import Turn
 
 from .test_outbox import Receiver
 
+PING = b"\x89\x00"
 LOOPS = [asyncio.SelectorEventLoop, uvloop.new_event_loop]
 
 
@@ -38,6 +41,7 @@ class Peer(asyncio.Protocol):
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
+        self.pong = b""
         self.lost = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
@@ -51,7 +55,8 @@ class Peer(asyncio.Protocol):
         self.outbox.block()
 
     def resume_writing(self) -> None:
-        self.outbox.unblock()
+        pong, self.pong = self.pong, b""
+        self.outbox.unblock(pong)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.outbox.close()
@@ -79,49 +84,82 @@ def small_sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield client, ours
 
 
+async def receive(client: socket.socket) -> bytes:
+    await asyncio.sleep(0)
+    try:
+        return client.recv(16384)
+    except BlockingIOError:
+        await asyncio.sleep(0.001)
+        return b""
+
+
+def by_kind(data: bytes) -> dict[str, list[bytes]]:
+    """The frames of a stream, which must be whole: pings, events, replies and pages, each in order."""
+    found: dict[str, list[bytes]] = {"ping": [], "event": [], "n": [], "page": []}
+    while data:
+        if data.startswith(PING):
+            found["ping"].append(PING)
+            data = data[len(PING) :]
+            continue
+        body = next(bodies(data))
+        whole = frame(body, Encoding.JSON)
+        assert data.startswith(whole), "a frame was torn"
+        message = orjson.loads(body)
+        found[next((kind for kind in ("n", "page") if kind in message), "event")].append(whole)
+        data = data[len(whole) :]
+    return found
+
+
 @pytest.mark.parametrize("make_loop", LOOPS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(6))
 def test_every_byte_arrives_in_order(make_loop: Callable[[], asyncio.AbstractEventLoop], seed: int) -> None:
-    """Events and replies of all sizes, to a reader of changing appetite."""
+    """Events, replies, pings, pages and pongs of all sizes, to a reader of changing appetite."""
     draw = random.Random(seed)
 
     async def story(client: socket.socket, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         turn = Turn(loop.call_soon)
-        channel = make_channel(turn)
         _, peer = await loop.connect_accepted_socket(lambda: Peer(turn), ours)
+        try:
+            await talk(client, peer, make_channel(turn))
+        finally:
+            peer.transport.abort()
+            await peer.lost
+
+    async def talk(client: socket.socket, peer: Peer, channel: Channel) -> None:
         outbox = peer.outbox
         channel.plain[outbox] = Receiver(conflates=False)  # type: ignore[assignment]
-        sent, got = bytearray(), bytearray()
+        sent: dict[str, list[bytes]] = {"ping": [], "event": [], "n": [], "page": []}
+        got = bytearray()
         for offset in range(1, 1501):
             one = event(offset, draw.choice((10, 200, 3000, 9000)))
-            sent += one.frame(Encoding.JSON)
+            sent["event"].append(one.frame(Encoding.JSON))
             channel.append(one)
+            if draw.random() < 0.1:
+                pages = [Push({"page": [offset, number] * draw.choice((1, 500))}) for number in range(3)]
+                sent["page"] += [page.frame(Encoding.JSON) for page in pages]
+                outbox.hold(pages)
+            if draw.random() < 0.1:
+                peer.transport.write(PING)  # past the outbox, as the heartbeat does
+                sent["ping"].append(PING)
+            if outbox.full and not peer.pong and draw.random() < 0.5:
+                peer.pong = PING
+                sent["ping"].append(PING)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             if draw.random() < 0.2:
-                reply = frame(b'{"n":%d}' % offset, Encoding.JSON)
-                sent += reply
-                outbox.push(reply)
+                sent["n"].append(frame(b'{"n":%d}' % offset, Encoding.JSON))
+                outbox.push(sent["n"][-1])
             if draw.random() < 0.7:
                 for _ in range(draw.randrange(6)):
                     got += await receive(client)
+        size = sum(len(each) for frames in sent.values() for each in frames)
         async with asyncio.timeout(20):
-            while len(got) < len(sent):
+            while len(got) < size:
                 got += await receive(client)
-        assert got == sent
-        assert min(outbox.parts, outbox.nothing) > 5, "the sockets were too large to show anything"
+        assert by_kind(bytes(got)) == sent
+        assert outbox.parts > 5, "the sockets were too large to show anything"
         assert (outbox.clear, outbox.queued) == (True, 0)
-        peer.transport.abort()
-        await peer.lost
-
-    async def receive(client: socket.socket) -> bytes:
-        await asyncio.sleep(0)
-        try:
-            return client.recv(16384)
-        except BlockingIOError:
-            await asyncio.sleep(0.001)
-            return b""
 
     with small_sockets() as (client, ours), asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(story(client, ours))
