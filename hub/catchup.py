@@ -90,8 +90,11 @@ class _Replay:
                 _go_live(self._subscription, self._at)
                 return
             if not events or events[0].offset != self._at + 1:
-                events = self._channel.after(self._at, SLICE) or await self._read()
-            events = self._send(events)
+                events = self._channel.after(self._at, SLICE) or ()
+            if events:
+                events = self._send(events)
+            else:
+                events = await self._read()  # and look for room again: others may have filled it meanwhile
 
     async def _room(self) -> bool:
         """Wait until the socket has room; whether this replay is still in charge."""

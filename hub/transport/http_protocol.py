@@ -105,6 +105,9 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """uvicorn's, which writes the request anew for another parser: here the WebSocket side gets it as it was
         read, for a sixth less of what a connect costs."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._end(plain_problem(HTTPStatus.BAD_REQUEST, "an answer is under way"))
+            return
         try:
             request = self._request()
         except InvalidHeaderValue as error:
@@ -113,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         protocol = WebSocketTransport(self.config, self.server_state, self.app_state)
         protocol.connection_made(self.transport)
-        protocol.upgrade(request)
+        protocol.upgrade(request, full=self.flow.write_paused)
         self.transport.set_protocol(protocol)
 
     def _request(self) -> Request:

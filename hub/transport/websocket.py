@@ -44,6 +44,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_connections",
         "_counted",
         "_fragments",
+        "_full",
         "_gate",
         "_peer",
         "_pong",
@@ -70,7 +71,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._close_timer: asyncio.TimerHandle | None = None
         self._fragments: list[bytes] | None = None
         self._text = False
-        self._tls = False
+        self._tls = self._full = False
         self._peer = ""
         self._pong: bytes | None = None
         self._counted = False
@@ -107,14 +108,15 @@ class WebSocketTransport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The TCP connection is over."""
-        self._connections.discard(self)
-        if self._counted:
-            self._gate.node.admission.lost(self._peer)
-        self._cancel_close_timer()
+        # First, whatever else may fail: the descriptor will be somebody else's.
         connection, self._connection = self._connection, None
         if connection is not None:
             received = self._ws.close_rcvd
             connection.gone(received.code if received is not None else CloseCode.ABNORMAL)
+        self._connections.discard(self)
+        if self._counted:
+            self._gate.node.admission.lost(self._peer)
+        self._cancel_close_timer()
         self._transport = None
         # The parser's suspended generators refer to the protocol object: a cycle, broken here, because a full
         # collection over many thousand connections stalls the loop.
@@ -122,11 +124,13 @@ class WebSocketTransport(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The transport's buffer is over its high-water mark."""
+        self._full = True
         if self._connection is not None:
             self._connection.outbox.block()
 
     def resume_writing(self) -> None:
         """The transport's buffer is below its low-water mark."""
+        self._full = False
         pong, self._pong = self._pong, None
         if self._connection is not None:
             self._connection.outbox.unblock(pong or b"")
@@ -177,8 +181,10 @@ class WebSocketTransport(asyncio.Protocol):
 
     # The handshake
 
-    def upgrade(self, request: Request) -> None:
-        """The upgrade request; nothing more is read until it is decided."""
+    def upgrade(self, request: Request, full: bool) -> None:
+        """The upgrade request; nothing more is read until it is decided. `full`: the transport said stop, and
+        will say when it takes again, with an answer to HTTP that the client has not read yet."""
+        self._full = full
         response = _accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._respond(http.plain_problem(response.status_code, response.body.decode().strip()))
@@ -223,10 +229,12 @@ class WebSocketTransport(asyncio.Protocol):
         fd = NO_FD if self._tls else self._transport.get_extra_info("socket").fileno()
         connection = Connection(node, self, entry.encoding, entry.console, entry.address, self._transport, fd)
         self._connection = connection
-        if fd != NO_FD and self._transport.get_write_buffer_size():
-            connection.outbox.block()  # by an answer to HTTP, sent before the upgrade and not read yet
-        # The answer to the handshake leaves in one write with the first words.
-        connection.outbox.push(response.serialize())
+        if self._full:
+            connection.outbox.block()
+            self._transport.write(response.serialize())  # what is queued is given up where it has to close
+        else:
+            # The answer to the handshake leaves in one write with the first words.
+            connection.outbox.push(response.serialize())
         self.resume_reading()
         try:
             await self._gate.begin(connection, entry)
