@@ -92,9 +92,7 @@ def test_metrics_for_services_only() -> None:
 
 
 async def test_all_workers_of_a_port_speak(tmp_path: Path) -> None:
-    redis = RedisServer(tmp_path / "redis")
-    await redis.start()
-    try:
+    async with RedisServer(tmp_path / "redis") as redis:
         with running_hub("--workers", "2", broker=redis.url, drain_seconds=1) as hub:
             text = await _metrics_of_two(hub)
             for worker in "01":
@@ -104,8 +102,6 @@ async def test_all_workers_of_a_port_speak(tmp_path: Path) -> None:
             async with asyncio.timeout(5 * SCALE):
                 while hub.http().get("/readyz").status_code == 200:
                     await asyncio.sleep(0.02)
-    finally:
-        await redis.stop()
 
 
 async def _metrics_of_two(hub: RunningHub) -> str:

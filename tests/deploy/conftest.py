@@ -10,7 +10,5 @@ from ..broker.redis.servers import RedisServer
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    await server.start()
-    yield server
-    await server.stop()
+    async with RedisServer(tmp_path / "redis") as server:
+        yield server

@@ -1,7 +1,5 @@
 """A WebSocket on a connection that served HTTP before, to a client that has not read its answers yet."""
 
-import base64
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from hub.protocol.frames import bodies
 from ..server import API_KEY, SCALE, RunningHub, running_hub
 
 EVENTS = 60
-PAYLOAD = "x" * 8000  # in all more than the sockets hold, and less than the transport has to say stop about
+PAYLOAD = "x" * 8000  # in all more than the sockets hold
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +40,8 @@ def history(hub: RunningHub) -> bytes:
 
 
 def upgrade(hub: RunningHub, path: str) -> bytes:
-    key = base64.b64encode(os.urandom(16)).decode()
-    return request(hub, path, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
-                   f"Sec-WebSocket-Key: {key}")  # fmt: skip
+    headers = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+    return request(hub, path, *headers, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 
 
 def read_all(client: socket.socket, until: bytes) -> bytes:

@@ -373,10 +373,8 @@ async def publish(hub: RealHub, channel: str, payload: Any, **options: Any) -> P
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    await server.start()
-    yield server
-    await server.stop()
+    async with RedisServer(tmp_path / "redis") as server:
+        yield server
 
 
 async def test_a_drained_node_is_left_before_it_closes_and_nobody_notices(redis: RedisServer) -> None:

@@ -30,10 +30,8 @@ MakeNode = Callable[..., Awaitable[Node]]
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    await server.start()
-    yield server
-    await server.stop()
+    async with RedisServer(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 
@@ -44,7 +44,8 @@ def _die_with_parent() -> None:
 
 
 class RedisServer:
-    """One ``redis-server`` with its own folder. `options` are lines of its configuration."""
+    """One ``redis-server`` with its own folder, from `start` to `stop`, or for the time of an ``async with``.
+    `options` are lines of its configuration."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None):
         self.folder = folder
@@ -60,6 +61,13 @@ class RedisServer:
             *options,
         ]
         self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
 
     @property
     def address(self) -> Address:

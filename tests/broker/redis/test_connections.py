@@ -51,16 +51,14 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 async def test_tls(tmp_path: Path, make_node: MakeNode) -> None:
     cert, key = certificate(tmp_path)
     port = free_port()
-    server = RedisServer(
+    async with RedisServer(
         tmp_path / "redis",
         f"tls-port {port}",
         f"tls-cert-file {cert}",
         f"tls-key-file {key}",
         f"tls-ca-cert-file {cert}",
         "tls-auth-clients no",
-    )
-    await server.start()
-    try:
+    ):
         node = await make_node(f"rediss://localhost:{port}?ssl_ca_certs={cert}")
         await node.broker.listen("log:s")
         await publish(node.broker, "log:s")
@@ -69,22 +67,16 @@ async def test_tls(tmp_path: Path, make_node: MakeNode) -> None:
         assert not stranger.broker.health()[0].usable
         careless = await make_node(f"rediss://localhost:{port}?ssl_cert_reqs=none", node_id="n_2")
         assert careless.broker.health()[0].usable
-    finally:
-        await server.stop()
 
 
 async def test_a_unix_socket(tmp_path: Path, make_node: MakeNode) -> None:
     path = tmp_path / "redis.sock"
-    server = RedisServer(tmp_path / "redis", f"unixsocket {path}")
-    await server.start()
-    try:
+    async with RedisServer(tmp_path / "redis", f"unixsocket {path}") as server:
         node = await make_node(f"unix://{path}?db=2")
         await node.broker.listen("log:s")
         await publish(node.broker, "log:s")
         await node.heard.heard("log:s", 1)
         assert b"db2" in await server.command("INFO", "keyspace")
-    finally:
-        await server.stop()
 
 
 async def test_what_is_no_redis(server: RedisServer) -> None:

@@ -186,9 +186,7 @@ class TestRestart:
     async def test_with_all_data_the_numbering_forks_and_nothing_is_lost(
         self, tmp_path: Path, make_node: MakeNode
     ) -> None:
-        server = RedisServer(tmp_path / "aof", "appendonly yes", "appendfsync always")
-        await server.start()
-        try:
+        async with RedisServer(tmp_path / "aof", "appendonly yes", "appendfsync always") as server:
             node = await make_node(server.url)
             await node.broker.listen("log:s")
             for _ in range(3):
@@ -205,8 +203,6 @@ class TestRestart:
             assert len((await node.broker.read("log:s", 0, 10)).events) == 4
             again = await publish(node.broker, "log:s", event_id="e2")
             assert (again.duplicate, again.position) == (True, Position(top.epoch, 3))
-        finally:
-            await server.stop()
 
     async def test_from_an_older_dump_the_fork_is_where_the_dump_ends(
         self, server: RedisServer, node: Node
@@ -256,9 +252,7 @@ class TestRestart:
         """The first replica changes the replication id under standing connections, of which one knows."""
         other = await make_node(server.url)
         before = (await publish(node.broker, "log:s")).position
-        replica = RedisServer(tmp_path / "replica", f"replicaof 127.0.0.1 {server.port}")
-        await replica.start()
-        try:
+        async with RedisServer(tmp_path / "replica", f"replicaof 127.0.0.1 {server.port}"):
             async with asyncio.timeout(10):
                 while "slave0:" not in _text(await server.command("INFO", "replication")):
                     await asyncio.sleep(0.05)
@@ -272,8 +266,6 @@ class TestRestart:
             assert len(set(epochs) - {before.epoch}) <= 1
             assert epochs == sorted(epochs, key=epochs.index)
             assert (await position(node, "log:s")).offset == 7
-        finally:
-            await replica.stop()
 
 
 class TestScriptCache:
