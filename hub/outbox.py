@@ -202,9 +202,7 @@ class Outbox:
         if not entries:
             self._entries = None
         if self.blocked or self.sink is None:
-            self.clear = False  # the very last write may have filled the transport again
-            return
-        self.clear = self.fd != NO_FD and not self._gathered
+            return  # the very last write may have filled the transport again
         waiting, self._room = self._room, None
         for callback in waiting or ():
             callback()

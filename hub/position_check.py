@@ -61,9 +61,10 @@ class PositionCheck:
         for channel, top in zip(channels, tops, strict=True):
             if isinstance(top, HubError):
                 continue
-            if top.epoch == channel.epoch:
+            same = top.epoch == channel.epoch
+            if same:
                 channel.trim(max(0, channel.top + 1 - top.first))
-            if top.epoch != channel.epoch or top.offset > channel.top:
+            if not same or top.offset > channel.top:
                 behind.append((channel, Position(channel.epoch, channel.top)))
         if behind:
             self._tasks.spawn(self._look_again(behind))

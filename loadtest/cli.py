@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 #: A soak looks for what is never let go of: the history, which is kept for an hour, would pass for that.
-_OF_SCENARIO = {"soak": ['HUB_NAMESPACES={"doc":{"history_ttl":30}}']}
+_OF_SCENARIO = {"soak": {"HUB_NAMESPACES": '{"doc":{"history_ttl":30}}'}}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,7 +94,7 @@ def _measure(args: argparse.Namespace, console: Console) -> list[Result]:
         broker = "memory://"
         if args.redis:
             broker = options.redis = stack.enter_context(own_redis())
-        settings = dict(pair.split("=", 1) for pair in [*_OF_SCENARIO.get(args.scenario, ()), *args.set])
+        settings = _OF_SCENARIO.get(args.scenario, {}) | dict(pair.split("=", 1) for pair in args.set)
         prepare = runner.prepare_hub(broker=broker, workers=args.workers, settings=settings)
         progress = stack.enter_context(Progress(console=console, transient=True))
         if args.scenario == "growth":

@@ -51,18 +51,21 @@ class Authenticator:
             HubError: ``unauthenticated``, ``token_invalid`` or ``token_expired`` with the exact reason, and
                 ``unavailable`` where the keys can't be had just now.
         """
-        known = self.verify_cached(token)
+        digest = _digest(token)
+        known = self._recall(digest)
         if known is not None:
             return known
         found = await self._check(token)
         self._drop_outdated()
-        self._remember(_digest(token), found)
+        self._remember(digest, found)
         return found
 
     def verify_cached(self, token: str) -> Identity | None:
         """The identity of a token that was verified before and still holds, without waiting; else None."""
+        return self._recall(_digest(token))
+
+    def _recall(self, digest: bytes) -> Identity | None:
         self._drop_outdated()
-        digest = _digest(token)
         known = self._recent.get(digest)
         if known is None:
             known = self._older.pop(digest, None)

@@ -105,8 +105,8 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """uvicorn's, which writes the request anew for another parser: here the WebSocket side gets it as it was
         read, for a sixth less of what a connect costs."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._end(plain_problem(HTTPStatus.BAD_REQUEST, "an answer is under way"))
+        if self._answering:
+            self.transport.close()  # frames would stand between the pieces of the answer, and so would a refusal
             return
         try:
             request = self._request()
@@ -142,13 +142,17 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
     def _end(self, why: Response) -> None:
         """Say why, unless an answer is under way, and hang up."""
         self._forget_head()
         self._in_head = False
         if self.transport is None or self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering:
             self.transport.write(why.serialize())
         self.transport.close()
 
