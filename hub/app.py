@@ -7,9 +7,6 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import handlers
-from .api.app import build
-from .api.requests import Requests
 from .auth.addresses import TrustedProxies
 from .auth.api_keys import ApiKeys
 from .auth.jwks import JwksKeys
@@ -20,12 +17,15 @@ from .auth.signing import Signer
 from .auth.tickets import Tickets
 from .auth.tokens import Authenticator
 from .broker.base import Broker
-from .broker.memory import MemoryBroker
-from .gate import Gate
+from .broker.memory.broker import MemoryBroker
+from .cluster.worker_ipc import NoSiblings, Siblings
+from .commands import dispatch
+from .commands.handshake import Gate
+from .http.app import build
+from .http.requests import Requests
 from .node import Node
 from .protocol import ids
 from .settings import Settings
-from .siblings import NoSiblings, Siblings
 
 
 class NotStarted(RuntimeError):
@@ -74,7 +74,7 @@ class Hub:
         authenticator = make_authenticator(settings, keys)
         broker = make_broker(settings, node_id)
         node = Node(
-            settings, broker, authenticator, secret, handlers.execute, id=node_id, siblings=self._siblings
+            settings, broker, authenticator, secret, dispatch.execute, id=node_id, siblings=self._siblings
         )
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
         origins = Origins(settings.allowed_origins, not settings.require_origin)
@@ -161,7 +161,7 @@ def make_broker(settings: Settings, node_id: str, *, visitor: bool = False) -> B
     """The broker that the setting names; for a `visitor` one that changes nothing."""
     if settings.broker == "memory://":
         return MemoryBroker(settings.table)
-    from .broker.redis import RedisBroker
+    from .broker.redis.broker import RedisBroker
 
     return RedisBroker(
         settings.broker, settings.table, node_id=node_id, prefix=settings.prefix, visitor=visitor

@@ -11,7 +11,7 @@ from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 
-from .sdk.backoff import Timing
+from .runtime.backoff import Timing
 from .sdk.client import Client
 from .sdk.errors import NotConnected, QueueFull, SdkError, Stopped, TokenRefused, UnknownOutcome
 from .sdk.items import (

@@ -9,37 +9,37 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-from .admission import Admission
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
 from .auth.revocations import Revocations
 from .auth.signing import Signer
 from .auth.tokens import Authenticator
 from .broker.base import Broker, Inbox, Member, Published
-from .channels import Channels
-from .connection import Connection
-from .control import Control
-from .fleet import Fleet
-from .metrics import Metrics
-from .peers import HEAVY_PART, Peers, describe
-from .position_check import PositionCheck
-from .presence import PresenceBoard
+from .cluster.bus import Control
+from .cluster.commands import Fleet
+from .cluster.peers import HEAVY_PART, Peers, describe
+from .cluster.readiness import Readiness
+from .cluster.worker_ipc import Siblings
+from .commands.publications import Publishing
+from .connections.admission import Admission
+from .connections.connection import Connection
+from .connections.table import Roster
+from .connections.transport import Window
+from .delivery.prepared import Push
+from .delivery.subscription import Subscription
+from .presence.board import PresenceBoard
 from .protocol import codes, ids
 from .protocol.codes import CloseCode, ErrorCode
 from .protocol.commands import Command
 from .protocol.errors import HubError
 from .protocol.event import Event, Publication
-from .publishing import Publishing
-from .pushes import Push
-from .readiness import Readiness
-from .roster import Roster
+from .recovery.position_check import PositionCheck
+from .recovery.table import Channels
+from .runtime.counters import Metrics
+from .runtime.flush import Turn
+from .runtime.tasks import Tasks
+from .runtime.timer_wheel import Wheel
 from .settings import Settings
-from .shell import Window
-from .siblings import Siblings
-from .subscription import Subscription
-from .tasks import Tasks
-from .turn import Turn
-from .wheel import Wheel
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ REGISTER_S = 5.0  # a node says that it lives so often, and is taken for dead af
 class Node:
     """See the module's head. It is also the broker's `Listener`.
 
-    `execute` does a connection's command (`handlers.execute`): handed in, because commands stand above nodes.
+    `execute` does a connection's command (`commands.dispatch.execute`): handed in, because commands stand above nodes.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ async with Publisher("http://hub:8000", api_key=KEY) as hub:
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
-from .sdk.backoff import Timing
+from .runtime.backoff import Timing
 from .sdk.delivery import Delivery, TryAgain
 from .sdk.errors import NotConnected, QueueFull, SdkError, TokenRefused, UnknownOutcome
 from .sdk.items import Published

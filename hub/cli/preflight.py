@@ -3,7 +3,7 @@
 import secrets
 
 from .. import app
-from ..publishing import compile_schema
+from ..commands.publications import compile_schema
 from ..settings import Settings
 
 HOW_TO_SET_A_KEY = (

@@ -8,7 +8,7 @@ import socket
 
 from pydantic import SecretStr
 
-from .. import server
+from ..server.serve import serve
 from ..settings import Settings
 from . import configuration, logs, preflight, remote, tokens
 from .failure import Failure
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dev:
         print("\n".join(dev_lines(settings)), flush=True)
     log.info("listening on %s, broker %s", remote.local_url(settings), _named(settings.broker))
-    return server.serve(settings, sockets)
+    return serve(settings, sockets)
 
 
 def _named(broker: str) -> str:

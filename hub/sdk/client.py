@@ -12,7 +12,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.frames import Encoding
 from hub.protocol.position import Position
 
-from .backoff import Backoff, Timing
+from ..runtime.backoff import Backoff, Timing
 from .callbacks import tell
 from .errors import NotConnected, Stopped
 from .feed import Feed

@@ -14,7 +14,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 from hub.protocol.recovery import Cause
 
-from .backoff import Backoff
+from ..runtime.backoff import Backoff
 from .buffer import Buffer, Ended
 from .callbacks import tell
 from .items import Event, Gap, Item, PresenceChange, PresenceKind, Snapshot

@@ -18,7 +18,7 @@ from hub.protocol.codes import Then, then
 from hub.protocol.errors import HubError
 from hub.protocol.frames import SUBPROTOCOLS, Encoding
 
-from .backoff import Window
+from ..runtime.backoff import Window
 
 _NAMES = {encoding: name for name, encoding in SUBPROTOCOLS.items()}
 # websockets writes the upgrade request's headers at DEBUG, the token among them: that level is never inherited.

@@ -12,7 +12,7 @@ from hub.protocol.codes import ErrorCode, Then
 from hub.protocol.errors import HubError
 from hub.protocol.frames import Encoding
 
-from .backoff import Timing, Window
+from ..runtime.backoff import Timing, Window
 from .handshake import Departure, Socket, Welcome, departure_of
 from .requests import OnReply, Requests
 

@@ -16,7 +16,7 @@ from hub.protocol.codec import dumps_json
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
-from .backoff import Backoff, Timing
+from ..runtime.backoff import Backoff, Timing
 from .delivery import Delivery, HttpDelivery, TryAgain
 from .errors import NotConnected, QueueFull, SdkError, TokenRefused, UnknownOutcome
 from .items import Published, error_of

@@ -19,7 +19,7 @@ from hub.protocol.codec import dumps_json
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
-from .backoff import Timing
+from ..runtime.backoff import Timing
 from .errors import QueueFull, UnknownOutcome
 from .items import Published, error_of
 from .link import Link

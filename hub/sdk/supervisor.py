@@ -17,7 +17,7 @@ from typing import Any
 from hub.protocol.codes import Then
 from hub.protocol.errors import HubError
 
-from .backoff import Backoff, Timing
+from ..runtime.backoff import Backoff, Timing
 from .errors import NotConnected, Stopped, TokenRefused
 from .handshake import Departure, Endpoint, Refused
 from .items import State, Status

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from ..connection import Connection
-from ..gate import Gate, Handshake, Refused
-from ..problem import MEDIA_TYPE, problem_fields, problem_headers
+from ..commands.handshake import Gate, Handshake, Refused
+from ..connections.connection import Connection
 from ..protocol.codes import CloseCode
 from ..protocol.frames import Encoding, bodies, shortened
+from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
 
 log = logging.getLogger(__name__)
 

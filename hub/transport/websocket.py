@@ -13,14 +13,14 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
-from ..connection import Connection
-from ..gate import Entry, Gate, Handshake, Refused
-from ..outbox import NO_FD
+from ..commands.handshake import Entry, Gate, Handshake, Refused
+from ..connections.connection import Connection
+from ..delivery.outbox import NO_FD
 from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.frames import shortened
 from ..protocol.session import MAX_BEFORE_AUTH
-from . import http
+from . import upgrade_response
 
 # websockets logs each connection at INFO and each frame at DEBUG, tokens included: it gets a logger of its
 # own that passes neither.
@@ -35,7 +35,7 @@ _CONTROL = (Opcode.PING, Opcode.PONG)
 class WebSocketTransport(asyncio.Protocol):
     """A `connection.Shell` over one TCP connection; see the module's head.
 
-    `http_protocol` makes it with the upgrade request at hand (`upgrade`), uvicorn counts it in `connections`.
+    `uvicorn_http` makes it with the upgrade request at hand (`upgrade`), uvicorn counts it in `connections`.
     """
 
     __slots__ = (
@@ -187,11 +187,11 @@ class WebSocketTransport(asyncio.Protocol):
         self._full = full
         response = _accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._respond(http.plain_problem(response.status_code, response.body.decode().strip()))
+            self._respond(upgrade_response.plain_problem(response.status_code, response.body.decode().strip()))
             return
         path, _, query = request.path.partition("?")
         if path != self._settings.path:
-            self._respond(http.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
+            self._respond(upgrade_response.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
             return
         self.pause_reading()
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
@@ -208,10 +208,10 @@ class WebSocketTransport(asyncio.Protocol):
         try:
             entry = await self._gate.decide(handshake)
         except Refused as refused:
-            self._respond(http.problem(refused.status, refused.error))
+            self._respond(upgrade_response.problem(refused.status, refused.error))
             return
         except Exception:
-            self._respond(http.problem(500, _broken()))
+            self._respond(upgrade_response.problem(500, _broken()))
             raise
         if self._transport is None or self._transport.is_closing():
             return

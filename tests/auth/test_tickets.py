@@ -12,8 +12,8 @@ from hub.auth.claims import identity
 from hub.auth.identity import Identity
 from hub.auth.signing import Signer
 from hub.auth.tickets import Tickets, dump, load
-from hub.broker.memory_registry import MemoryRegistry
-from hub.broker.memory_timers import Timers
+from hub.broker.memory.registry import MemoryRegistry
+from hub.broker.memory.timers import Timers
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 

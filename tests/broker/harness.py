@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from hub.broker.base import Broker, Inbox, Member, Published
-from hub.broker.memory import MemoryBroker
+from hub.broker.memory.broker import MemoryBroker
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication, Version

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from hub.broker.memory import MemoryBroker
-from hub.broker.memory_registry import MemoryRegistry
-from hub.broker.memory_streams import IDEMPOTENCY_S, Stream
-from hub.broker.memory_timers import Alarm, Timers
+from hub.broker.memory.broker import MemoryBroker
+from hub.broker.memory.registry import MemoryRegistry
+from hub.broker.memory.streams import IDEMPOTENCY_S, Stream
+from hub.broker.memory.timers import Alarm, Timers
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol import ids
 from hub.protocol.codes import ErrorCode

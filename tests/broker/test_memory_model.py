@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hub.broker.base import Page, Published
-from hub.broker.memory import MemoryBroker
+from hub.broker.memory.broker import MemoryBroker
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError

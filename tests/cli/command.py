@@ -1,7 +1,7 @@
 """The command `hub` with a clean environment: its exit status, and what it printed.
 
 It runs inside the test's process, as most of a process of its own would be spent on imports. What serves or
-waits for a signal is started as a process (`tests.server`).
+waits for a signal is started as a process (`tests.support.server`).
 """
 
 import contextlib

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..server import RunningHub, running_hub
+from ..support.server import RunningHub, running_hub
 
 
 @pytest.fixture(scope="module")

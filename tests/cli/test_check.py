@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ..server import free_port
+from ..support.server import free_port
 from .command import hub
 
 SECRET = "s3cr3t-" + "x" * 32

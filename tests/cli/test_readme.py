@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..server import SCALE, free_port
+from ..support.server import SCALE, free_port
 from . import readme
 from .browser import browser
 

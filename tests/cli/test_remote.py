@@ -12,8 +12,8 @@ from hub.cli import remote
 from hub.cli.failure import Failure
 from hub.settings import Settings
 
-from ..server import API_KEY, JWT_SECRET, SCALE, RunningHub, _script, free_port
-from ..wire import connect
+from ..support.server import API_KEY, JWT_SECRET, SCALE, RunningHub, _script, free_port
+from ..support.wire import connect
 from .command import clean_environment, hub
 
 

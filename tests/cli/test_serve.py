@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from hub.cli.serve import dev_lines, open_to_pages, with_made_up_keys
 from hub.settings import Settings
 
-from ..server import JWT_SECRET, running_hub
+from ..support.server import JWT_SECRET, running_hub
 from .command import hub
 
 SECRET = "x" * 32

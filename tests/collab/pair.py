@@ -12,8 +12,8 @@ import httpx
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.typing import Subprotocol
 
-from ..server import SCALE, RunningHub
-from ..wire import DEADLINE_S, Message, Wire, connect
+from ..support.server import SCALE, RunningHub
+from ..support.wire import DEADLINE_S, Message, Wire, connect
 
 _numbers = itertools.count(1)
 

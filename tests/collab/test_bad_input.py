@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from ..wire import connect, problem
+from ..support.wire import connect, problem
 from .pair import Pair, fresh, get, http
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from ..wire import Message, Wire
+from ..support.wire import Message, Wire
 from .pair import Board, Pair, batch, fresh, publish, slow
 
 KEYS = 20

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..server import SCALE
-from ..wire import connect
+from ..support.server import SCALE
+from ..support.wire import connect
 from .conftest import hubs, redis_server
 from .pair import Pair, fresh, get, publish, until
 from .test_presence import Room, enter

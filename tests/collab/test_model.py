@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.broker.base import Inbox, Member, Published
-from hub.broker.memory import MemoryBroker
-from hub.channel import Channel, Tails
+from hub.broker.memory.broker import MemoryBroker
+from hub.delivery.channel import Channel, Tails
+from hub.delivery.outbox import Outbox
+from hub.delivery.subscription import Subscription
 from hub.namespaces import Namespace, Namespaces
-from hub.outbox import Outbox
 from hub.protocol.event import Event, Publication, Version
 from hub.protocol.frames import Encoding, bodies
-from hub.subscription import Subscription
-from hub.turn import Turn
+from hub.runtime.flush import Turn
 
-from ..core import virtual
+from ..support import virtual
 
 TABLE = Namespaces({"job": Namespace.model_validate({"mode": "state"}), "doc": Namespace()})
 NEVER = 1 << 30

@@ -6,8 +6,8 @@ import json
 import random
 from typing import Any
 
-from ..server import SCALE, RunningHub
-from ..wire import Message, Wire
+from ..support.server import SCALE, RunningHub
+from ..support.wire import Message, Wire
 from .conftest import GRACE_S
 from .pair import Pair, fresh, get, slow, until
 

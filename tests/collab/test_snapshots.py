@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ..wire import Wire
+from ..support.wire import Wire
 from .pair import Board, Pair, batch, fresh, get, http, publish, until
 
 

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from ..cli.browser import Page, browser
-from ..server import SCALE, free_port
+from ..support.server import SCALE, free_port
 
 STROKES = "document.querySelectorAll('#strokes polyline').length"
 CURSOR = "document.querySelector('#cursors g text')?.textContent"

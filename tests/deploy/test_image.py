@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from ..cli.readme import ROOT
-from ..server import free_port, running_hub
+from ..support.server import free_port, running_hub
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "compose.yaml").read_text()

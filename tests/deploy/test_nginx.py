@@ -16,8 +16,8 @@ from websockets.exceptions import InvalidStatus
 
 from ..broker.redis.servers import RedisServer
 from ..cli.readme import ROOT
-from ..server import SCALE, RunningHub, free_port, running_hub
-from ..wire import Wire, connect
+from ..support.server import SCALE, RunningHub, free_port, running_hub
+from ..support.wire import Wire, connect
 
 DEADLINE_S = 20.0
 CONFIG = (ROOT / "deploy" / "nginx.conf").read_text()

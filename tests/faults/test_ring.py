@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..broker.redis.servers import RedisServer
-from ..server import running_hub
+from ..support.server import running_hub
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hub.sdk.backoff import Timing
+from hub.runtime.backoff import Timing
 
 
 class Clock:

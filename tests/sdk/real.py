@@ -10,8 +10,8 @@ from typing import Any
 
 import jwt
 
-from tests.proxy import Proxy as FaultyProxy
-from tests.server import API_KEY, JWT_SECRET, RunningHub, running_hub
+from tests.support.proxy import Proxy as FaultyProxy
+from tests.support.server import API_KEY, JWT_SECRET, RunningHub, running_hub
 
 KEY = API_KEY
 

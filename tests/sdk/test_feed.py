@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.protocol.position import Position
-from hub.sdk.backoff import Backoff, Timing
+from hub.runtime.backoff import Backoff, Timing
 from hub.sdk.feed import Feed
 from hub.sdk.items import Event, Gap, Item
 

@@ -28,7 +28,7 @@ from hub.client import (
     TokenRefused,
 )
 from hub.publisher import Publisher
-from hub.sdk.backoff import Window
+from hub.runtime.backoff import Window
 from tests.broker.redis.servers import RedisServer
 
 from .real import KEY, Proxy, RealHub, token

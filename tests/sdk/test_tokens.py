@@ -13,7 +13,7 @@ from hub.client import (
     Client,
     TokenRefused,
 )
-from hub.sdk.backoff import Timing
+from hub.runtime.backoff import Timing
 
 from .clock import Clock
 from .fake import FakeHub, Peer, problem

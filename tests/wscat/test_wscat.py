@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ..cli import readme
-from ..server import RunningHub, running_hub
+from ..support.server import RunningHub, running_hub
 from .terminal import wscat
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.broker.redis import RedisBroker
+from hub.broker.redis.broker import RedisBroker
 
 from ..harness import MEMBERS_LIMIT, Recorder, namespaces
 from .harness import QUICK

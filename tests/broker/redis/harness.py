@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from hub.broker.base import Broker
-from hub.broker.redis import RedisBroker
-from hub.broker.redis_tuning import Tuning
+from hub.broker.redis.broker import RedisBroker
+from hub.broker.redis.client.tuning import Tuning
 
 from ..harness import MEMBERS_LIMIT, Recorder, namespaces
 from .servers import RedisServer

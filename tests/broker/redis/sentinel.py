@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.broker.redis_link import LinkError
+from hub.broker.redis.client.connection import LinkError
 
 from .servers import RedisServer
 

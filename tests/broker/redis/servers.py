@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import hiredis
 
-from hub.broker.redis_address import Address
-from hub.broker.redis_link import LinkError, open_link
+from hub.broker.redis.client.address import Address
+from hub.broker.redis.client.connection import LinkError, open_link
 
 _READY_S = 10.0
 PROGRAM = os.environ.get("HUB_TEST_REDIS", "redis-server")

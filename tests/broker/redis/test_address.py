@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.broker.redis_address import Kind, parse
+from hub.broker.redis.client.address import Kind, parse
 
 
 def test_one_server() -> None:

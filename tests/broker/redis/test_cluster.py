@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hub.broker.base import Published
-from hub.broker.redis_keys import canary_tag, slot_of
+from hub.broker.redis.client.hash_slot import canary_tag, slot_of
 
 from ..harness import attempt, publication, publish
 from .conftest import MakeNode

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hub.broker.redis_link import LinkError, open_link
+from hub.broker.redis.client.connection import LinkError, open_link
 
 from ..harness import publish
 from .conftest import MakeNode

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.broker import redis_format as wire
+from hub.broker.redis import format as wire
 from hub.protocol.event import Publication, Version
 
 TEXT = st.text(max_size=20)

@@ -12,8 +12,8 @@ from hub.broker.base import Published
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
-from ...proxy import Proxy
-from ...server import SCALE
+from ...support.proxy import Proxy
+from ...support.server import SCALE
 from ..harness import attempt, publication, publish
 from .conftest import MakeNode, Node
 from .harness import QUICK

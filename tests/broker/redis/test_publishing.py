@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hub.broker.base import Published
-from hub.broker.redis_commander import WrongServer
-from hub.broker.redis_publishing import RedisPublishing
+from hub.broker.redis.client.command_connection import WrongServer
+from hub.broker.redis.publishing import RedisPublishing
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hub.broker.base import Published
-from hub.broker.redis_commander import WrongServer
-from hub.broker.redis_greeting import loads
-from hub.broker.redis_ring import HashRing
+from hub.broker.redis.client.command_connection import WrongServer
+from hub.broker.redis.client.ring import HashRing
+from hub.broker.redis.greeting import loads
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 

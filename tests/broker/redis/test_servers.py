@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hub.broker.redis_commander import WrongServer
+from hub.broker.redis.client.command_connection import WrongServer
 
 from .conftest import MakeNode
 from .servers import RedisServer

@@ -1,0 +1,81 @@
+"""Tickets, revocations and nodes, in the memory of one process."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Generic, TypeVar
+
+from .timers import Alarm, Timers
+
+V = TypeVar("V")
+
+
+class Expiring(Generic[V]):
+    """A dictionary whose entries leave by themselves, each at its own moment (Unix seconds)."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._entries: dict[str, tuple[V, Alarm]] = {}
+
+    def put(self, name: str, value: V, until: float) -> None:
+        """Keep `value` until then, in place of the one before."""
+        self.pop(name)
+        alarm = Alarm(partial(self._entries.pop, name))
+        self._entries[name] = value, alarm
+        self._timers.set(alarm, until)
+
+    def pop(self, name: str) -> V | None:
+        """Take the value out."""
+        value, alarm = self._entries.pop(name, (None, None))
+        if alarm is not None:
+            self._timers.cancel(alarm)
+        return value
+
+    def values(self) -> dict[str, V]:
+        """What has not left."""
+        self._timers.tick(self._timers.clock())
+        return {name: value for name, (value, _) in self._entries.items()}
+
+
+class MemoryRegistry:
+    """`Registry` within one process: the only node is this one."""
+
+    def __init__(self, timers: Timers, command: Callable[[bytes], None]) -> None:
+        self._timers = timers
+        self._command = command
+        self._tickets: Expiring[bytes] = Expiring(timers)
+        self._revocations: Expiring[float] = Expiring(timers)
+        self._nodes: Expiring[bytes] = Expiring(timers)
+
+    async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
+        """As `Registry.put_ticket`."""
+        self._tickets.put(digest, claims, self._timers.clock() + ttl_s)
+
+    async def take_ticket(self, digest: str) -> bytes | None:
+        """As `Registry.take_ticket`."""
+        self._timers.tick(self._timers.clock())
+        return self._tickets.pop(digest)
+
+    async def revoke(self, entry: str, until: float) -> None:
+        """As `Registry.revoke`; the later of two moments stands."""
+        standing = self._revocations.values().get(entry, 0.0)
+        self._revocations.put(entry, max(until, standing), max(until, standing))
+
+    async def revocations(self) -> dict[str, float]:
+        """As `Registry.revocations`."""
+        return self._revocations.values()
+
+    async def send_command(self, data: bytes) -> None:
+        """As `Registry.send_command`."""
+        self._command(data)
+
+    async def register_node(self, node: str, info: bytes, ttl_s: float) -> None:
+        """As `Registry.register_node`."""
+        self._nodes.put(node, info, self._timers.clock() + ttl_s)
+
+    async def unregister_node(self, node: str) -> None:
+        """As `Registry.unregister_node`."""
+        self._nodes.pop(node)
+
+    async def nodes(self) -> dict[str, bytes]:
+        """As `Registry.nodes`."""
+        return self._nodes.values()

@@ -1,0 +1,189 @@
+"""One stored channel in memory: numbering, history, the latest event by key, idempotency, read cursors."""
+
+from collections.abc import Callable
+from itertools import islice
+
+from ...namespaces import Mode, Namespace
+from ...protocol.codes import ErrorCode
+from ...protocol.errors import HubError
+from ...protocol.event import Event, Publication, Version
+from ...protocol.position import Position, Top
+from ..base import Inbox, Page, Published
+from .timers import Alarm
+
+IDEMPOTENCY_S = 300.0
+"""For so long the answer to a publication with an `event_id` is remembered."""
+
+_FULL_RETRY_MS = 60_000  # a key leaves the snapshot by its time, so trying again soon is of no use
+
+
+class Keyed:
+    """The latest event of a key, and what guards the key.
+
+    `version` is the newest that the key was published with (None: it is not guarded), `closed` whether a
+    final ended its attempt. An event without a version replaces `event` and leaves both as they are.
+    """
+
+    __slots__ = ("alarm", "closed", "event", "expires", "lease_due", "version")
+
+    def __init__(self, alarm: Alarm) -> None:
+        self.alarm = alarm
+        self.event: Event
+        self.version: Version | None = None
+        self.closed = False
+        self.expires = 0.0
+        self.lease_due: float | None = None
+
+    def refuses(self, version: Version | None) -> bool:
+        """Whether an event of `version` is stale: not newer, or within an attempt that has ended."""
+        last = self.version
+        if version is None or last is None:
+            return False
+        return version.attempt <= last.attempt if self.closed else version <= last
+
+    def take(self, event: Event) -> None:
+        """`event` is the latest now."""
+        self.event = event
+        if event.version is not None:
+            self.version = event.version
+            self.closed = event.final
+        elif event.final:
+            self.closed = True
+
+
+class Stream:
+    """The numbering of one channel and all that is stored under it: plain state, no clock and no timer."""
+
+    __slots__ = (
+        "_room",
+        "_size",
+        "channel",
+        "cursors",
+        "epoch",
+        "events",
+        "history_alarm",
+        "keys",
+        "life_alarm",
+        "offset",
+        "records",
+        "records_alarm",
+        "rules",
+        "state",
+    )
+
+    def __init__(
+        self,
+        channel: str,
+        rules: Namespace,
+        epoch: str,
+        forget: Callable[["Stream"], None],
+        prune: Callable[["Stream"], None],
+    ) -> None:
+        self.channel = channel
+        self.rules = rules
+        self.state = rules.mode is Mode.STATE
+        self.epoch = epoch
+        self.offset = 0
+        self.events: list[Event] = []
+        self.keys: dict[str, Keyed] = {}  # in the order of offsets: a key that is published moves to the end
+        self.records: dict[
+            tuple[str, str], tuple[int, int, float]
+        ] = {}  # body's hash, offset, expiry; by age
+        self.cursors: dict[str, int] = {}
+        self.life_alarm = Alarm(lambda: forget(self))
+        self.history_alarm = Alarm(self.events.clear)
+        self.records_alarm = Alarm(lambda: prune(self))
+        self._size = rules.history_size
+        # The list is cut once for many appends: cutting its head moves all the rest.
+        self._room = self._size + max(16, self._size >> 3)
+
+    @property
+    def first(self) -> int:
+        """The oldest offset that is stored; offset + 1 where none is."""
+        return self.offset + 1 - min(len(self.events), self._size)
+
+    @property
+    def top(self) -> Top:
+        """The numbering at this moment. In memory nothing is lost in part, so it never forks."""
+        return Top(self.epoch, self.offset, self.first)
+
+    def read(self, after: int | None, limit: int) -> Page:
+        """As `Broker.read`."""
+        first = self.first
+        last = self.offset
+        begin = max(first, last - limit + 1 if after is None else after + 1)
+        skip = len(self.events) - (last - begin + 1)
+        return Page(self.top, self.events[skip : skip + limit] if begin <= last else [])
+
+    def snapshot(self) -> Page:
+        """As `Broker.snapshot`."""
+        return Page(self.top, [keyed.event for keyed in self.keys.values()])
+
+    def append(self, event: Event) -> None:
+        """Store the event that `offset` + 1 was given to."""
+        self.offset = event.offset
+        self.events.append(event)
+        if len(self.events) > self._room:
+            del self.events[: -self._size]
+
+    def admit(self, publication: Publication, event_id: str) -> Published | None:
+        """The answer to a publication that is stale; None where it may be stored.
+
+        Raises:
+            HubError: ``limit`` where it would be a key too many.
+        """
+        key = publication.key
+        if key is None:
+            return None
+        keyed = self.keys.get(key)
+        if keyed is None:
+            if len(self.keys) >= self.rules.snapshot_keys:
+                raise HubError(
+                    ErrorCode.LIMIT,
+                    f"the channel holds {self.rules.snapshot_keys} keys, which is its limit (snapshot_keys)",
+                    channel=self.channel,
+                    retry_after_ms=_FULL_RETRY_MS,
+                )
+            return None
+        if keyed.refuses(publication.version):
+            return Published(event_id, Position(self.epoch, keyed.event.offset), stale=True)
+        return None
+
+    def recorded(self, publication: Publication, event_id: str, now: float) -> Published | None:
+        """The answer of then to a publication that was stored before under its `event_id`.
+
+        Raises:
+            HubError: ``conflict`` where it was another one.
+        """
+        record = self.records.get((publication.publisher, event_id))
+        if record is None or record[2] <= now:
+            return None
+        if record[0] != hash(publication.body):
+            raise HubError(
+                ErrorCode.CONFLICT,
+                "another event was published under this event_id",
+                channel=self.channel,
+            )
+        return Published(event_id, Position(self.epoch, record[1]), duplicate=True)
+
+    def record(self, publication: Publication, event_id: str, offset: int, now: float) -> None:
+        """Remember that a publication was stored at `offset`."""
+        name = (publication.publisher, event_id)
+        self.records.pop(name, None)  # an expired one would keep its old place in the order of age
+        self.records[name] = (hash(publication.body), offset, now + IDEMPOTENCY_S)
+
+    def prune_records(self, now: float) -> None:
+        """Forget the answers that are too old."""
+        gone = 0
+        for _, _, expires in self.records.values():
+            if expires > now:
+                break
+            gone += 1
+        for name in list(islice(self.records, gone)):
+            del self.records[name]
+
+    def inbox(self, user: str) -> Inbox:
+        """As `Broker.inbox`."""
+        cursor = self.cursors.get(user, 0)
+        unread = self.offset - max(cursor, self.first - 1)
+        return Inbox(Position(self.epoch, cursor), unread)

@@ -1,0 +1,231 @@
+"""The broker over Redis: the composition of its parts.
+
+    address ─▶ topology ─▶ shard (commander · listener · canary) ─▶ link
+    channels · presence · leases · registry ─▶ store ─▶ topology
+
+What is heard comes in at `on_message`, is read by `redis_format`, and goes to the node's `Listener`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from ...namespaces import Namespaces
+from ...protocol.errors import HubError
+from ...protocol.event import Publication
+from ...protocol.position import Position, Top
+from ..base import Inbox, Listener, Page, Published, ShardHealth
+from . import format as wire
+from .channels import RedisChannels
+from .client.address import parse
+from .client.tuning import Stats, Tuning, log
+from .due import DueList
+from .greeting import Greeting, Look
+from .keys import Keys
+from .leases import RedisLeases
+from .presence import RedisPresence
+from .registry import RedisRegistry
+from .servers import make_topology
+from .store import Store
+
+
+class RedisBroker:
+    """`Broker` over the Redis servers that `urls` name (`redis_address`).
+
+    `prefix` begins every key. `node_id` names this node among the others. `clock` gives the time that events
+    bear (Unix seconds); leases and deadlines go by the servers' own clocks. `stats` counts what happened.
+    A `visitor` only looks whether all can be reached: it agrees on nothing and takes on no standing work.
+    """
+
+    def __init__(
+        self,
+        urls: str,
+        namespaces: Namespaces,
+        *,
+        node_id: str,
+        prefix: str = "hub",
+        clock: Callable[[], float] = time.time,
+        members_limit: int = 1000,
+        tuning: Tuning | None = None,
+        visitor: bool = False,
+    ) -> None:
+        self.stats = Stats()
+        self._sites = parse(urls)
+        self._tuning = tuning or Tuning()
+        self._node_id = node_id
+        self._visitor = visitor
+        self._keys = Keys(prefix)
+        self._greeting = Greeting(self._keys, self._sites, namespaces, self.stats)
+        self._listener: Listener | None = None
+        self._channels_of: dict[bytes, str] = {}
+        self._lingering: dict[str, asyncio.TimerHandle] = {}
+        self._topology = make_topology(
+            self._sites,
+            self._keys,
+            node_id,
+            Look(self._keys, self._sites, "this node", needs_a_hub=False) if visitor else self._greeting,
+            self,
+            self._tuning,
+            self.stats,
+        )
+        store = Store(self._topology, self._tuning, self.stats)
+        due = DueList(store, self._keys, self._tuning, self.stats)
+        self._channels = RedisChannels(store, self._topology, self._keys, namespaces, clock, self.stats)
+        self._leases = RedisLeases(self._channels, store, self._keys, namespaces, due)
+        self.presence = RedisPresence(
+            store, self._topology, self._keys, due, node_id, members_limit, self.stats
+        )
+        self.registry = RedisRegistry(store, self._topology, self._keys, self._greeting, self.presence)
+        self._due = due
+
+    # Life
+
+    async def start(self, listener: Listener) -> None:
+        """As `Broker.start`.
+
+        Raises:
+            WrongServer: a server belongs to another ring, or is no master, and says so at once.
+        """
+        self._listener = listener
+        await self._topology.start()
+        self._topology.listen_always(self._keys.commands)
+        settled = [shard.commander.settled.wait() for shard in self._topology.shards()]
+        try:
+            async with asyncio.timeout(self._tuning.first_wait):
+                await asyncio.gather(*settled)
+        except TimeoutError:
+            pass  # it is tried again, and `health` says so
+        for shard in self._topology.shards():
+            if shard.commander.refusal is not None:
+                await self.close()
+                raise shard.commander.refusal
+        if not self._visitor:
+            self._due.start()
+
+    async def close(self) -> None:
+        """As `Broker.close`."""
+        for handle in self._lingering.values():
+            handle.cancel()
+        self._lingering.clear()
+        async with asyncio.timeout(5.0):
+            await self._due.close()
+            await self._topology.close()
+        self._listener = None
+
+    def health(self) -> list[ShardHealth]:
+        """As `Broker.health`."""
+        return [shard.health() for shard in self._topology.shards()]
+
+    def counts(self) -> Mapping[str, int]:
+        """As `Broker.counts`."""
+        return self.stats.counts
+
+    # Channels
+
+    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+        """As `Broker.publish`."""
+        return await self._leases.publish(publications)
+
+    async def read(self, channel: str, after: int | None, limit: int) -> Page:
+        """As `Broker.read`."""
+        return await self._channels.read(channel, after, limit)
+
+    async def snapshot(self, channel: str) -> Page:
+        """As `Broker.snapshot`."""
+        return await self._channels.snapshot(channel)
+
+    async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
+        """As `Broker.tops`."""
+        return await self._channels.tops(channels)
+
+    async def ack(self, channel: str, user: str, position: Position) -> Inbox:
+        """As `Broker.ack`."""
+        return await self._channels.ack(channel, user, position)
+
+    async def inbox(self, channel: str, user: str) -> Inbox:
+        """As `Broker.inbox`."""
+        return await self._channels.inbox(channel, user)
+
+    # Listening
+
+    async def listen(self, channel: str) -> None:
+        """As `Broker.listen`."""
+        name = self._keys.announcements(channel)
+        handle = self._lingering.pop(channel, None)
+        if handle is not None:
+            handle.cancel()
+        self._channels_of[name.encode()] = channel
+        try:
+            await self._topology.of(channel).listener.want(name)
+        except HubError:
+            self._linger(channel)
+            raise
+
+    async def unlisten(self, channel: str) -> None:
+        """As `Broker.unlisten`: pages reload, so it waits a little."""
+        self._linger(channel)
+
+    def _linger(self, channel: str) -> None:
+        handle = self._lingering.pop(channel, None)
+        if handle is not None:
+            handle.cancel()
+        loop = asyncio.get_running_loop()
+        self._lingering[channel] = loop.call_later(self._tuning.linger, self._forget, channel)
+
+    def _forget(self, channel: str) -> None:
+        self._lingering.pop(channel, None)
+        name = self._keys.announcements(channel)
+        self._channels_of.pop(name.encode(), None)
+        for shard in self._topology.shards():
+            if name in shard.listener.wanted:
+                shard.listener.unwant(name)
+
+    # What is heard (redis_listener.Hearer)
+
+    def on_message(self, name: bytes, data: bytes) -> None:
+        """A message on a subscribed name: from a node, or from whoever can write to the Redis."""
+        channel = self._channels_of.get(name)
+        try:
+            if channel is not None:
+                self._announced(channel, data)
+            elif name == self._keys.commands.encode() and self._listener is not None:
+                self._listener.on_command(data)
+        except wire.Unreadable as error:
+            self.stats.note("unreadable_messages", "a message was skipped: %s", error)
+        except Exception:
+            # A listener must not raise. If it does, the connection that all others depend on must not suffer.
+            self.stats.counts["listener_faults"] += 1
+            log.exception("hearing a message failed")
+
+    def on_restored(self, names: Collection[str]) -> None:
+        """Messages on these may have been lost."""
+        channels = [
+            channel for name in names if (channel := self._channels_of.get(name.encode())) is not None
+        ]
+        if channels and self._listener is not None:
+            self.stats.counts["gaps"] += len(channels)
+            self._listener.on_lost(channels)
+
+    def on_moved(self, names: Collection[str]) -> None:
+        """A Cluster moved these: the topology finds out where to."""
+        self._topology.moved(names)
+
+    def _announced(self, channel: str, data: bytes) -> None:
+        listener = self._listener
+        if listener is None:
+            return
+        kind = wire.kind(data)
+        if kind == wire.EVENT:
+            epoch, event = wire.announced(channel, data)
+            listener.on_event(epoch, event)
+        elif kind == wire.PRESENCE:
+            change, member = wire.presence(data)
+            listener.on_presence(channel, change, member)
+        elif kind == wire.ACK:
+            user, inbox = wire.ack(data)
+            listener.on_ack(channel, user, inbox)
+        elif kind == wire.RESET:
+            self.stats.note("resets", "%s: its numbering began anew", channel)
+            listener.on_lost([channel])
+        else:
+            raise wire.Unreadable("an unknown kind")

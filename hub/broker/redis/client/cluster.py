@@ -1,0 +1,209 @@
+"""A Redis Cluster: its masters are the shards, its slots say which channel belongs to which.
+
+The map of slots is asked for at the start, whenever an answer says that something has moved, and now and
+then. Where a slot has a new master (a failover, a resharding), the names listened to move with it, and are
+reported as lost once they are heard there.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Coroutine, Iterable, Sequence
+from typing import Any
+
+import hiredis
+
+from ....protocol.errors import HubError
+from .address import Address, Kind, Site
+from .connection import Command, LinkError, open_link
+from .errors import unavailable
+from .hash_slot import canary_tag, slot_of, tag_of
+from .shard import Shard
+from .topology import Build
+from .tuning import Stats, Tuning, log
+
+Map = tuple[list[tuple[int, int, str, int]], bool]
+"""Ranges of slots (first, last, host, port of the master), and whether pub/sub can be sharded."""
+
+_SLOTS = 16384
+_CALM_S = 10.0  # between two looks at the map while nothing seems wrong
+_SOON_S = 0.1  # between two looks while something has moved
+_ASK: Sequence[Command] = (("CLUSTER", "SLOTS"), ("COMMAND", "INFO", "SPUBLISH"))
+
+
+class Cluster:
+    """`redis_topology.Topology` of a Cluster."""
+
+    def __init__(self, site: Site, build: Build, tuning: Tuning, stats: Stats) -> None:
+        self._seeds = site.addresses
+        self._build = build
+        self._tuning = tuning
+        self._stats = stats
+        self._shards: dict[Address, Shard] = {}
+        self._canaries: dict[Address, int] = {}  # the slot of each shard's canary
+        self._slots: list[Shard | None] = [None] * _SLOTS
+        self._always: set[str] = set()
+        self._looked = asyncio.Condition()
+        self._look_now = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """As `Topology.start`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._tuning.first_wait):
+                await self._look()
+        self._spawn(self._keep_looking())
+
+    async def close(self) -> None:
+        """As `Topology.close`."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(shard.close() for shard in self._shards.values()))
+
+    def shards(self) -> Sequence[Shard]:
+        """As `Topology.shards`."""
+        return list(self._shards.values())
+
+    def of(self, tag: str) -> Shard:
+        """As `Topology.of`."""
+        shard = self._slots[slot_of(tag)]
+        if shard is None:
+            raise unavailable("no server of the storage's cluster has this channel now")
+        return shard
+
+    def listen_always(self, name: str) -> None:
+        """As `Topology.listen_always`."""
+        self._always.add(name)
+        self._wish([name], doubted=False)
+
+    async def relocate(self) -> None:
+        """As `Topology.relocate`: waits for the next look at the map."""
+        self._look_now.set()
+        async with self._looked:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._tuning.patience):
+                    await self._looked.wait()
+
+    def moved(self, names: Collection[str]) -> None:
+        """As `Topology.moved`."""
+        self._spawn(self._follow(list(names)))
+
+    async def _follow(self, names: Sequence[str]) -> None:
+        await self.relocate()
+        wanted = {name for shard in self._shards.values() for name in shard.listener.wanted}
+        self._wish([name for name in names if name in wanted], doubted=True)
+
+    def _wish(self, names: Iterable[str], *, doubted: bool) -> None:
+        for name in names:
+            shard = self._slots[slot_of(tag_of(name))]
+            if shard is not None:
+                shard.listener.wish([name], doubted=doubted)
+
+    # The map
+
+    async def _keep_looking(self) -> None:
+        while True:
+            calm = all(shard.commander.usable for shard in self._shards.values()) and all(self._slots)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CALM_S if calm else self._tuning.pulse):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            await self._look()
+            async with self._looked:
+                self._looked.notify_all()
+            await asyncio.sleep(_SOON_S)
+
+    async def _look(self) -> None:
+        found = None
+        for shard in self.shards():
+            found = found or await self._ask_shard(shard)
+        for seed in self._seeds:
+            found = found or await self._ask_seed(seed)
+        if found is not None:
+            self._apply(*found)
+            return
+        self._stats.note("cluster_lost", "no server of the cluster tells its slots")
+
+    async def _ask_shard(self, shard: Shard) -> Map | None:
+        if not shard.commander.usable:
+            return None
+        with contextlib.suppress(HubError, LinkError):
+            return _map_of(await shard.commander.call(_ASK))
+        return None
+
+    async def _ask_seed(self, seed: Address) -> Map | None:
+        try:
+            link = await open_link(seed, client="hub-cluster", patience=self._tuning.patience)
+        except LinkError as error:
+            self._stats.note("connect_failures", "%s", error)
+            return None
+        try:
+            return _map_of(await link.call(_ASK))
+        except LinkError:
+            return None
+        finally:
+            link.abort("asked")
+
+    def _apply(self, ranges: Sequence[tuple[int, int, str, int]], sharded: bool) -> None:
+        """Take the map as it is now."""
+        owners: dict[Address, list[tuple[int, int]]] = {}
+        for low, high, host, port in ranges:
+            owners.setdefault(self._seeds[0].at(host or self._seeds[0].host, port), []).append((low, high))
+        before = dict(self._shards)
+        for address in before:
+            slots = owners.get(address, [])
+            if not any(low <= self._canaries[address] <= high for low, high in slots):
+                del self._shards[address]  # it has nothing now, or its canary would sing elsewhere
+        for address, slots in owners.items():
+            if address not in self._shards:
+                tag = canary_tag(*slots[0])
+                site = Site(Kind.SINGLE, (address,))
+                shard = self._shards[address] = self._build(site, tag, sharded)
+                self._canaries[address] = slot_of(tag)
+                shard.start()
+        slots_now: list[Shard | None] = [None] * _SLOTS
+        for address, slots in owners.items():
+            for low, high in slots:
+                slots_now[low : high + 1] = [self._shards[address]] * (high + 1 - low)
+        self._slots = slots_now
+        self._move_names([*before.values(), *self._shards.values()])
+        for address, shard in before.items():
+            if self._shards.get(address) is not shard:
+                log.info("%s: no longer a master with this map", shard.name)
+                self._spawn(shard.close())
+
+    def _move_names(self, shards: Iterable[Shard]) -> None:
+        for shard in dict.fromkeys(shards):
+            for name in list(shard.listener.wanted):
+                owner = self._slots[slot_of(tag_of(name))]
+                if name.encode() != shard.canary and owner is not None and owner is not shard:
+                    shard.listener.unwant(name)
+                    owner.listener.wish([name], doubted=True)
+        self._wish(self._always, doubted=False)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the cluster's map failed", exc_info=error)
+
+
+def by_slot(names: Iterable[str]) -> Iterable[list[str]]:
+    """Names in groups that one command may name."""
+    groups: dict[int, list[str]] = {}
+    for name in names:
+        groups.setdefault(slot_of(tag_of(name)), []).append(name)
+    return groups.values()
+
+
+def _map_of(replies: Sequence[Any]) -> Map | None:
+    """The map in the replies to `_ASK`; None where there is none."""
+    slots, command = replies
+    if isinstance(slots, hiredis.ReplyError) or not slots:
+        return None
+    ranges = [(row[0], row[1], (row[2][0] or b"").decode(), row[2][1]) for row in slots]
+    return ranges, isinstance(command, list) and bool(command) and command[0] is not None

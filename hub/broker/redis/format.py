@@ -1,0 +1,154 @@
+"""The bytes of stored entries and of announcements, version first.
+
+    entry         version, then MessagePack
+                  [id, time, type, payload, key, final, attempt, number, sender, origin]
+    announcement  version, kind, then
+      e  epoch|offset|entry      an event (ephemeral: |0|entry)
+      r                          the numbering began anew: everybody look
+      p  MessagePack [change, user, name, named, owner, info, state]
+      a  MessagePack [user, epoch, cursor, unread]
+
+Redis is a trust boundary: whatever does not read as written here raises `Unreadable`, and is counted and
+skipped. The scripts build the announcements; the two sides are kept together by the tests of the round trip.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgpack
+
+from ...protocol.event import Event, Publication, Version
+from ...protocol.position import Position
+from ..base import Inbox, Member
+
+VERSION = 1
+_HEAD = bytes([VERSION])
+_pack = msgpack.Packer().pack
+EVENT, RESET, PRESENCE, ACK = b"erpa"
+
+
+class Unreadable(ValueError):
+    """Bytes that are no entry or announcement of this version."""
+
+
+def entry(publication: Publication, event_id: str, time_ms: int) -> bytes:
+    """What is stored of a publication."""
+    version = publication.version
+    body: bytes = _pack(
+        (
+            event_id,
+            time_ms,
+            publication.type,
+            publication.payload,
+            publication.key,
+            publication.final,
+            None if version is None else version.attempt,
+            None if version is None else version.number,
+            publication.sender,
+            publication.origin,
+        )
+    )
+    return _HEAD + body
+
+
+def event(channel: str, offset: int, data: bytes) -> Event:
+    """The event of an entry."""
+    fields = _unpack(data, 10)
+    id, time, type, payload, key, final, attempt, number, sender, origin = fields
+    if not (
+        isinstance(id, str)
+        and isinstance(time, int)
+        and isinstance(type, str)
+        and isinstance(payload, bytes)
+        and (key is None or isinstance(key, str))
+        and (sender is None or isinstance(sender, str))
+        and (origin is None or isinstance(origin, str))
+        and (attempt is None or (isinstance(attempt, int) and isinstance(number, int)))
+    ):
+        raise Unreadable("an entry whose fields are of other types")
+    return Event(
+        channel,
+        offset,
+        id,
+        time,
+        type,
+        payload,
+        key=key,
+        final=bool(final),
+        version=None if attempt is None else Version(attempt, number),
+        sender=sender,
+        origin=origin,
+    )
+
+
+def announced(channel: str, data: bytes) -> tuple[str, Event]:
+    """The epoch and the event of an announcement of kind `EVENT`."""
+    epoch, _, rest = data[2:].partition(b"|")
+    offset, bar, blob = rest.partition(b"|")
+    if not bar or not offset.isdigit() or len(offset) > 16:
+        raise Unreadable("an announcement without position")
+    return epoch.decode("ascii", "replace"), event(channel, int(offset), blob)
+
+
+def ephemeral(blob: bytes) -> bytes:
+    """The announcement of an event that is not stored."""
+    return _HEAD + b"e|0|" + blob
+
+
+def kind(data: bytes) -> int:
+    """What an announcement is: `EVENT`, `RESET`, `PRESENCE` or `ACK`."""
+    if len(data) < 2 or data[0] != VERSION:
+        raise Unreadable("another version" if data else "nothing")
+    return data[1]
+
+
+def presence(data: bytes) -> tuple[str, Member]:
+    """The change and the member of an announcement of kind `PRESENCE`."""
+    change, user, name, named, owner, info, state = _unpack(data[:1] + data[2:], 7)
+    text = (change, user, name, owner)
+    if not all(isinstance(part, str) for part in text) or change not in ("join", "leave", "update"):
+        raise Unreadable("a presence whose fields are of other types")
+    return change, Member(user, name, bool(named), owner, _optional(info), _optional(state))
+
+
+def ack(data: bytes) -> tuple[str, Inbox]:
+    """The user and the inbox of an announcement of kind `ACK`."""
+    user, epoch, cursor, unread = _unpack(data[:1] + data[2:], 4)
+    if not (isinstance(user, str) and isinstance(epoch, str)):
+        raise Unreadable("an ack whose fields are of other types")
+    if not (isinstance(cursor, int) and isinstance(unread, int)):
+        raise Unreadable("an ack whose fields are of other types")
+    return user, Inbox(Position(epoch, cursor), unread)
+
+
+def digest(publication: Publication) -> str:
+    """What tells the body of a publication from another."""
+    body: bytes = _pack(publication.body)
+    return blake2b(body, digest_size=12).hexdigest()
+
+
+def digest_of_id(publisher: str, event_id: str) -> str:
+    """The name under which an ``event_id`` of a publisher is remembered."""
+    return blake2b(_pack((publisher, event_id)), digest_size=12).hexdigest()
+
+
+def _unpack(data: bytes, count: int) -> list[Any]:
+    if not data or data[0] != VERSION:
+        raise Unreadable("another version" if data else "nothing")
+    try:
+        fields = msgpack.unpackb(memoryview(data)[1:], raw=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise Unreadable(f"no MessagePack: {type(error).__name__}") from None
+    if not isinstance(fields, list) or len(fields) < count:
+        raise Unreadable("fields are missing")
+    return fields[:count]
+
+
+def _optional(value: object) -> bytes | None:
+    if value is None or value is False:  # what the scripts' tables can hold for nothing
+        return None
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):  # the scripts' MessagePack knows one kind of string
+        return value.encode()
+    raise Unreadable("not JSON")

@@ -1,0 +1,168 @@
+"""What the nodes of one hub must agree on, written into each Redis: the ring of servers, and the namespaces.
+
+A node with another ring would look for channels where the others don't put them: it is refused, and says what
+differs, as long as a node with the ring in force lives. The namespaces are for publishers that write straight
+into Redis; where two nodes differ (a rolling deploy), the newest wins.
+"""
+
+import json
+from collections.abc import Sequence
+
+import hiredis
+
+from ...namespaces import Namespace, Namespaces
+from .client.address import Kind, Site
+from .client.command_connection import Commander, WrongServer
+from .client.connection import Command, Link, LinkError
+from .client.errors import code_of
+from .client.tuning import Stats
+from .keys import Keys
+from .scripts import SETTINGS
+
+RING_MS = 60_000
+"""For so long a ring stands after its last node was seen."""
+
+FORMAT = 1
+"""The version of the settings' own form."""
+
+
+class Greeting:
+    """What a node says to each server before it uses it, and again while it lives."""
+
+    def __init__(self, keys: Keys, sites: Sequence[Site], namespaces: Namespaces, stats: Stats) -> None:
+        self._keys = keys
+        self._stats = stats
+        self._ring = ring_of(sites)
+        self._namespaces = _dumps(namespaces)
+
+    async def __call__(self, link: Link) -> None:
+        """Greet.
+
+        Raises:
+            WrongServer: it belongs to another ring.
+            LinkError: it refused, or is gone.
+        """
+        (reply,) = await link.call([self.command])
+        self.judge(link.name, reply)
+
+    async def again(self, commander: Commander) -> None:
+        """Greet over a standing connection, so that the ring stays in force.
+
+        Raises:
+            HubError, LinkError: the server is away.
+        """
+        (reply,) = await commander.call([self.command])
+        try:
+            self.judge(commander.name, reply)
+        except WrongServer as error:
+            # This node was away for so long that others came with another ring: it can't know who is right.
+            self._stats.note("other_ring", "%s", error)
+
+    @property
+    def command(self) -> Command:
+        """The greeting."""
+        names = self._keys.settings
+        return (
+            "EVALSHA",
+            SETTINGS.sha,
+            len(names),
+            *names,
+            "",
+            "0",
+            0,
+            "",
+            self._ring,
+            self._namespaces,
+            RING_MS,
+        )
+
+    def judge(self, name: str, reply: object) -> None:
+        """As `__call__`, of a reply."""
+        if isinstance(reply, hiredis.ReplyError):
+            if code_of(str(reply)) == "MOVED":
+                return  # a Cluster keeps it on another of its servers
+            raise LinkError(f"{name}: {reply}")
+        assert isinstance(reply, list)
+        if reply[0] == b"ring":
+            check_ring(name, reply[1], self._ring, "this node")
+        if reply[1] and reply[1].decode("utf-8", "replace") != self._namespaces:
+            self._stats.note("namespaces_changed", "%s: other namespaces than before are in force", name)
+
+
+class Look:
+    """What somebody who is no node says instead: nothing. It reads what the nodes agreed on.
+
+    `namespaces` are those in force, where a server has them; `who` names the visitor in a refusal, and
+    `needs_a_hub` refuses a server where none has ever run.
+    """
+
+    def __init__(self, keys: Keys, sites: Sequence[Site], who: str, *, needs_a_hub: bool) -> None:
+        self._keys = keys
+        self._ring = ring_of(sites)
+        self._who = who
+        self._needs_a_hub = needs_a_hub
+        self.namespaces: Namespaces | None = None
+
+    async def __call__(self, link: Link) -> None:
+        """Look.
+
+        Raises:
+            WrongServer: it belongs to another ring, to no hub, or to one whose version is not understood.
+            LinkError: it refused, or is gone.
+        """
+        ring_name, namespaces_name = self._keys.settings
+        replies = await link.call([("GET", ring_name), ("GET", namespaces_name)])
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                if code_of(str(reply)) == "MOVED":
+                    return  # a Cluster keeps it on another of its servers
+                raise LinkError(f"{link.name}: {reply}")
+        ring, namespaces = replies
+        check_ring(link.name, ring, self._ring, self._who)
+        if namespaces is None and self._needs_a_hub:
+            raise WrongServer(f"{link.name} has no settings of a hub under the prefix {self._keys.prefix}")
+        try:
+            self.namespaces = loads(namespaces) if namespaces is not None else None
+        except ValueError as error:
+            raise WrongServer(f"{link.name}: {error}") from None
+
+
+def check_ring(name: str, theirs: bytes | None, ours: str, who: str) -> None:
+    """Compare the ring in force on a server with ours.
+
+    Raises:
+        WrongServer: they differ, and how.
+    """
+    if theirs is not None and theirs != ours.encode():
+        raise WrongServer(
+            f"{name} belongs to a hub whose nodes spread their channels over "
+            f"[{theirs.decode('utf-8', 'replace')}], {who} would over [{ours}]: give all the same servers "
+            f"(or stop the others for {RING_MS // 1000} s)"
+        )
+
+
+def ring_of(sites: Sequence[Site]) -> str:
+    """A ring in words. Names matter only where there are several to choose from."""
+    if len(sites) > 1:
+        return ", ".join(sorted(site.name for site in sites))
+    return "a cluster" if sites[0].kind is Kind.CLUSTER else "one server"
+
+
+def _dumps(namespaces: Namespaces) -> str:
+    table = {name: rules.model_dump(mode="json", by_alias=True) for name, rules in namespaces.items()}
+    return json.dumps({"format": FORMAT, "namespaces": table}, sort_keys=True, separators=(",", ":"))
+
+
+def loads(text: bytes) -> Namespaces:
+    """The namespaces that the nodes wrote.
+
+    Raises:
+        ValueError: written by a version that this one does not understand.
+    """
+    settings = json.loads(text)
+    if settings.get("format") != FORMAT:
+        raise ValueError(
+            f"the hub's settings in Redis have format {settings.get('format')}, known is {FORMAT}"
+        )
+    table = settings["namespaces"]
+    return Namespaces({name: Namespace.model_validate(rules) for name, rules in table.items()})

@@ -1,0 +1,77 @@
+"""Every name in Redis, once. All keys of a channel share the hash tag {channel}: one slot in a Cluster.
+
+| key | type | what |
+|---|---|---|
+| ``p:{c}:m`` | string | the numbering: epoch|offset|incarnation|previous epoch|offset at the fork |
+| ``p:{c}:s`` | stream | the history: id = offset, one field ``e`` |
+| ``p:{c}:k`` | hash | the snapshot: key → offset|event |
+| ``p:{c}:x`` | zset | when a key leaves the snapshot |
+| ``p:{c}:v`` | hash | what guards a key: attempt|number|closed |
+| ``p:{c}:l`` | hash | leases: key → id|deadline |
+| ``p:{c}:c`` | hash | read cursors: user → epoch|offset |
+| ``p:{c}:i:<digest>`` | string | an answered ``event_id``: body's digest|epoch|offset |
+| ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
+| ``p:{c}:e`` | pub/sub | announcements |
+| ``p:{due-b}`` | zset | what is to be looked at, and when: leases, leaves, nodes |
+| ``p:{nodes}`` · ``p:{revoked}`` | hash · zset | the nodes that live; revocations |
+| ``p:{commands}`` · ``p:{canary-t}:<node>`` | pub/sub | commands to all nodes; a node's own canary |
+| ``p:{t-<digest>}`` | string | a ticket |
+| ``p:{settings}:ring`` · ``:namespaces`` | string | what the nodes agree on |
+"""
+
+from functools import lru_cache
+from zlib import crc32
+
+DUE_BUCKETS = 16
+
+
+class Keys:
+    """The names under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        if not prefix or any(character in prefix for character in "{} \r\n"):
+            raise ValueError("a prefix has at least one character, and no braces or spaces")
+        self.prefix = prefix
+        self.nodes = f"{prefix}:{{nodes}}"
+        self.revoked = f"{prefix}:{{revoked}}"
+        self.commands = f"{prefix}:{{commands}}"
+        self.settings = (f"{prefix}:{{settings}}:ring", f"{prefix}:{{settings}}:namespaces")
+        self.base = lru_cache(maxsize=16384)(self._base)
+
+    def _base(self, channel: str) -> str:
+        """What all keys of a channel begin with."""
+        return f"{self.prefix}:{{{channel}}}:"
+
+    def announcements(self, channel: str) -> str:
+        """The pub/sub channel of a channel."""
+        return self.base(channel) + "e"
+
+    def stored(self, channel: str) -> tuple[str, ...]:
+        """The keys that every script of a numbering takes, in this order."""
+        base = self.base(channel)
+        return (base + "m", base + "s", base + "k", base + "x", base + "v", base + "l", base + "c")
+
+    def answered(self, channel: str, digest: str) -> str:
+        """The answer to a publication under an ``event_id``."""
+        return f"{self.base(channel)}i:{digest}"
+
+    def present(self, channel: str) -> tuple[str, str]:
+        """The keys that every script of presence takes."""
+        base = self.base(channel)
+        return (base + "p", base + "n")
+
+    def due_tag(self, name: str) -> str:
+        """The tag of the due-list that `name` (of a channel) is on."""
+        return f"due-{crc32(name.encode()) % DUE_BUCKETS}"
+
+    def due(self, tag: str) -> str:
+        """A due-list."""
+        return f"{self.prefix}:{{{tag}}}"
+
+    def ticket(self, digest: str) -> str:
+        """A ticket, by the digest of its secret."""
+        return f"{self.prefix}:{{t-{digest}}}"
+
+    def canary(self, tag: str, node: str) -> str:
+        """A node's canary through the server that the tag belongs to."""
+        return f"{self.prefix}:{{{tag}}}:{node}"

@@ -1,0 +1,89 @@
+"""What nodes know together beside the channels, in Redis: tickets, revocations, each other, commands."""
+
+import contextlib
+
+from ...protocol.errors import HubError
+from .client.connection import LinkError
+from .client.hash_slot import tag_of
+from .client.topology import Topology
+from .greeting import Greeting
+from .keys import Keys
+from .presence import RedisPresence
+from .scripts import NODES, REVOCATIONS
+from .store import Request, Store
+
+
+class RedisRegistry:
+    """`Registry` over Redis. Each thing lives on the server that its name belongs to."""
+
+    def __init__(
+        self, store: Store, topology: Topology, keys: Keys, greeting: Greeting, presence: RedisPresence
+    ) -> None:
+        self._store = store
+        self._topology = topology
+        self._keys = keys
+        self._greeting = greeting
+        self._presence = presence
+
+    async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
+        """As `Registry.put_ticket`."""
+        name = self._keys.ticket(digest)
+        await self._plain(name, ("SET", name, claims, "PX", max(1, int(ttl_s * 1000))))
+
+    async def take_ticket(self, digest: str) -> bytes | None:
+        """As `Registry.take_ticket`."""
+        name = self._keys.ticket(digest)
+        claims: bytes | None = await self._plain(name, ("GETDEL", name))
+        return claims
+
+    async def revoke(self, entry: str, until: float) -> None:
+        """As `Registry.revoke`; the later of two moments stands."""
+        await self._revocations(entry, until)
+
+    async def revocations(self) -> dict[str, float]:
+        """As `Registry.revocations`."""
+        pairs = (await self._revocations("", 0.0))[1]
+        return {pairs[at].decode(): float(pairs[at + 1]) for at in range(0, len(pairs), 2)}
+
+    async def send_command(self, data: bytes) -> None:
+        """As `Registry.send_command`."""
+        name = self._keys.commands
+        shard = self._topology.of(tag_of(name))
+        await self._plain(name, (shard.publish, name, data))
+
+    async def register_node(self, node: str, info: bytes, ttl_s: float) -> None:
+        """As `Registry.register_node`. Also keeps the ring in force, and its members present."""
+        await self._nodes("put", node, info, int(ttl_s * 1000))
+        await self._presence.keep(ttl_s)
+        for shard in self._topology.shards():
+            with contextlib.suppress(
+                HubError, LinkError
+            ):  # a server that is away keeps its ring a while longer
+                await self._greeting.again(shard.commander)
+
+    async def unregister_node(self, node: str) -> None:
+        """As `Registry.unregister_node`."""
+        await self._nodes("drop", node, b"", 0)
+
+    async def nodes(self) -> dict[str, bytes]:
+        """As `Registry.nodes`."""
+        pairs = (await self._nodes("list", "", b"", 0))[1]
+        return {pairs[at].decode(): pairs[at + 1] for at in range(0, len(pairs), 2)}
+
+    async def _plain(self, name: str, command: tuple[str | bytes | int | float, ...]) -> bytes | None:
+        reply: bytes | None = await self._store.one(Request(tag_of(name), None, (), command))
+        return reply
+
+    async def _nodes(self, verb: str, node: str, info: bytes, ttl_ms: int) -> list[list[bytes]]:
+        name = self._keys.nodes
+        reply: list[list[bytes]] = await self._store.one(
+            Request(tag_of(name), NODES, (name,), (verb, node, info, ttl_ms))
+        )
+        return reply
+
+    async def _revocations(self, entry: str, until: float) -> list[list[bytes]]:
+        name = self._keys.revoked
+        reply: list[list[bytes]] = await self._store.one(
+            Request(tag_of(name), REVOCATIONS, (name,), (entry, repr(until)))
+        )
+        return reply

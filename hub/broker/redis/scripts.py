@@ -1,0 +1,68 @@
+"""The Lua scripts: files beside this module, sent once to each server and called by their hash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Script:
+    """A script's `source`, and the hash (`sha`) that ``EVALSHA`` knows it by."""
+
+    name: str
+    source: bytes
+    sha: str
+
+
+@cache
+def _part(name: str) -> bytes:
+    return files(__package__).joinpath("lua", f"{name}.lua").read_bytes()
+
+
+def _script(name: str, *parts: str) -> Script:
+    """A script is one chunk: the context, the parts that it builds on, then its own."""
+    source = b"\n".join(_part(part) for part in ("context", *parts, name))
+    return Script(name, source, sha1(source, usedforsecurity=False).hexdigest())
+
+
+PUBLISH = _script("publish", "numbering", "snapshot_keys")
+READ = _script("read", "numbering")
+SNAPSHOT = _script("snapshot", "numbering", "snapshot_keys")
+TOP = _script("top", "numbering")
+INBOX = _script("inbox", "numbering")
+LEASED = _script("leased")
+ENTER = _script("enter", "members")
+SET_STATE = _script("set_state", "members")
+LEAVE = _script("leave", "members")
+MEMBERS = _script("present", "members")
+NODE_MEMBERS = _script("node_members", "members")
+DUE_ADD = _script("due_add")
+DUE_TAKE = _script("due_take")
+DUE_DONE = _script("due_done")
+NODES = _script("nodes")
+REVOCATIONS = _script("revocations")
+SETTINGS = _script("settings")
+
+ALL: Sequence[Script] = (
+    PUBLISH,
+    READ,
+    SNAPSHOT,
+    TOP,
+    INBOX,
+    LEASED,
+    ENTER,
+    SET_STATE,
+    LEAVE,
+    MEMBERS,
+    NODE_MEMBERS,
+    DUE_ADD,
+    DUE_TAKE,
+    DUE_DONE,
+    NODES,
+    REVOCATIONS,
+    SETTINGS,
+)
+
+SOURCES: Sequence[bytes] = [script.source for script in ALL]

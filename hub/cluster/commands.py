@@ -1,0 +1,168 @@
+"""What all nodes do together: disconnect, revoke, and say who is connected where."""
+
+import itertools
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ..auth.revocations import Revocations, parse
+from ..broker.base import Registry
+from ..connections.connection import Connection
+from ..connections.table import Roster
+from ..delivery.subscription import Subscription
+from ..protocol.codes import CloseCode
+from ..recovery.table import Channels
+from .bus import Control
+
+MAX_DESCRIBED = 1000  # connections that one node describes in one answer
+
+
+class Fleet:
+    """Commands that reach every node, this one included, and what this node does when it hears them."""
+
+    def __init__(
+        self,
+        node: str,
+        registry: Registry,
+        control: Control,
+        roster: Roster,
+        channels: Channels,
+        revocations: Revocations,
+        now: Callable[[], float],
+    ) -> None:
+        self._node = node
+        self._registry = registry
+        self._control = control
+        self._roster = roster
+        self._channels = channels
+        self._revocations = revocations
+        self._now = now
+        control.handlers.update(
+            disconnect=self._on_disconnect,
+            revoke=self._on_revoke,
+            connections=self._on_find_connections,
+            subscribers=self._on_count_subscribers,
+        )
+
+    async def disconnect(self, *, user: str | None, connection: str | None, reconnect: bool) -> None:
+        """Close a user's connections, or one connection, on every node.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        await self._control.send("disconnect", user=user, connection=connection, reconnect=reconnect)
+
+    async def revoke(self, entry: str, until: float) -> None:
+        """Take tokens back, on every node, also those that start later. `entry` is ``sub:…`` or ``jti:…``.
+
+        Raises:
+            HubError: ``bad_message``; or the storage is away.
+        """
+        entry = self._revocations.stamp(entry)
+        self._apply(entry, until)
+        await self._registry.revoke(entry, until)
+        await self._control.send("revoke", entry=entry, until=until)
+
+    async def learn_revocations(self) -> None:
+        """Take over what the nodes know together: a command may have been missed, or be older than this node.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        for entry, until in (await self._registry.revocations()).items():
+            self._apply(entry, until)
+
+    async def find_connections(
+        self, query: dict[str, str | None], deadline_s: float
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Connections of all nodes by user, id or channel; and whether every node answered.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        nodes = await self._nodes()
+        answers = await self._control.ask("connections", nodes, deadline_s, query=query)
+        return [found for answer in answers for found in answer], len(answers) >= nodes
+
+    async def count_subscribers(self, channel: str, deadline_s: float) -> int:
+        """Subscriptions of a channel on all nodes that answer in time.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        return sum(await self._control.ask("subscribers", await self._nodes(), deadline_s, channel=channel))
+
+    async def _nodes(self) -> int:
+        return len(await self._registry.nodes()) or 1
+
+    # Heard
+
+    def _on_disconnect(self, command: dict[str, Any]) -> None:
+        targets = self._roster.of_user(command["user"]) if command["user"] else []
+        if command["connection"] and (found := self._roster.get(command["connection"])) is not None:
+            targets.append(found)
+        for connection in targets:
+            if command["reconnect"]:
+                connection.close(CloseCode.OVERLOADED, "a service asked for a new connection")
+            else:
+                connection.close(CloseCode.KICKED, "a service closed this connection")
+
+    def _on_revoke(self, command: dict[str, Any]) -> None:
+        self._apply(command["entry"], command["until"])
+
+    def _apply(self, entry: str, until: float) -> None:
+        if not self._revocations.add(entry, until):
+            return
+        about = parse(entry)
+        targets = self._roster.of_user(about.value) if about.kind == "sub" else list(self._roster.all())
+        for connection in targets:
+            if connection.identity is not None and self._revocations.is_revoked(connection.identity):
+                connection.close(CloseCode.REVOKED, "this token was revoked")
+
+    def _on_find_connections(self, command: dict[str, Any]) -> list[dict[str, Any]]:
+        query = command["query"]
+        found: Collection[Connection]
+        if query["connection"]:
+            one = self._roster.get(query["connection"])
+            found = [one] if one is not None else []
+        else:
+            found = self._roster.of_user(query["user"]) if query["user"] else self._roster.all()
+        wanted = query["channel"]
+        matching = (c for c in found if not wanted or wanted in c.subscriptions)
+        return [self._described(c) for c in itertools.islice(matching, MAX_DESCRIBED)]
+
+    def _on_count_subscribers(self, command: dict[str, Any]) -> int:
+        channel = self._channels.get(command["channel"])
+        return channel.subscribers if channel is not None else 0
+
+    def _described(self, connection: Connection) -> dict[str, Any]:
+        """A connection as a person at three in the morning wants to see it."""
+        identity = connection.identity
+        return {
+            "connection": connection.id,
+            "node": self._node,
+            "user": identity.user if identity else None,
+            "address": connection.address,
+            "encoding": connection.session.encoding.name.lower(),
+            "age_s": round(self._now() - connection.opened_at, 1),
+            "silent_s": round(self._now() - connection.last_heard, 1),
+            "outbox": {
+                "blocked": connection.outbox.blocked,
+                "entries": connection.outbox.queued,
+                "bytes": connection.outbox.queued_bytes,
+            },
+            "channels": {name: _place(s) for name, s in connection.subscriptions.items()},
+            "last_error": connection.last_error,
+        }
+
+
+def _place(subscription: Subscription) -> dict[str, Any]:
+    channel = subscription.channel
+    catching = channel.catching is not None and subscription in channel.catching
+    waiting = subscription.queued > 0 or not subscription.plain
+    return {
+        "epoch": channel.epoch,
+        "offset": subscription.sent if catching or waiting else channel.top,
+        "top": channel.top,
+        "queued": subscription.queued,
+        "state": "replaying" if catching else "live",
+    }

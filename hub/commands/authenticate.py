@@ -1,0 +1,129 @@
+"""From a token to a session that is open: the limits, the welcome, and the channels that the token brings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..auth.identity import Identity
+from ..connections.connection import Connection
+from ..node import Node
+from ..protocol.codes import CloseCode, ErrorCode
+from ..protocol.commands import Authenticate, CommandId, Subscribe
+from ..protocol.errors import HubError
+from ..protocol.position import Position
+from ..protocol.session import State
+from .permissions import forbidden
+from .subscribe import subscribe
+
+
+async def authenticate(node: Node, connection: Connection, command: Authenticate) -> None:
+    """The command: the first time it lets in, later it renews in place."""
+    try:
+        identity = await node.verify(command.token)
+    except HubError as error:
+        if connection.session.state is State.WAITING:
+            refuse(connection, error, command.id)
+            return
+        raise
+    if connection.closed:
+        return
+    if connection.session.state is State.OPEN:
+        await _renew(node, connection, identity, command)
+    else:
+        await admit(node, connection, identity, command.resume, command.since, command.id)
+
+
+def refuse(connection: Connection, error: HubError, id: CommandId = None) -> None:
+    """Say why a token or a connection is not taken, and close."""
+    connection.refuse(id, error)
+    window = None
+    if error.retry_after_ms is not None:
+        window = (error.retry_after_ms, 2 * error.retry_after_ms)
+    connection.close(_CLOSE.get(error.code, CloseCode.TOKEN_INVALID), error.reason, window)
+
+
+_CLOSE = {
+    ErrorCode.BAD_MESSAGE: CloseCode.PROTOCOL_ERROR,
+    ErrorCode.TOKEN_EXPIRED: CloseCode.TOKEN_EXPIRED,
+    ErrorCode.TOKEN_INVALID: CloseCode.TOKEN_INVALID,
+    ErrorCode.UNAUTHENTICATED: CloseCode.TOKEN_INVALID,
+    ErrorCode.FORBIDDEN: CloseCode.FORBIDDEN,
+    ErrorCode.LIMIT: CloseCode.LIMIT,
+    ErrorCode.RATE_LIMITED: CloseCode.LIMIT,
+    ErrorCode.UNAVAILABLE: CloseCode.OVERLOADED,
+    ErrorCode.INTERNAL: CloseCode.INTERNAL,
+}
+
+
+async def admit(
+    node: Node,
+    connection: Connection,
+    identity: Identity,
+    resume: str | None,
+    since: Mapping[str, Position],
+    id: CommandId = None,
+) -> None:
+    """Let a connection in: `hub.welcome`, then the channels of its token."""
+    returning = node.returning(resume, identity.user)
+    try:
+        node.enter(connection, identity, returning)
+    except HubError as error:
+        refuse(connection, error, id)
+        return
+    connection.reply(id, _welcome(node, connection, identity))
+    channels = identity.channels
+    await _subscribe_by_token(node, connection, [Subscribe(None, name, since.get(name)) for name in channels])
+
+
+async def _renew(node: Node, connection: Connection, identity: Identity, command: Authenticate) -> None:
+    """A new token in place of the old: the same user, perhaps other rights."""
+    assert connection.identity is not None
+    if identity.user != connection.identity.user:
+        raise forbidden("the new token is another user's; open a connection of its own for it")
+    connection.renewed(identity)
+    expires_at = _milliseconds(identity.expires_at)
+    reply = {"type": "hub.authenticated", "user": identity.user, "expires_at": expires_at}
+    connection.reply(command.id, reply)
+    for name in list(connection.subscriptions):
+        present = connection.subscriptions[name].presence is not None
+        verb = "subscribe" if not identity.may_subscribe(name) else "presence"
+        if verb == "subscribe" or (present and not identity.may_presence(name)):
+            node.drop(connection, name)
+            reason = f"no grant of the new token allows {verb} on {name}"
+            connection.push({"type": "hub.unsubscribed", "channel": name, "reason": reason})
+    new = [name for name in identity.channels if name not in connection.subscriptions]
+    await _subscribe_by_token(
+        node, connection, [Subscribe(None, name, command.since.get(name)) for name in new]
+    )
+
+
+async def _subscribe_by_token(node: Node, connection: Connection, commands: Sequence[Subscribe]) -> None:
+    """Each of a token's channels is announced, or what is wrong with it."""
+    for command in commands:
+        try:
+            await subscribe(node, connection, command)
+        except HubError as error:
+            error.channel = command.channel
+            connection.refuse(None, error)
+
+
+def _welcome(node: Node, connection: Connection, identity: Identity) -> dict[str, Any]:
+    settings = node.settings
+    return {
+        "type": "hub.welcome",
+        "connection": connection.id,
+        "node": node.id,
+        "user": identity.user,
+        "expires_at": _milliseconds(identity.expires_at),
+        "heartbeat_ms": settings.heartbeat_ms,
+        "reconnect": {"min_ms": settings.reconnect_min_ms, "max_ms": settings.reconnect_max_ms},
+        "resume": node.resume_token(connection, identity),
+        "limits": {
+            "message_bytes": settings.message_bytes,
+            "frame_bytes": settings.frame_bytes,
+            "channels": settings.max_channels,
+        },
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

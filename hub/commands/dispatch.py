@@ -1,0 +1,138 @@
+"""What each command does: one function a command, over a connection and its node."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from ..connections.connection import Connection, rate_limited
+from ..node import Node, acked_fields
+from ..presence.members import members_fields
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import (
+    Ack,
+    Authenticate,
+    Command,
+    ListPresence,
+    Publish,
+    ReadHistory,
+    SetPresence,
+    Subscribe,
+    SubscribeMany,
+    Unsubscribe,
+)
+from ..protocol.errors import HubError
+from ..recovery.history import history_fields
+from ..recovery.replay import room
+from .authenticate import authenticate
+from .permissions import check_presence, check_subscribe, forbidden, identity_of, owns_inbox
+from .publications import published_fields
+from .subscribe import subscribe, subscribe_many
+
+ROOM = 2048  # bytes of a reply beside the events in it
+
+
+async def execute(node: Node, connection: Connection, command: Command) -> None:
+    """Do what a command asks for and answer it.
+
+    Raises:
+        HubError: why not; the caller answers with it.
+    """
+    node.metrics.commands[type(command).__name__.lower()] += 1
+    await _HANDLERS[type(command)](node, connection, command)
+
+
+async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe) -> None:
+    node.drop(connection, command.channel)
+    connection.reply(command.id, {"type": "hub.unsubscribed", "channel": command.channel})
+
+
+async def _publish(node: Node, connection: Connection, command: Publish) -> None:
+    identity = identity_of(connection)
+    publication = node.publishing.publication(command, identity, connection.member)
+    if not identity.service:
+        namespace = node.namespaces.of(command.channel)
+        name = command.channel.partition(":")[0]
+        wait = connection.publish_wait(name, namespace)
+        if wait:
+            raise rate_limited(f"publications in {name} on this connection", wait)
+    (result,) = await node.publish([publication])
+    if isinstance(result, HubError):
+        raise result
+    if command.id is not None:
+        fields = published_fields(command.channel, result)
+        connection.reply(command.id, {"type": "hub.published", **fields})
+
+
+async def _history(node: Node, connection: Connection, command: ReadHistory) -> None:
+    namespace = node.namespaces.of(command.channel)
+    check_subscribe(identity_of(connection), command.channel)
+    # Pages are long. One at a time, each once there is room for it: who asks for many at once is slow only
+    # when it does not read, and no more than one waits in memory.
+    async with connection.long_reply():
+        if await room(connection.outbox, lambda: not connection.closed):
+            most = node.settings.frame_bytes - ROOM
+            fields = await history_fields(node.broker, namespace, command, most)
+            check_subscribe(identity_of(connection), command.channel)
+            connection.reply(command.id, {"type": "hub.history", "channel": command.channel, **fields})
+
+
+async def _list_presence(node: Node, connection: Connection, command: ListPresence) -> None:
+    enabled = node.namespaces.of(command.channel).presence
+    check_presence(identity_of(connection), command.channel, enabled=enabled)
+    members = await node.broker.presence.members(command.channel)
+    body = orjson.dumps(members_fields(members, by_user=command.by_user))
+    if len(body) > node.settings.frame_bytes - ROOM:
+        why = f"the list is {len(body)} bytes long, too long for a frame: GET …/presence has it"
+        raise HubError(ErrorCode.TOO_LARGE, why, channel=command.channel)
+    fields = {"channel": command.channel, "members": orjson.Fragment(body)}
+    connection.reply(command.id, {"type": "hub.presence", **fields})
+
+
+async def _set_presence(node: Node, connection: Connection, command: SetPresence) -> None:
+    enabled = node.namespaces.of(command.channel).presence
+    identity = identity_of(connection)
+    check_presence(identity, command.channel, enabled=enabled)
+    subscription = connection.subscriptions.get(command.channel)
+    if subscription is None or subscription.presence is None:
+        why = f"this connection is not present in {command.channel}: subscribe with presence first"
+        raise HubError(ErrorCode.CONFLICT, why)
+    name = subscription.presence or connection.member
+    await node.broker.presence.set_state(command.channel, identity.user, name, connection.id, command.state)
+    fields = {"channel": command.channel, "state": orjson.Fragment(command.state)}
+    connection.reply(command.id, {"type": "hub.presence_set", **fields})
+
+
+async def _ack(node: Node, connection: Connection, command: Ack) -> None:
+    identity = identity_of(connection)
+    if not node.namespaces.of(command.channel).inbox:
+        raise HubError(ErrorCode.BAD_CHANNEL, f"the namespace of {command.channel} has no inbox")
+    check_subscribe(identity, command.channel)
+    if not owns_inbox(identity, command.channel):
+        raise forbidden(f"the read cursor of {command.channel} is its user's only")
+    if connection.acked is None:
+        connection.acked = {}
+    before = connection.acked.get(command.channel)
+    connection.acked[command.channel] = command.position
+    try:
+        inbox = await node.broker.ack(command.channel, identity.user, command.position)
+    except HubError:
+        if before is None:
+            del connection.acked[command.channel]
+        else:
+            connection.acked[command.channel] = before
+        raise
+    connection.reply(command.id, acked_fields(command.channel, inbox))
+
+
+_HANDLERS: dict[type, Callable[[Node, Connection, Any], Awaitable[None]]] = {
+    Authenticate: authenticate,
+    Subscribe: subscribe,
+    SubscribeMany: subscribe_many,
+    Unsubscribe: _unsubscribe,
+    Publish: _publish,
+    ReadHistory: _history,
+    ListPresence: _list_presence,
+    SetPresence: _set_presence,
+    Ack: _ack,
+}

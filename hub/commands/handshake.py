@@ -1,0 +1,166 @@
+"""The door: what is decided about a WebSocket handshake before and right after the upgrade (contract section 2).
+
+Refusals before the upgrade are HTTP with a problem body. A browser cannot read those: a request with an
+allowed `Origin` is upgraded first, and then told.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from ..auth.addresses import TrustedProxies
+from ..auth.identity import Identity
+from ..auth.origins import Origins
+from ..auth.tickets import Tickets
+from ..connections.connection import Connection
+from ..node import Node
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import parse_positions
+from ..protocol.errors import HubError
+from ..protocol.frames import SUBPROTOCOLS, Encoding
+from ..protocol.position import Position
+from .authenticate import admit, refuse
+
+TOKEN_ENTRY = "hub.token."  # noqa: S105  # the prefix of a subprotocol entry, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """An upgrade request. `headers` has lower-case names; `subprotocols` is the offer, in its order."""
+
+    query: str
+    headers: Mapping[str, str]
+    subprotocols: Sequence[str]
+    peer: str
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A handshake that is to be upgraded.
+
+    `identity` None: the token follows as the first message. `error`: it is to be told and closed instead.
+    """
+
+    encoding: Encoding
+    subprotocol: str | None
+    address: str
+    identity: Identity | None = None
+    error: HubError | None = None
+    resume: str | None = None
+    since: Mapping[str, Position] = field(default_factory=dict)
+
+    @property
+    def console(self) -> bool:
+        """No subprotocol was asked for: a person may be typing."""
+        return self.subprotocol is None
+
+
+class Refused(Exception):
+    """The handshake is answered with HTTP `status` and a problem body that says `error`."""
+
+    def __init__(self, status: int, error: HubError) -> None:
+        super().__init__(error.reason)
+        self.status = status
+        self.error = error
+
+
+class Gate:
+    """Decides on handshakes, and lets connections in."""
+
+    def __init__(self, node: Node, tickets: Tickets, origins: Origins, proxies: TrustedProxies) -> None:
+        self.node = node
+        self._tickets = tickets
+        self._origins = origins
+        self._proxies = proxies
+
+    async def decide(self, handshake: Handshake) -> Entry:
+        """What becomes of a handshake.
+
+        Raises:
+            Refused: it is not upgraded.
+        """
+        subprotocol = _subprotocol(handshake.subprotocols)
+        encoding = SUBPROTOCOLS[subprotocol] if subprotocol else Encoding.JSON
+        address = self._proxies.client(handshake.peer, handshake.headers.get("x-forwarded-for"))
+        query = parse_qs(handshake.query, keep_blank_values=True) if handshake.query else {}
+        resume = _first(query, "resume")
+        browser = self._check_origin(handshake)
+        try:
+            await self.node.admission.admit(address, returning=resume is not None)
+            identity = await self._identify(handshake, query)
+            since = parse_positions(query.get("since"))
+        except HubError as error:
+            self.node.metrics.refused[error.code.value] += 1
+            if not browser:
+                raise Refused(error.status, error) from None
+            return Entry(encoding, subprotocol, address, error=error)
+        return Entry(encoding, subprotocol, address, identity, None, resume, since)
+
+    async def begin(self, connection: Connection, entry: Entry) -> None:
+        """The first words on an upgraded connection."""
+        if entry.error is not None:
+            refuse(connection, entry.error)
+        elif entry.identity is not None:
+            await admit(self.node, connection, entry.identity, entry.resume, entry.since)
+
+    def _check_origin(self, handshake: Handshake) -> bool:
+        """Whether it is a browser's request, from an allowed origin."""
+        origin = handshake.headers.get("origin")
+        host = handshake.headers.get("host")
+        if not self._origins.check(origin, host, handshake.secure):
+            self.node.metrics.refused["origin"] += 1
+            why = (
+                f"origin {_readable(origin)} is not allowed"
+                if origin
+                else "a request without Origin is not allowed"
+            )
+            raise Refused(403, HubError(ErrorCode.FORBIDDEN, why))
+        return origin is not None
+
+    async def _identify(self, handshake: Handshake, query: Mapping[str, list[str]]) -> Identity | None:
+        """By the first of the places that is there; None where the token comes as the first message."""
+        scheme, _, credentials = handshake.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return await self.node.verify(credentials.strip())
+        for offered in handshake.subprotocols:
+            if offered.startswith(TOKEN_ENTRY):
+                return await self.node.verify(offered[len(TOKEN_ENTRY) :])
+        if (ticket := _first(query, "ticket")) is not None:
+            identity = await self._tickets.redeem(ticket)
+            self.node.revocations.check(identity)
+            return identity
+        if (token := _first(query, "token")) is not None:
+            if not self.node.settings.query_token:
+                raise HubError(ErrorCode.UNAUTHENTICATED, "tokens in the query are switched off on this hub")
+            return await self.node.verify(token)
+        return None
+
+
+def _subprotocol(offered: Sequence[str]) -> str | None:
+    """The first of the client's that the hub speaks; None where it asked for none.
+
+    Raises:
+        Refused: 400, only unknown ones.
+    """
+    if not offered:
+        return None
+    for name in offered:
+        if name in SUBPROTOCOLS:
+            return name
+    known = " and ".join(SUBPROTOCOLS)
+    if all(name.startswith(TOKEN_ENTRY) for name in offered):
+        why = f"a hub.token entry stands beside a real subprotocol: offer one of {known} too"
+    else:
+        why = f"none of the offered subprotocols is known; the hub speaks {known}"
+    raise Refused(400, HubError(ErrorCode.BAD_MESSAGE, why))
+
+
+def _readable(header: str) -> str:
+    """A header's value for a reason: bytes that are no ASCII came as lone surrogates, which no JSON takes."""
+    return header[:200].encode("ascii", "replace").decode()
+
+
+def _first(query: Mapping[str, list[str]], name: str) -> str | None:
+    values = query.get(name)
+    return values[0] if values else None

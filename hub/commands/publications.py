@@ -1,0 +1,116 @@
+"""Publications at the edge: what is checked before the broker sees one, the same for sockets and HTTP."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..auth.identity import Identity
+from ..broker.base import Published
+from ..namespaces import Mode, Namespaces
+from ..protocol.codec import loads_json
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import Publish
+from ..protocol.errors import HubError
+from ..protocol.event import Publication
+
+Check = Callable[[Any], object]
+
+
+class Publishing:
+    """Checks rights, sizes and payload schemas; makes `Publication`s."""
+
+    def __init__(self, namespaces: Namespaces, message_bytes: int) -> None:
+        self._namespaces = namespaces
+        self._message_bytes = message_bytes
+        self._schemas: dict[str, Check] = {
+            name: compile_schema(namespace.schema_)
+            for name, namespace in namespaces.items()
+            if namespace.schema_ is not None
+        }
+
+    def publication(self, command: Publish, identity: Identity, origin: str | None) -> Publication:
+        """The publication that `identity` asks for; `origin` is the publishing connection.
+
+        Raises:
+            HubError: why it may not be published.
+        """
+        namespace = self._namespaces.of(command.channel)
+        if not identity.service and not namespace.client_publish:
+            name = command.channel.partition(":")[0]
+            raise _forbidden(f"only services publish in the namespace {name}")
+        if not identity.may_publish(command.channel):
+            raise _forbidden(f"no grant of this token allows publish on {command.channel}")
+        if command.lease_ms is not None and not identity.service:
+            raise _forbidden("only services give leases")
+        if command.lease_ms is not None or command.version is not None:
+            if namespace.mode is not Mode.STATE:
+                raise _bad("version and lease_ms need a channel of mode state")
+            if command.key is None:
+                raise _bad("version and lease_ms need a key")
+        if command.event == "lease_expired":
+            raise _bad("the event type lease_expired is the hub's own")
+        self._check_payload(command)
+        return Publication(
+            command.channel,
+            command.event,
+            command.payload,
+            identity.name or identity.user,
+            event_id=command.event_id,
+            key=command.key,
+            final=command.final,
+            version=command.version,
+            lease_ms=command.lease_ms,
+            sender=None if identity.service else identity.user,
+            origin=origin,
+        )
+
+    def _check_payload(self, command: Publish) -> None:
+        if len(command.payload) > self._message_bytes:
+            raise HubError(
+                ErrorCode.TOO_LARGE,
+                f"the payload is {len(command.payload)} bytes of JSON, {self._message_bytes} are allowed",
+            )
+        check = self._schemas.get(command.channel.partition(":")[0])
+        if check is not None:
+            try:
+                check(loads_json(command.payload))
+            except ValueError as error:
+                raise _bad(f"the payload does not fit the namespace's schema: {str(error)[:200]}") from None
+
+
+def compile_schema(path: str) -> Check:
+    """A compiled JSON Schema; its errors are ValueErrors that name the place, not the value.
+
+    Raises:
+        ValueError: the file can't be used, in words.
+    """
+    try:
+        import fastjsonschema
+    except ImportError:
+        raise ValueError("a namespace has a schema: install notification-hub[schema]") from None
+    try:
+        with open(path, "rb") as file:
+            check: Check = fastjsonschema.compile(loads_json(file.read()))
+    except OSError as error:
+        raise ValueError(f"the schema {path} can't be read: {error.strerror}") from None
+    except (HubError, ValueError, fastjsonschema.JsonSchemaDefinitionException) as error:
+        raise ValueError(f"{path} is no JSON Schema: {error}") from None
+    return check
+
+
+def _forbidden(why: str) -> HubError:
+    return HubError(ErrorCode.FORBIDDEN, why)
+
+
+def _bad(why: str) -> HubError:
+    return HubError(ErrorCode.BAD_MESSAGE, why)
+
+
+def published_fields(channel: str, published: Published) -> dict[str, Any]:
+    """The answer to a publication, without `type` and `id`."""
+    fields: dict[str, Any] = {"channel": channel}
+    if published.position is not None:
+        fields["epoch"], fields["offset"] = published.position
+    fields["event_id"] = published.event_id
+    if published.stale:
+        fields["stale"] = True
+    return fields

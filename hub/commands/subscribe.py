@@ -1,0 +1,266 @@
+"""Subscribing: from the command, or the token's channels, to the reply and what follows it."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..connections.connection import Connection, about
+from ..delivery.channel import Channel
+from ..delivery.prepared import Push
+from ..delivery.subscription import Subscription
+from ..node import Node
+from ..presence.board import Arrival
+from ..presence.members import encoded, pages
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import Subscribe, SubscribeMany
+from ..protocol.errors import HubError
+from ..recovery import replay
+from ..recovery.start import Start, decide_start
+from .permissions import check_presence, check_subscribe, identity_of, owns_inbox
+
+ROOM = 2048  # bytes of a reply beside its snapshot and members
+BATCH = 32  # subscriptions of one command that open at once
+
+
+@dataclass(slots=True)
+class _Joined:
+    """A subscription that is ready to begin, and what its reply says."""
+
+    command: Subscribe
+    subscription: Subscription
+    start: Start
+    fields: dict[str, Any]
+    members: Sequence[bytes] | None
+    arrival: Arrival | None
+
+    def reply(self, room: "_Room") -> "_Reply":
+        """The reply, as far as there is room for it."""
+        fields, late, whole = self.fields, [], True
+        if self.members is not None:
+            first, *others = pages(self.members, room.members // 2)
+            room.take(sum(len(body) + 1 for body in self.members[: len(first)]))
+            fields = {**fields, "members": first}
+            head = {"type": "hub.join", "channel": self.command.channel}
+            late = [Push({**head, "members": page}) for page in others]
+        if self.start.snapshot is not None:
+            whole = self.start.snapshot.fits(room.snapshots)
+            if whole:
+                room.take(self.start.snapshot.size)
+            fields = {**fields, **(self.start.snapshot.inline if whole else self.start.snapshot.deferred)}
+        return _Reply(fields, whole, late)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """`whole`: the snapshot is in it, where there is one. `late`: the members that did not fit into it."""
+
+    fields: dict[str, Any]
+    whole: bool = True
+    late: Sequence[Push] = ()
+
+
+class _Room:
+    """Bytes that a frame has left. There is none for snapshots while the socket has enough to do: their pages
+    wait for it."""
+
+    def __init__(self, node: Node, connection: Connection, results: int) -> None:
+        self.members = max(0, node.settings.frame_bytes - ROOM - 400 * (results - 1))
+        self.snapshots = 0 if connection.outbox.crowded else self.members
+
+    def take(self, size: int) -> None:
+        self.members = max(0, self.members - size)
+        self.snapshots = max(0, self.snapshots - size)
+
+
+async def subscribe(node: Node, connection: Connection, command: Subscribe) -> None:
+    joined = await _join(node, connection, command)
+    reply = joined.reply(_Room(node, connection, 1))
+    connection.reply(command.id, {"type": "hub.subscribed", **reply.fields})
+    node.replace(connection, joined.subscription)
+    _begin(node, connection, joined, reply)
+
+
+async def subscribe_many(node: Node, connection: Connection, command: SubscribeMany) -> None:
+    results = await _join_all(node, connection, command.entries)
+    # One frame for all: what does not fit into it follows.
+    room = _Room(node, connection, len(results))
+    replies = [
+        _Reply(result.fields()) if isinstance(result, HubError) else result.reply(room) for result in results
+    ]
+    fields = {"type": "hub.subscribed", "results": [reply.fields for reply in replies]}
+    connection.reply(command.id, fields)
+    for result in results:  # all of them stand, and count, before the next command looks
+        if isinstance(result, _Joined):
+            node.replace(connection, result.subscription)
+    for result, reply in zip(results, replies, strict=True):
+        if isinstance(result, _Joined):
+            _begin(node, connection, result, reply)
+            await asyncio.sleep(0)
+
+
+async def _join_all(
+    node: Node, connection: Connection, entries: Sequence[Subscribe | HubError]
+) -> list[_Joined | HubError]:
+    """All are ready to begin together, so each counts towards the limit before it has begun, and what a
+    renewal or a close took away meanwhile is looked at once more."""
+    results: list[_Joined | HubError] = []
+    ready: set[str] = set()
+    for at in range(0, len(entries), BATCH):
+        batch = entries[at : at + BATCH]
+        joined = await asyncio.gather(*(_try_join(node, connection, entry, ready) for entry in batch))
+        results += (_admitted(node, connection, result, ready) for result in joined)
+    return [_admitted(node, connection, result, ready) for result in results]
+
+
+async def _try_join(
+    node: Node, connection: Connection, entry: Subscribe | HubError, ready: Collection[str]
+) -> _Joined | HubError:
+    if isinstance(entry, HubError):
+        return entry
+    try:
+        return await _join(node, connection, entry, ready)
+    except HubError as error:
+        return about(entry, error)
+
+
+def _admitted(
+    node: Node, connection: Connection, result: _Joined | HubError, ready: set[str]
+) -> _Joined | HubError:
+    """The same, unless it may not begin any more."""
+    if isinstance(result, HubError):
+        return result
+    try:
+        _may_subscribe(node, connection, result.command, ready)
+    except HubError as error:
+        _turn_back(node, connection, result.command, result.subscription.channel, result.arrival)
+        return about(result.command, error)
+    ready.add(result.command.channel)
+    return result
+
+
+async def _join(
+    node: Node, connection: Connection, command: Subscribe, ready: Collection[str] = ()
+) -> _Joined:
+    """Everything up to the reply. The channel stays in use until `_begin` or `_turn_back`."""
+    _may_subscribe(node, connection, command, ready)
+    channel = await node.channels.acquire(command.channel)
+    arrival = None if command.presence is None else node.presence.arrive(connection, channel.name)
+    try:
+        members = await _enter(node, connection, command, channel)
+        unread = await _unread(node, connection, channel)
+        start = await decide_start(
+            node.channels,
+            channel,
+            command.since,
+            node.settings.recovery_limit,
+            node.settings.frame_bytes,
+        )
+        _may_subscribe(node, connection, command, ready)  # a renewal or a close may have come in between
+    except BaseException:
+        _turn_back(node, connection, command, channel, arrival)
+        raise
+    subscription = Subscription(
+        connection,
+        connection.outbox,
+        channel,
+        own=None if command.echo else connection.member,
+        rate=command.max_rate,
+        presence=command.presence,
+    )
+    if command.since is not None and channel.namespace.stored:
+        recovered = start.gap is None
+        node.metrics.recovered += recovered
+        node.metrics.unrecovered += not recovered
+    return _Joined(
+        command, subscription, start, {**_place(channel, start, command), **unread}, members, arrival
+    )
+
+
+def _place(channel: Channel, start: Start, command: Subscribe) -> dict[str, Any]:
+    """Where the subscription begins, as the contract writes it."""
+    fields: dict[str, Any] = {"channel": channel.name}
+    if not channel.namespace.stored:
+        return fields
+    fields["epoch"] = start.epoch
+    fields["offset"] = start.top
+    if command.since is not None:
+        fields["recovered"] = start.gap is None
+        if start.gap is None:
+            fields["missed"] = start.missed or 0
+        else:
+            fields["gap"] = start.gap.fields()
+    return fields
+
+
+async def _enter(
+    node: Node, connection: Connection, command: Subscribe, channel: Channel
+) -> Sequence[bytes] | None:
+    """Become present, where that is asked for; the members, this one first: its own join is not sent."""
+    if command.presence is None:
+        return None
+    members = await node.presence.enter(connection, channel, command.presence)
+    return encoded(sorted(members, key=lambda member: member.owner != connection.id))
+
+
+async def _unread(node: Node, connection: Connection, channel: Channel) -> dict[str, Any]:
+    """What an inbox says to its reader."""
+    identity = identity_of(connection)
+    if not channel.namespace.inbox or not owns_inbox(identity, channel.name):
+        return {}
+    return {"unread": (await node.broker.inbox(channel.name, identity.user)).unread}
+
+
+def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -> None:
+    """After the reply: what did not fit into it, what was missed, then live."""
+    subscription, start = joined.subscription, joined.start
+    channel = subscription.channel
+    if subscription.ended:  # by the end of the connection, or by a command that followed
+        node.channels.release(channel)
+        if joined.arrival is not None:
+            node.presence.turned_back(joined.arrival)
+        return
+    for push in reply.late:
+        connection.share(push)
+    snapshot = () if reply.whole or start.snapshot is None else start.snapshot.pushes
+    if start.epoch == channel.epoch:
+        replay.begin(node.channels.refill, node.tasks, subscription, start.at, start.events, snapshot)
+    else:
+        # The numbering changed between the decision and now: say where it stands instead.
+        token = channel.catch_up(subscription, start.at)
+        node.tasks.spawn(node.channels.refill.reposition(subscription, token, start.epoch, start.at))
+    if joined.arrival is not None:
+        node.presence.arrived(joined.arrival, subscription)
+    node.channels.release(channel)
+
+
+def _turn_back(
+    node: Node, connection: Connection, command: Subscribe, channel: Channel, arrival: Arrival | None
+) -> None:
+    """A subscription does not begin after all: nothing of it stays, least of all a member that is not there."""
+    node.channels.release(channel)
+    if arrival is None or command.presence is None:
+        return
+    node.presence.turned_back(arrival)
+    standing = connection.subscriptions.get(channel.name)
+    if standing is not None and standing.presence == command.presence:
+        return
+    user, _ = connection.who
+    node.presence.leave(connection, user, channel.name, command.presence, at_once=not connection.closed)
+
+
+def _may_subscribe(
+    node: Node, connection: Connection, command: Subscribe, ready: Collection[str] = ()
+) -> None:
+    """Whether the rights and the limit allow it. `ready`: further channels that are about to be subscribed."""
+    namespace = node.namespaces.of(command.channel)
+    identity = identity_of(connection)
+    check_subscribe(identity, command.channel)
+    if command.presence is not None:
+        check_presence(identity, command.channel, enabled=namespace.presence)
+    most = node.settings.max_channels
+    taken = connection.subscriptions.keys() | ready
+    if command.channel not in taken and len(taken) >= most:
+        raise HubError(
+            ErrorCode.LIMIT, f"{most} channels are subscribed, more are not allowed", retry_after_ms=60_000
+        )

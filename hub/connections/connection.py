@@ -1,0 +1,410 @@
+"""One connection: joins a session's state, an outbox and a transport, and knows when what is due.
+
+The four parts stay apart: `Session` decodes and keeps the protocol state, the shell (`hub.transport`) does I/O,
+the outbox queues, and what a command does is in `commands`.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Any, Protocol
+
+from ..auth.identity import Identity
+from ..delivery import prepared
+from ..delivery.outbox import NO_FD, Outbox, Sink
+from ..delivery.subscription import Subscription
+from ..namespaces import Namespace
+from ..protocol import codes, console
+from ..protocol.codec import encode
+from ..protocol.codes import CloseCode, ErrorCode, Then
+from ..protocol.commands import (
+    Authenticate,
+    Command,
+    CommandId,
+    Ping,
+    SubscribeMany,
+)
+from ..protocol.errors import HubError
+from ..protocol.frames import Encoding
+from ..protocol.position import Position
+from ..protocol.session import HelpRequested, Session, State
+from ..runtime.bucket import Bucket
+from ..runtime.counters import Metrics
+from ..runtime.flush import Turn
+from ..runtime.tasks import Tasks
+from ..runtime.timer_wheel import Wheel
+from ..settings import Settings
+from .command_order import Order, Place
+from .transport import Shell, Window
+
+log = logging.getLogger(__name__)
+
+ROTATE_WINDOW_MS = 5000  # a connection that is only too old has no hurry
+ROTATE_DEADLINE_S = 15.0
+IN_ORDER_S = 0.25  # longer than what follows a refused command on the wire is under way
+
+
+class Host(Protocol):
+    """What a connection needs of its node."""
+
+    settings: Settings
+    turn: Turn
+    wheel: Wheel
+    tasks: Tasks
+    metrics: Metrics
+    heartbeat: float
+    default_window: Window
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def wall(self) -> float:
+        """Unix seconds."""
+
+    def new_connection_id(self) -> str:
+        """An id that no other connection of any node has."""
+
+    async def execute(self, connection: "Connection", command: Command) -> None:
+        """Do what a command asks for; raises `HubError`."""
+
+    def forget(self, connection: "Connection", code: int) -> None:
+        """The connection is over."""
+
+
+class Connection:
+    """See the module's head. Made by a transport once its handshake is through; `gone` ends it.
+
+    `member` is this connection's id, or that of the first one in the chain that it continues by `resume`: by it
+    presence and ``echo: false`` know a returning one again.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_expiry_told",
+        "_long_reply",
+        "_order",
+        "_paused",
+        "_ping_at",
+        "_publish_buckets",
+        "acked",
+        "address",
+        "closed",
+        "draining",
+        "id",
+        "identity",
+        "last_error",
+        "last_heard",
+        "member",
+        "node",
+        "opened_at",
+        "outbox",
+        "rotate_at",
+        "session",
+        "shell",
+        "slot",
+        "subscriptions",
+    )
+
+    def __init__(
+        self,
+        node: Host,
+        shell: Shell,
+        encoding: Encoding,
+        console: bool,
+        address: str,
+        sink: Sink | None = None,
+        fd: int = NO_FD,
+    ) -> None:
+        self.node = node
+        self.shell: Shell | None = shell
+        self.id = node.new_connection_id()
+        self.session = Session(encoding, console)
+        limit = node.settings.outbox_bytes
+        self.outbox = Outbox(sink or shell, node.turn, encoding, limit, self._overflow, fd)
+        self.address = address
+        self.identity: Identity | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.member = self.id
+        self.opened_at = self.last_heard = node.now()
+        self.last_error: str | None = None
+        self.acked: dict[str, Position] | None = None
+        self.closed = False
+        self.draining: float | None = None
+        self.rotate_at: float | None = None
+        self.slot = 0
+        self._bucket: Bucket | None = None
+        self._publish_buckets: dict[str, Bucket] | None = None
+        self._order: Order | None = None
+        self._long_reply: asyncio.Lock | None = None
+        self._paused = False
+        self._expiry_told = False
+        self._ping_at = self.opened_at + node.heartbeat * random.random()
+        node.wheel.at(min(self._ping_at, self.opened_at + node.settings.auth_timeout), self)
+
+    @property
+    def who(self) -> tuple[str, bytes | None]:
+        """The user, and what presence shows of it."""
+        assert self.identity is not None
+        return self.identity.user, self.identity.info
+
+    # In
+
+    def receive(self, data: bytes, text: bool) -> None:
+        """One whole message from the transport."""
+        self.last_heard = self.node.now()
+        if self.closed:
+            return
+        self.node.metrics.bytes_received += len(data)
+        try:
+            command = self.session.receive(data, text)
+        except HelpRequested:
+            self.push({"type": "hub.help", "lines": list(console.USAGE.values())})
+        except HubError as error:
+            self.refuse(self.session.last_id, error)
+            if self.session.exhausted:
+                self.close(CloseCode.PROTOCOL_ERROR, f"too many bad messages; the last: {error.reason}")
+        else:
+            self._accept(command)
+
+    def heard(self) -> None:
+        """A control frame came in: the peer is there."""
+        self.last_heard = self.node.now()
+
+    def _accept(self, command: Command) -> None:
+        now = self.last_heard
+        if self._bucket is None:
+            settings = self.node.settings
+            self._bucket = Bucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
+        wait = self._bucket.take(now)
+        if wait:
+            error = rate_limited("commands on this connection", wait)
+            self.refuse(command.id, about(command, error))
+        elif isinstance(command, Ping):
+            self.node.metrics.commands["ping"] += 1
+            self.reply(command.id, {"type": "hub.pong", "time": int(self.node.wall() * 1000)})
+        else:
+            self._start(command)
+
+    def _start(self, command: Command) -> None:
+        """Run a command in a task of its own, after the commands before it on the same channels."""
+        if self._order is None:
+            self._order = Order()
+        place = self._order.enter(_channels_of(command))
+        if len(self._order) >= self.node.settings.max_pending_commands and self.shell and not self._paused:
+            self._paused = True
+            self.shell.pause_reading()
+        self.node.tasks.spawn(self._run(command, self._order, place))
+
+    async def _run(self, command: Command, order: Order, place: Place) -> None:
+        try:
+            await place.reached()
+            if not self.closed:
+                await self.node.execute(self, command)
+        except HubError as error:
+            self.refuse(command.id, about(command, error))
+        except Exception:
+            log.exception("%s failed on %s", type(command).__name__, self.id)
+            failed = HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
+            self.refuse(command.id, about(command, failed))
+        finally:
+            order.leave(place)
+            self._finished(len(order))
+
+    def _finished(self, pending: int) -> None:
+        if not pending:
+            self._order = None
+        if self._paused and self.shell and pending <= self.node.settings.max_pending_commands // 2:
+            self._paused = False
+            self.shell.resume_reading()
+
+    # Out
+
+    def push(self, message: dict[str, Any]) -> None:
+        """Send a message of the hub."""
+        if not self.closed:
+            self.outbox.push(encode(message, self.outbox.encoding))
+
+    def share(self, push: prepared.Push) -> None:
+        """Send a message that others get too."""
+        if not self.closed:
+            self.outbox.push(push.frame(self.outbox.encoding))
+
+    def reply(self, id: CommandId, message: dict[str, Any]) -> None:
+        """Answer a command; `type` first, then its `id`."""
+        if id is not None:
+            message = {"type": message["type"], "id": id, **message}
+        self.push(message)
+
+    def refuse(self, id: CommandId, error: HubError) -> None:
+        """Answer a command, or a message that was none, with what is wrong."""
+        self.last_error = f"{error.code.value}: {error.reason}"
+        self.node.metrics.errors[error.code.value] += 1
+        self.reply(id, {"type": "hub.error", **error.fields()})
+
+    def publish_wait(self, name: str, namespace: Namespace) -> float:
+        """Take one publication from this connection's bucket; the seconds to wait where it is empty."""
+        if self._publish_buckets is None:
+            self._publish_buckets = {}
+        now = self.node.now()
+        bucket = self._publish_buckets.get(name)
+        if bucket is None:
+            hold = IN_ORDER_S if namespace.stored else 0.0
+            bucket = Bucket(namespace.publish_rate, namespace.publish_burst, now, hold)
+            self._publish_buckets[name] = bucket
+        return bucket.take(now)
+
+    def long_reply(self) -> asyncio.Lock:
+        """Held by the one command whose long reply is under way."""
+        if self._long_reply is None:
+            self._long_reply = asyncio.Lock()
+        return self._long_reply
+
+    # Time
+
+    def on_time(self, now: float) -> float | None:
+        """The wheel's call: heartbeat, silence, expiry of the token, the deadline for a token."""
+        if self.closed:
+            return None
+        node = self.node
+        if self.session.state is State.WAITING:
+            deadline = self.opened_at + node.settings.auth_timeout
+            if now >= deadline:
+                self.close(CloseCode.AUTH_TIMEOUT, f"no token within {node.settings.auth_timeout:g} s")
+                return None
+            due = self._heartbeat(now)
+            return None if due is None else min(deadline, due)
+        if self.draining is not None and now >= self.draining:
+            self.close(CloseCode.DRAINING, "this node is going away", (0, ROTATE_WINDOW_MS))
+            return None
+        if self.rotate_at is not None and now >= self.rotate_at:
+            self.send_away(ROTATE_WINDOW_MS, ROTATE_DEADLINE_S)
+        due = self._heartbeat(now)
+        if due is None:
+            return None
+        expiry = self._expiry(now)
+        if expiry is None:
+            return None
+        return min(due, expiry, self.draining or due, self.rotate_at or due)
+
+    def _heartbeat(self, now: float) -> float | None:
+        heard = max(self.last_heard, self.node.wheel.stalled_at)
+        patience = 1.5 * self.node.heartbeat
+        if now - heard > patience:
+            self.close(CloseCode.HEARTBEAT_TIMEOUT, f"nothing was heard for {now - heard:.0f} s")
+            return None
+        if now >= self._ping_at:
+            self._ping_at = now + self.node.heartbeat * random.uniform(0.9, 1.0)
+            if self.shell is not None:
+                self.shell.ping()
+        return min(self._ping_at, heard + patience)
+
+    def _expiry(self, now: float) -> float | None:
+        """The monotonic time of the next step towards expiry. The wall clock is asked each time: it jumps."""
+        assert self.identity is not None
+        left = self.identity.expires_at - self.node.wall()
+        if left <= 0:
+            self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+            return None
+        if left > 60:
+            # The wheel calls at least once a heartbeat; far from expiry that is often enough.
+            return now + min(left - random.uniform(30, 60), 3600.0)
+        if not self._expiry_told:
+            self._expiry_told = True
+            expires_at = int(self.identity.expires_at * 1000)
+            self.push({"type": "hub.token_expiring", "expires_at": expires_at})
+        return now + left
+
+    def renewed(self, identity: Identity) -> None:
+        """Another token of the same user is in force now."""
+        self.identity = identity
+        self._expiry_told = False
+        self.reschedule()
+
+    def reschedule(self) -> None:
+        """What is due has changed: look at it now."""
+        self.node.wheel.remove(self)
+        if not self.closed:
+            self.node.wheel.at(self.node.now(), self)
+
+    # The end
+
+    def send_away(self, window_ms: int, deadline_s: float) -> None:
+        """Ask the client to come back by another connection within `window_ms`, and close this one at the
+        deadline where it does not by itself."""
+        if self.draining is not None:
+            return
+        self.draining = self.node.now() + deadline_s
+        self.rotate_at = None
+        self.push(
+            {
+                "type": "hub.drain",
+                "reconnect": {"min_ms": 0, "max_ms": window_ms},
+                "deadline_ms": int(deadline_s * 1000),
+            }
+        )
+        self.reschedule()
+
+    def close(self, code: int, reason: str, window: Window | None = None) -> None:
+        """Close from the hub's side: `hub.close` goes ahead of the queue, then the closing handshake."""
+        if self.closed:
+            return
+        if codes.then(code) is Then.STOP:
+            window = None
+        elif window is None:
+            window = self.node.default_window
+        shell = self.shell
+        message = {
+            "type": "hub.close",
+            "code": int(code),
+            "reason": reason,
+            "reconnect": {"min_ms": window[0], "max_ms": window[1]} if window else None,
+        }
+        self.last_error = self.last_error or reason
+        gathered = self.outbox.close()
+        self._end(code)
+        if shell is not None:
+            shell.write(gathered + encode(message, self.session.encoding))
+            shell.close(code, reason)
+
+    def gone(self, code: int) -> None:
+        """The transport is lost, or the peer has closed with `code`."""
+        if not self.closed:
+            self.outbox.close()
+            self._end(code)
+        self.shell = None
+
+    def _end(self, code: int) -> None:
+        self.closed = True
+        self.session.closed()
+        self.node.wheel.remove(self)
+        self.node.forget(self, code)
+
+    def _overflow(self) -> None:
+        self.close(
+            CloseCode.SLOW_CONSUMER,
+            f"more than {self.outbox.limit} bytes waited for this client to read",
+        )
+
+
+def rate_limited(what: str, wait: float) -> HubError:
+    """The refusal of something that came too often; `wait` is seconds."""
+    milliseconds = max(1, int(wait * 1000) + 1)
+    return HubError(
+        ErrorCode.RATE_LIMITED, f"too many {what}; wait {milliseconds} ms", retry_after_ms=milliseconds
+    )
+
+
+def about(command: Command, error: HubError) -> HubError:
+    """The error, with the channel that the command is about."""
+    if error.channel is None:
+        error.channel = getattr(command, "channel", None)
+    return error
+
+
+def _channels_of(command: Command) -> tuple[str, ...]:
+    """The channels on which a command takes effect in the order sent."""
+    if isinstance(command, Authenticate | Ping):
+        return ()
+    if isinstance(command, SubscribeMany):
+        return tuple({entry.channel for entry in command.entries if not isinstance(entry, HubError)})
+    return (command.channel,)

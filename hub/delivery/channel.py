@@ -1,0 +1,276 @@
+"""One channel on one node: where it stands, its tail in memory, and who listens. No I/O.
+
+All subscribers of a channel on a node stand at the same offset, `top`, so whether an announcement is the next
+one is decided once for all of them:
+
+    announced offset       then
+    ---------------------  ------------------------------------------------------------
+    top + 1                pass: to the tail, and at the end of the turn to every subscriber
+    top or below           drop: it was seen
+    above, or other epoch  `doubt`: events were lost; the table refills from the broker
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+from ..namespaces import Namespace
+from ..protocol.event import Burst, Event
+from ..protocol.frames import Encoding
+from ..protocol.position import Position
+from ..runtime.flush import Turn
+from .outbox import Outbox
+from .subscription import Subscription
+
+
+class Tails:
+    """The bytes of all tails of a node, about. Counted along: adding them up takes as long as there are channels,
+    and nobody is served meanwhile."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class Channel:
+    """See the module's head.
+
+    `epoch` is "" until the channel has been read. `users` counts those who are about to subscribe. `doubt` is
+    called when an announcement shows that others are missing. `catching` holds subscriptions that replay, each
+    with the token of the replay that is valid for it.
+    """
+
+    __slots__ = (
+        "_doubt",
+        "_pending",
+        "_tails",
+        "_turn",
+        "catching",
+        "epoch",
+        "heard",
+        "name",
+        "namespace",
+        "opening",
+        "plain",
+        "refilling",
+        "special",
+        "tail",
+        "top",
+        "users",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        namespace: Namespace,
+        turn: Turn,
+        tails: Tails,
+        doubt: Callable[["Channel"], None],
+    ) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.epoch = ""
+        self.top = 0
+        self.heard: Position | None = None
+        self.tail: list[Event] | None = None
+        self.plain: dict[Outbox, Subscription] = {}
+        self.special: set[Subscription] | None = None
+        self.catching: dict[Subscription, object] | None = None
+        self.users = 0
+        self.opening: object | None = None
+        self.refilling = False
+        self._pending: list[Event] | None = None
+        self._turn = turn
+        self._tails = tails
+        self._doubt = doubt
+
+    # Events
+
+    def announce(self, epoch: str, event: Event) -> None:
+        """An event from the broker."""
+        offset = event.offset
+        if not offset:
+            self._put_off(event)
+        elif epoch == self.epoch and offset == self.top + 1 and not self.refilling:
+            self.append(event)
+        elif epoch != self.epoch or offset > self.top:
+            self.heard = Position(epoch, offset)
+            if self.epoch and not self.refilling:
+                self._doubt(self)
+
+    def append(self, event: Event) -> None:
+        """The next event: to the tail, and to every live subscriber at the end of the turn."""
+        self.top = event.offset
+        if self.tail is None:
+            self.tail = []
+        self.tail.append(event)
+        self._tails.bytes += event.size
+        if len(self.tail) > 2 * self.namespace.history_size:
+            self.trim(self.namespace.history_size)
+        self._put_off(event)
+
+    def flush(self, alone: bool = False) -> None:
+        """Hand the events of this turn to the subscribers.
+
+        `alone`: no other channel has events in this turn, so there is nothing to gather with: the socket of an
+        outbox that is clear is written to at once.
+        """
+        events, self._pending = self._pending, None
+        if not events:
+            return
+        burst = Burst(events)
+        plain = self.plain
+        self._turn.delivered += len(events) * (len(plain) + len(self.special or ()))
+        if alone:
+            self._write(burst)
+        else:
+            for outbox, subscription in plain.items():
+                outbox.deliver(burst, subscription)
+        if self.special:
+            self._flush_special(events)
+
+    def _write(self, burst: Burst) -> None:
+        """This loop is what a delivery costs; nothing in it awaits, encodes, or makes an object for a receiver."""
+        plain = self.plain
+        json = packed = b""
+        write = os.write
+        for outbox in plain:
+            if not outbox.clear:
+                outbox.deliver(burst, plain[outbox])
+                continue
+            if outbox.encoding is Encoding.JSON:
+                frames = json = json or burst.frames(Encoding.JSON)
+            else:
+                frames = packed = packed or burst.frames(Encoding.MSGPACK)
+            try:
+                written = write(outbox.fd, frames)
+            except OSError:
+                written = 0  # it is full or gone: the transport finds out which
+            if written != len(frames):
+                outbox.send_rest(frames, written)
+
+    def _flush_special(self, events: Sequence[Event]) -> None:
+        for subscription in list(self.special or ()):
+            subscription.take(events)
+            if not subscription.tracked and subscription.sent == self.top:
+                # It went live at a snapshot ahead of the node, and the node has caught up.
+                self.leave(subscription)
+                subscription.plain = True
+                self.plain[subscription.outbox] = subscription
+
+    def _put_off(self, event: Event) -> None:
+        if self._pending is None:
+            self._pending = [event]
+            self._turn.channel(self)
+        else:
+            self._pending.append(event)
+
+    # Subscribers
+
+    @property
+    def subscribers(self) -> int:
+        """How many subscriptions there are, replaying ones included."""
+        return len(self.plain) + len(self.special or ()) + len(self.catching or ())
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens or is about to."""
+        return bool(self.users or self.subscribers)
+
+    def everyone(self) -> list[Subscription]:
+        """All subscriptions."""
+        return [*self.plain.values(), *(self.special or ()), *(self.catching or ())]
+
+    def go_live(self, subscription: Subscription, at: int, sent: int | None = None) -> None:
+        """From now on, `subscription` gets every event after offset `at`, which is `top` or above it.
+
+        `sent` is what it was really sent, where that is less: events of its own were left out.
+        """
+        self.flush()
+        self.leave(subscription)
+        subscription.sent = at if sent is None else sent
+        subscription.plain = not subscription.tracked and at == self.top
+        if subscription.plain:
+            self.plain[subscription.outbox] = subscription
+        else:
+            if self.special is None:
+                self.special = set()
+            self.special.add(subscription)
+
+    def catch_up(self, subscription: Subscription, at: int) -> object:
+        """`subscription` stands at offset `at` and pulls what follows by itself, for as long as the token that
+        is returned is the one in `catching`."""
+        self.flush()
+        subscription.settle()
+        subscription.outbox.detach(subscription)
+        self.leave(subscription)
+        subscription.sent = at
+        if self.catching is None:
+            self.catching = {}
+        token = self.catching[subscription] = object()
+        return token
+
+    def place(self, subscription: Subscription) -> int:
+        """The offset up to which `subscription` has been sent everything: behind `top` while it replays, beyond
+        it after a snapshot that was ahead."""
+        if self.catching and subscription in self.catching:
+            return subscription.sent
+        return self.top if subscription.plain else max(self.top, subscription.sent)
+
+    def is_catching(self, subscription: Subscription, token: object) -> bool:
+        """Whether the replay that holds `token` is still the one in charge."""
+        return self.catching is not None and self.catching.get(subscription) is token
+
+    def leave(self, subscription: Subscription) -> None:
+        """`subscription` gets nothing more from here."""
+        if self.plain.get(subscription.outbox) is subscription:
+            del self.plain[subscription.outbox]
+        if self.special:
+            self.special.discard(subscription)
+        if self.catching:
+            self.catching.pop(subscription, None)
+
+    # The tail
+
+    def after(self, offset: int, limit: int) -> Sequence[Event] | None:
+        """Up to `limit` events after `offset` from the tail; None where the tail does not reach back to it.
+
+        Never more than the stored history would give: what a client may expect does not depend on which
+        node it reaches.
+        """
+        if offset >= self.top:
+            return ()
+        tail = self.tail or ()
+        missed = self.top - offset
+        if missed > len(tail) or missed > self.namespace.history_size:
+            return None
+        start = len(tail) - missed
+        return tail[start : start + limit]
+
+    def keep(self, events: Sequence[Event]) -> None:
+        """These are the tail, for now: they end at `top`."""
+        self.trim(0)
+        self.tail = list(events)
+        self._tails.bytes += sum(event.size for event in events)
+
+    def trim(self, most: int) -> None:
+        """Keep at most `most` events of the tail."""
+        if self.tail is not None and len(self.tail) > most:
+            gone = self.tail[: len(self.tail) - most]
+            del self.tail[: len(self.tail) - most]
+            self._tails.bytes -= sum(event.size for event in gone)
+            if not self.tail:
+                self.tail = None
+
+    def settle(self) -> None:
+        """Hand on all that came so far, also what a `rate` holds back: something else is to be said."""
+        self.flush()
+        for subscription in self.special or ():
+            subscription.settle()
+
+    def restart(self, epoch: str, top: int) -> None:
+        """The channel stands at another place now: nothing before it is known."""
+        self.settle()
+        self.epoch = epoch
+        self.top = top
+        self.trim(0)

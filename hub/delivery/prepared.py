@@ -1,0 +1,87 @@
+"""What the hub says to many receivers at once: encoded and framed once for each encoding."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from ..protocol.codec import encode
+from ..protocol.event import Event
+from ..protocol.frames import Encoding
+
+
+class Push:
+    """A message of the hub that is the same for all who get it."""
+
+    __slots__ = ("_frames", "fields")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+        self._frames: list[bytes | None] = [None, None]
+
+    def frame(self, encoding: Encoding) -> bytes:
+        """The frame for receivers of `encoding`."""
+        frame = self._frames[encoding]
+        if frame is None:
+            frame = self._frames[encoding] = encode(self.fields, encoding)
+        return frame
+
+
+class SnapshotPages:
+    """A snapshot as it stands in a message, or as `hub.snapshot` pages where it does not fit into a frame.
+
+    `frame_bytes` bounds the JSON of a page; an event larger than that stands alone in its page.
+    """
+
+    def __init__(self, channel: str, events: Sequence[Event], frame_bytes: int) -> None:
+        self._channel = channel
+        # A little room for what stands around the events.
+        self._pages = _paged([event.body() for event in events], frame_bytes - 1024)
+
+        self.size = sum(len(body) + 1 for page in self._pages for body in page)
+        self._pushes: list[Push] | None = None
+
+    def fits(self, room: int) -> bool:
+        """Whether the whole snapshot may stand in a message that has `room` bytes left for it."""
+        return len(self._pages) <= 1 and self.size <= room
+
+    @property
+    def inline(self) -> dict[str, Any]:
+        """The `snapshot` field of a message into which all of it fits."""
+        return {"snapshot": [orjson.Fragment(body) for page in self._pages for body in page]}
+
+    @property
+    def deferred(self) -> dict[str, Any]:
+        """The same field where the pages follow: a reader that is cut off before the first one must know that
+        it has no snapshot yet."""
+        return {"snapshot": [], "more": True}
+
+    @property
+    def pushes(self) -> list[Push]:
+        """The `hub.snapshot` pages, for a message into which it does not fit; shared by all receivers."""
+        if self._pushes is None:
+            last = len(self._pages) - 1
+            self._pushes = [
+                Push(
+                    {
+                        "type": "hub.snapshot",
+                        "channel": self._channel,
+                        "events": [orjson.Fragment(body) for body in page],
+                        "more": number < last,
+                    }
+                )
+                for number, page in enumerate(self._pages)
+            ]
+        return self._pushes
+
+
+def _paged(bodies: list[bytes], most: int) -> list[list[bytes]]:
+    pages: list[list[bytes]] = []
+    room = 0
+    for body in bodies:
+        if not pages or len(body) + 1 > room:
+            pages.append([])
+            room = most
+        pages[-1].append(body)
+        room -= len(body) + 1
+    return pages

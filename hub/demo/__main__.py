@@ -1,0 +1,7 @@
+"""``python -m hub.demo``."""
+
+import sys
+
+from .app import main
+
+sys.exit(main())

@@ -1,0 +1,128 @@
+"""The demo, ``python -m hub.demo``: a hub with simulated jobs and a dashboard that shows them, and a whiteboard.
+
+The pages and the routes that hand out tokens are mounted beside the hub here, as a team's own app would do it;
+``hub serve`` has neither.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ..app import Hub
+from ..cli import configuration, logs, remote, tokens
+from ..cli.failure import Failure
+from ..cli.serve import listen, with_made_up_keys, wscat_line
+from ..runtime.tasks import Tasks
+from ..server.serve import Server, server_config
+from ..settings import Settings
+from .jobs import CHANNEL, simulate
+
+PAGES = Path(__file__).parent / "static"
+CLIENT = Path(__file__).parents[2] / "client_js" / "dist"
+
+TOKEN_S = 120
+"""So short that one who watches for two minutes sees a token renewed in place."""
+
+WHITEBOARD = ["doc:whiteboard", "cursor:whiteboard"]
+GUEST = re.compile(r"guest-[0-9a-f]{8}")
+
+
+class Demo:
+    """The hub with its neighbours, as one app."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.hub = Hub(settings)
+        self.app = Starlette(
+            lifespan=self._lifespan,
+            routes=[
+                Route("/", self._page),
+                Route("/whiteboard", self._whiteboard),
+                Route("/demo/token", self._token, methods=["POST"]),
+                Route("/demo/whiteboard/token", self._guest_token, methods=["POST"]),
+                Mount("/static", StaticFiles(directory=PAGES)),
+                Mount("/client", StaticFiles(directory=CLIENT)),
+                Mount("/", self.hub.app),
+            ],
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: object) -> AsyncIterator[dict[str, Any]]:
+        key = next(iter(self._settings.api_keys.values())).get_secret_value()
+        tasks = Tasks()
+        async with self.hub.lifespan() as state:
+            tasks.spawn(simulate(remote.local_url(self._settings), key))
+            try:
+                yield state
+            finally:
+                await tasks.close()
+
+    async def _page(self, _request: Request) -> Response:
+        return FileResponse(PAGES / "dashboard.html")
+
+    async def _whiteboard(self, _request: Request) -> Response:
+        return FileResponse(PAGES / "whiteboard.html")
+
+    async def _token(self, _request: Request) -> Response:
+        """A token for whoever asks: here an application has its own login."""
+        return self._signed("visitor", {"subscribe": [CHANNEL]})
+
+    async def _guest_token(self, request: Request) -> Response:
+        """The same for a guest of the whiteboard, who stays the same one when the token is renewed."""
+        user = request.query_params.get("user", "")
+        if not GUEST.fullmatch(user):
+            return JSONResponse({"reason": "user must be guest-, and eight hex digits"}, 400)
+        return self._signed(
+            user, {"subscribe": WHITEBOARD, "publish": WHITEBOARD, "presence": WHITEBOARD[:1]}
+        )
+
+    def _signed(self, user: str, grants: dict[str, Any]) -> Response:
+        token = tokens.sign(self._settings, user, grants, TOKEN_S)
+        return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
+
+
+def serve(settings: Settings) -> int:
+    """Serve the demo until Ctrl-C; returns the exit status."""
+    sockets = [listen(settings.host, settings.port)]
+    settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
+    demo = Demo(settings)
+    config = server_config(demo.hub)
+    config.app = demo.app
+    print(
+        f"\nThe dashboard:\n\n  {remote.local_url(settings)}/\n\n"
+        f"A shared whiteboard (open it in two windows):\n\n  {remote.local_url(settings)}/whiteboard\n\n"
+        f"The same events in a terminal (then type: sub {CHANNEL}):\n\n  {wscat_line(settings)}\n\n"
+        "Ctrl-C ends it.\n",
+        flush=True,
+    )
+    node = Server(config, demo.hub)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(node.serve(sockets))
+    return 0 if node.started else 1
+
+
+def main() -> int:
+    """The entry point; returns the exit status."""
+    logs.set_up()
+    try:
+        # Finished jobs leave the snapshot soon: the page shows the last few. A drawing has many pieces.
+        namespaces = {
+            "job": {"snapshot_ttl": 60, "history_ttl": 3600},
+            "doc": {"history_size": 20_000, "history_ttl": 86_400},
+        }
+        return serve(with_made_up_keys(configuration.load(namespaces=namespaces, broker="memory://")))
+    except Failure as failure:
+        for line in failure.lines:
+            print(f"demo: {line}", file=sys.stderr)
+        return failure.status
+

@@ -1,0 +1,98 @@
+"""The ASGI app of one node: its routes, thin, over `Node`."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from ..auth.origins import Origins
+from ..auth.tickets import Tickets
+from ..commands.handshake import Gate
+from ..protocol.codes import ErrorCode
+from ..protocol.errors import HubError
+from ..transport.asgi import AsgiTransport
+from . import channels, control, health, openapi, publish
+from .answers import on_http_exception, refusal
+from .cors import Cors
+from .requests import Requests
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Requests, Request], Awaitable[Response]]
+
+
+def build(requests: Requests, gate: Gate, tickets: Tickets, origins: Origins) -> Starlette:
+    """The app. `origins` are those whose pages may read answers (CORS)."""
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        response = await on_http_exception(request, error)
+        requests.served["none", response.status_code] += 1
+        return response
+
+    app = Starlette(
+        routes=_routes(requests, gate, tickets),
+        middleware=[Middleware(Cors, origins=origins)],
+        exception_handlers={HTTPException: no_route},
+    )
+    # A redirect would send a publication's body twice, to a host that the request's header names.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]:
+    def route(path: str, handler: Handler, method: str = "GET") -> Route:
+        return Route(path, _endpoint(requests, path, handler), methods=[method])
+
+    async def socket(websocket: WebSocket) -> None:
+        await AsgiTransport(websocket, gate).run()
+
+    # The busiest first: they are tried in this order.
+    return [
+        route("/v1/publish", publish.publish, "POST"),
+        route("/v1/batch", publish.batch, "POST"),
+        route("/v1/broadcast", publish.broadcast, "POST"),
+        route("/v1/channels/{channel}", channels.channel),
+        route("/v1/channels/{channel}/history", channels.history),
+        route("/v1/channels/{channel}/snapshot", channels.snapshot),
+        route("/v1/channels/{channel}/presence", channels.presence),
+        route("/v1/tickets", control.TicketCounter(tickets).issue, "POST"),
+        route("/v1/disconnect", control.disconnect, "POST"),
+        route("/v1/revoke", control.revoke, "POST"),
+        route("/v1/connections", control.connections),
+        route("/v1/drain", control.drain, "POST"),
+        route("/livez", health.livez),
+        route("/readyz", health.readyz),
+        route("/metrics", health.metrics),
+        route("/openapi.json", openapi.openapi),
+        WebSocketRoute(requests.node.settings.path, socket),
+        Route(requests.node.settings.path, _upgrade_required),
+    ]
+
+
+def _endpoint(requests: Requests, path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """The handler as Starlette calls it: with its refusals, counted, and a bug logged once."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            response = await handler(requests, request)
+        except HubError as error:
+            response = refusal(error)
+        except Exception:
+            log.exception("%s %s failed", request.method, path)
+            response = refusal(HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
+        requests.served[path, response.status_code] += 1
+        return response
+
+    return endpoint
+
+
+async def _upgrade_required(_request: Request) -> Response:
+    """RFC 9110 section 15.5.22."""
+    error = HubError(ErrorCode.BAD_MESSAGE, "this is a WebSocket endpoint: connect with ws:// or wss://")
+    return refusal(error, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})

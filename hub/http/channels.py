@@ -1,0 +1,102 @@
+"""Reading channels by HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ..auth.identity import Identity
+from ..broker.base import Page
+from ..commands.permissions import bad_channel, check_presence, check_subscribe, owns_inbox
+from ..namespaces import Mode, Namespace
+from ..presence.members import members_fields
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import MAX_HISTORY, ReadHistory
+from ..protocol.errors import HubError
+from ..protocol.position import Position
+from ..recovery.history import history_fields
+from .answers import NO_STORE, answer
+from .requests import Requests
+
+ASK_S = 0.5
+CHUNK_BYTES = 65_536
+
+
+async def channel(requests: Requests, request: Request) -> Response:
+    """`GET /v1/channels/{channel}`: a page's cursor."""
+    name, namespace, identity = await _readable(requests, request)
+    node = requests.node
+    fields: dict[str, Any] = {"channel": name, "mode": namespace.mode.value}
+    if namespace.stored:
+        (top,) = await node.broker.tops([name])
+        if isinstance(top, HubError):
+            raise top
+        fields["epoch"], fields["offset"] = top.position
+    fields["subscribers"] = await node.fleet.count_subscribers(name, ASK_S)
+    if namespace.inbox and owns_inbox(identity, name) and not identity.service:
+        fields["unread"] = (await node.broker.inbox(name, identity.user)).unread
+    return answer(fields)
+
+
+async def history(requests: Requests, request: Request) -> Response:
+    """`GET /v1/channels/{channel}/history?since=&limit=`."""
+    name, namespace, _ = await _readable(requests, request)
+    since = request.query_params.get("since")
+    command = ReadHistory(None, name, None if since is None else Position.parse(since), _limit(request))
+    room = requests.node.settings.frame_bytes
+    return answer({"channel": name, **await history_fields(requests.node.broker, namespace, command, room)})
+
+
+async def snapshot(requests: Requests, request: Request) -> Response:
+    """`GET /v1/channels/{channel}/snapshot`."""
+    name, namespace, _ = await _readable(requests, request)
+    if namespace.mode is not Mode.STATE:
+        raise bad_channel(f"{name} is of mode {namespace.mode.value}: only state channels have a snapshot")
+    page = await requests.node.channels.reading.snapshot(name)
+    return StreamingResponse(_snapshot(name, page), headers=NO_STORE, media_type="application/json")
+
+
+async def _snapshot(name: str, page: Page) -> AsyncIterator[bytes]:
+    """The answer in pieces, at the pace of the reader: a snapshot may be thousands of events.
+
+    Its fields are those of `hub.snapshot`, and the position at which it is complete.
+    """
+    epoch, offset = page.top.position
+    head = orjson.dumps({"channel": name, "epoch": epoch, "offset": offset, "more": False})
+    piece = bytearray(head[:-1] + b',"events":[')
+    for place, event in enumerate(page.events):
+        piece += (b"," if place else b"") + event.body()
+        if len(piece) >= CHUNK_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece + b"]}")
+
+
+async def presence(requests: Requests, request: Request) -> Response:
+    """`GET /v1/channels/{channel}/presence?group=user`."""
+    identity = await requests.identity(request)
+    name = request.path_params["channel"]
+    check_presence(identity, name, enabled=requests.node.namespaces.of(name).presence)
+    group = request.query_params.get("group")
+    if group not in (None, "user"):
+        raise HubError(ErrorCode.BAD_MESSAGE, "group must be user where it is given")
+    members = await requests.node.broker.presence.members(name)
+    return answer({"channel": name, "members": members_fields(members, by_user=group == "user")})
+
+
+async def _readable(requests: Requests, request: Request) -> tuple[str, Namespace, Identity]:
+    identity = await requests.identity(request)
+    name = request.path_params["channel"]
+    namespace = requests.node.namespaces.of(name)
+    check_subscribe(identity, name)
+    return name, namespace, identity
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", "100")
+    # The length first: `int` itself refuses thousands of digits, in its own words.
+    if len(text) > 4 or not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_HISTORY:
+        raise HubError(ErrorCode.BAD_MESSAGE, f"limit must be an integer from 1 to {MAX_HISTORY}")
+    return int(text)

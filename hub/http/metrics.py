@@ -1,0 +1,145 @@
+"""A node's counters as Prometheus metrics, read when they are asked for, for all workers of its port."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .. import __version__
+from ..node import Node
+
+
+class NodeCollector(Collector):
+    """What the node itself counts."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics of the node, at this moment."""
+        yield from self._gauges()
+        yield from self._counters()
+        yield from self._shards()
+
+    def _gauges(self) -> Iterable[Metric]:
+        node = self._node
+        info = GaugeMetricFamily("hub_node_info", "The node's id and version", labels=["node", "version"])
+        info.add_metric([node.id, __version__], 1)
+        yield info
+        for name, text, value in (
+            ("connections", "Admitted connections", len(node.roster)),
+            ("sockets", "Upgraded sockets, those without a token yet included", node.admission.sockets),
+            ("doorstep", "Newcomers of whom nothing was read yet", len(node.admission.doorstep)),
+            ("channels", "Channels that this node listens to", len(node.channels)),
+            ("tasks", "Commands and replays under way", len(node.tasks)),
+            ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
+            ("loop_lag_seconds", "How late the event loop came to its timer", node.metrics.loop_lag_s),
+            ("draining", "1 while the node departs", int(node.readiness.draining)),
+            ("ready", "1 while /readyz is green", int(not node.readiness.reasons())),
+        ):
+            yield GaugeMetricFamily(f"hub_{name}", text, value=value)
+
+    def _counters(self) -> Iterable[Metric]:
+        metrics = self._node.metrics
+        for name, text, value in (
+            ("connections_opened", "Connections admitted", metrics.connections_opened),
+            ("accept_pauses", "Times that no connection was accepted for a moment", metrics.accept_pauses),
+            ("published", "Publications taken by this node", metrics.published),
+            ("delivered", "Live events handed to connections", self._node.turn.delivered),
+            ("recovered", "Subscriptions resumed without a gap", metrics.recovered),
+            ("unrecovered", "Subscriptions resumed with a gap", metrics.unrecovered),
+            ("gaps", "Gaps between nodes", metrics.gaps),
+            ("gap_events_refilled", "Events refilled from the store after a gap", metrics.refilled),
+            ("gap_events_lost", "Events that no refill could bring back", metrics.lost),
+            ("position_checks_failed", "Losses that only a position check found", metrics.checks_failed),
+            ("received_bytes", "Bytes of messages received", metrics.bytes_received),
+        ):
+            yield CounterMetricFamily(f"hub_{name}", text, value=value)
+        for name, label, text, counter in (
+            ("commands", "type", "Commands received", metrics.commands),
+            ("closed", "reason", "Connections closed", metrics.closed),
+            ("refused", "code", "Handshakes refused", metrics.refused),
+            ("errors", "code", "Commands refused", metrics.errors),
+            ("broker_incidents", "what", "What went wrong at the broker", self._node.broker.counts()),
+        ):
+            family = CounterMetricFamily(f"hub_{name}", text, labels=[label])
+            for key, value in counter.items():
+                family.add_metric([key], value)
+            yield family
+
+    def _shards(self) -> Iterable[Metric]:
+        usable = GaugeMetricFamily("hub_shard_usable", "1 while the shard answers", labels=["shard"])
+        deaf = GaugeMetricFamily("hub_shard_deaf_seconds", "Since the canary was heard", labels=["shard"])
+        rtt = GaugeMetricFamily("hub_shard_rtt_seconds", "The canary's round trip", labels=["shard"])
+        for shard in self._node.broker.health():
+            usable.add_metric([shard.name], int(shard.usable))
+            deaf.add_metric([shard.name], shard.deaf_s)
+            rtt.add_metric([shard.name], shard.rtt_s)
+        yield from (usable, deaf, rtt)
+
+
+class HttpCollector(Collector):
+    """HTTP requests by route (its template, never the path that was asked for) and status."""
+
+    def __init__(self, served: Mapping[tuple[str, int], int]) -> None:
+        self._served = served
+
+    def collect(self) -> Iterable[Metric]:
+        """One counter."""
+        family = CounterMetricFamily(
+            "hub_http_requests", "HTTP requests answered", labels=["route", "status"]
+        )
+        for (route, status), count in self._served.items():
+            family.add_metric([route, str(status)], count)
+        yield family
+
+
+class Exposition:
+    """The text of `/metrics`. Every sample bears the label `worker`, the worker's place at the port."""
+
+    def __init__(self, node: Node, served: Mapping[tuple[str, int], int]) -> None:
+        self._node = node
+        self._collectors = (NodeCollector(node), HttpCollector(served), ProcessCollector(registry=None))
+
+    def sample(self) -> dict[str, Any]:
+        """This worker's metrics as values of JSON: what it answers to its siblings."""
+        families = [
+            (metric.name, metric.documentation, metric.type, _points(metric))
+            for collector in self._collectors
+            for metric in collector.collect()
+        ]
+        return {"worker": str(self._node.readiness.siblings.index), "families": families}
+
+    async def text(self) -> bytes:
+        """All workers' metrics, in Prometheus' text format; `hub_workers` says how many they are."""
+        answers = await self._node.readiness.siblings.ask("metrics")
+        return _text([self.sample(), *(answer for answer in answers if isinstance(answer, dict))])
+
+
+def _points(metric: Metric) -> list[tuple[str, dict[str, str], str]]:
+    """A metric's samples; numbers as text, because JSON knows no infinity."""
+    return [(sample.name, sample.labels, repr(float(sample.value))) for sample in metric.samples]
+
+
+def _text(samples: Sequence[dict[str, Any]]) -> bytes:
+    workers = GaugeMetricFamily("hub_workers", "Workers whose metrics these are", len(samples))
+    merged: dict[str, Metric] = {workers.name: workers}
+    for worker in samples:
+        for name, text, kind, points in worker["families"]:
+            family = merged.setdefault(name, Metric(name, text, kind))
+            for point, labels, value in points:
+                family.add_sample(point, {**labels, "worker": worker["worker"]}, float(value))
+    return generate_latest(_Merged(merged.values()))
+
+
+class _Merged(Collector):
+    """Metrics that are there already; all that `generate_latest` asks of a registry."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics."""
+        return self._metrics

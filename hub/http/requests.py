@@ -1,0 +1,92 @@
+"""What every route needs: who asks, what the body is."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from ..auth.api_keys import ApiKeys
+from ..auth.identity import Identity
+from ..node import Node
+from ..protocol.codec import describe, loads_json
+from ..protocol.codes import ErrorCode
+from ..protocol.errors import HubError
+from .metrics import Exposition
+from .rates import Rates
+
+BODY_S = 30.0  # a body has to be there by then
+
+
+class Requests:
+    """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status."""
+
+    def __init__(self, node: Node, api_keys: ApiKeys) -> None:
+        self.node = node
+        self.rates = Rates(node)
+        self.served: Counter[tuple[str, int]] = Counter()
+        self.exposition = Exposition(node, self.served)
+        self._api_keys = api_keys
+
+    async def identity(self, request: Request) -> Identity:
+        """Who asks: an API key or a token.
+
+        Raises:
+            HubError: ``unauthenticated``, or what is wrong with the token; ``rate_limited``.
+        """
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        credentials = credentials.strip()
+        if scheme.lower() != "bearer" or not credentials:
+            raise HubError(
+                ErrorCode.UNAUTHENTICATED, "the header Authorization: Bearer <token or API key> is missing"
+            )
+        service = self._api_keys.verify(credentials)
+        if service is not None:
+            return service
+        identity = await self.node.verify(credentials)
+        self.rates.check_command(identity)
+        return identity
+
+    async def service(self, request: Request) -> Identity:
+        """Who asks, where only services may.
+
+        Raises:
+            HubError: ``forbidden``, or as `identity`.
+        """
+        identity = await self.identity(request)
+        if not identity.service:
+            raise HubError(ErrorCode.FORBIDDEN, "only a service may do this: an API key, or hub.service:true")
+        return identity
+
+    async def object(self, request: Request) -> dict[str, Any]:
+        """The body, a JSON object; its `Content-Type` is not looked at, so that a plain curl works.
+
+        Raises:
+            HubError: ``bad_message`` or ``too_large``.
+        """
+        value = loads_json(await self._body(request))
+        if not isinstance(value, dict):
+            raise HubError(ErrorCode.BAD_MESSAGE, f"the body must be a JSON object, not {describe(value)}")
+        return value
+
+    async def _body(self, request: Request) -> bytes:
+        most = self.node.settings.max_body_bytes
+        declared = request.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+            raise _too_large(most)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > most:
+                        raise _too_large(most)
+        except ClientDisconnect:
+            raise HubError(ErrorCode.BAD_MESSAGE, "the request was cut") from None
+        except TimeoutError:
+            raise HubError(ErrorCode.BAD_MESSAGE, f"the body did not come within {BODY_S:g} s") from None
+        return bytes(body)
+
+
+def _too_large(most: int) -> HubError:
+    return HubError(ErrorCode.TOO_LARGE, f"the body is over {most} bytes")

@@ -1,0 +1,210 @@
+"""Who is in a channel, as this node tells its subscribers: batched, so that a crowd costs little.
+
+The truth lies in the broker (`broker.base.Presence`); here is when its changes are told, and `notifier` tells them.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+
+from ..broker.base import Broker, Member
+from ..delivery.channel import Channel
+from ..delivery.subscription import Subscription
+from ..protocol.errors import HubError
+from ..runtime.tasks import Tasks
+from .notifier import Present, Watchers
+
+CHANGES = ("join", "leave", "update")
+
+
+class Arrival:
+    """A connection that has read the members of `channel` and does not yet hear of changes; `missed` says that
+    there was one."""
+
+    __slots__ = ("channel", "missed", "owner")
+
+    def __init__(self, channel: str, owner: str) -> None:
+        self.channel = channel
+        self.owner = owner
+        self.missed = False
+
+
+class Batch:
+    """What changed in a channel since its watchers were told last: of each member the last change stands.
+
+    Who began to watch meanwhile, the `newcomers`, has read a list that holds a part of these changes. Where two
+    of them cancel out, that list may be wrong for ever: `unsure` says so.
+    """
+
+    __slots__ = ("changes", "newcomers", "unsure")
+
+    def __init__(self) -> None:
+        self.changes: dict[tuple[str, str], tuple[str, Member]] = {}
+        self.newcomers: set[Subscription] = set()
+        self.unsure = False
+
+    def add(self, change: str, member: Member) -> None:
+        """One more change, as the broker announced it."""
+        key = (member.user, member.name)
+        before = self.changes.pop(key, None)
+        if before is not None and before[0] == "join" and change == "update":
+            change = "join"  # it is new to the watchers all the same
+        elif before is not None and before[0] == "join" and change == "leave":
+            self.unsure |= bool(self.newcomers)
+            return  # came and went: nobody needs to know
+        elif before is not None and before[0] == "leave" and change == "join":
+            self.unsure |= bool(self.newcomers)
+            change = "update"  # it never left, as far as the watchers know
+        self.changes[key] = (change, member)
+
+
+class PresenceBoard:
+    """Enters and leaves members, and tells watchers of changes in batches of `batch_s` seconds, in frames of at
+    most `frame_bytes`."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        tasks: Tasks,
+        get_channel: Callable[[str], Channel | None],
+        batch_s: float,
+        grace_s: float,
+        frame_bytes: int,
+    ) -> None:
+        self._broker = broker
+        self._tasks = tasks
+        self._get_channel = get_channel
+        self._batch_s = batch_s
+        self._grace_s = grace_s
+        self._watching = Watchers(frame_bytes, self._owe)
+        self._owed: dict[Channel, set[Subscription]] = {}
+        self._batches: dict[str, Batch] = {}
+        self._arrivals: dict[str, list[Arrival]] = {}
+        self._reading: Counter[str] = Counter()
+
+    def arrive(self, connection: Present, channel: str) -> "Arrival":
+        """Somebody is about to watch: until it is one of the watchers, changes are noted for it. Ends with
+        `arrived` or `turned_back`."""
+        arrival = Arrival(channel, connection.id)
+        self._arrivals.setdefault(channel, []).append(arrival)
+        return arrival
+
+    def arrived(self, arrival: "Arrival", subscription: Subscription) -> None:
+        """It is one of the watchers now; where its list of members is old already, it gets a fresh one."""
+        self.turned_back(arrival)
+        channel = subscription.channel
+        batch = self._batches.get(channel.name)
+        if batch is not None:
+            batch.newcomers.add(subscription)
+        if arrival.missed:
+            self._tasks.spawn(self._refresh(channel, {subscription}))
+
+    def turned_back(self, arrival: "Arrival") -> None:
+        """It does not come."""
+        arrivals = self._arrivals.get(arrival.channel, [])
+        if arrival in arrivals:
+            arrivals.remove(arrival)
+        if not arrivals:
+            self._arrivals.pop(arrival.channel, None)
+
+    async def enter(self, connection: Present, channel: Channel, name: str) -> list[Member]:
+        """Become present; returns the members, this one included.
+
+        Raises:
+            HubError: what the broker says.
+        """
+        user, info = connection.who
+        member = Member(user, name or connection.member, bool(name), connection.id, info)
+        await self._broker.presence.enter(channel.name, member)
+        return await self._broker.presence.members(channel.name)
+
+    def leave(self, connection: Present, user: str, channel: str, name: str, *, at_once: bool) -> None:
+        """A subscription with presence ended; a connection that was cut may come back inside the grace."""
+        grace = 0.0 if at_once else self._grace_s
+        self._tasks.spawn(self._leave(channel, user, name or connection.member, connection.id, grace))
+
+    async def _leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await self._broker.presence.leave(channel, user, name, owner, grace_s)
+            except HubError:
+                # The storage is away: the member would stay as a ghost until its node is gone, so try on.
+                await asyncio.sleep(delay * random.uniform(0.5, 1.5))
+                delay = min(delay * 2, 10.0)
+            else:
+                return
+
+    def on_change(self, channel: str, change: str, member: Member) -> None:
+        """The broker's announcement; within a batch the last change of a member stands."""
+        for arrival in self._arrivals.get(channel, ()):
+            arrival.missed |= member.owner != arrival.owner
+        batch = self._batches.get(channel)
+        if batch is None:
+            if not self._watchers(channel):
+                return
+            batch = self._batches[channel] = Batch()
+            self._flush_later(channel)
+        batch.add(change, member)
+
+    def refresh(self, channel: Channel) -> None:
+        """Changes may have been missed: a fresh list for every watcher."""
+        if self._watchers(channel.name):
+            self._tasks.spawn(self._refresh(channel))
+
+    def _owe(self, watcher: Subscription) -> None:
+        """A watcher that fell behind can read again: a fresh list, read once for all who drain meanwhile."""
+        owed = self._owed.setdefault(watcher.channel, set())
+        if not owed:
+            asyncio.get_running_loop().call_later(self._batch_s, self._pay, watcher.channel)
+        owed.add(watcher)
+
+    def _pay(self, channel: Channel) -> None:
+        self._tasks.spawn(self._refresh(channel, self._owed.pop(channel)))
+
+    async def _refresh(self, channel: Channel, only: set[Subscription] | None = None) -> None:
+        """A fresh list for some watchers, or for all. What is announced while it is read waits, and follows it:
+        handed on before it, a leave would be undone by the list."""
+        delay = 0.2
+        self._reading[channel.name] += 1
+        try:
+            while self._watchers(channel.name, only):
+                if only is None:
+                    self._batches.pop(channel.name, None)  # the list will hold it
+                try:
+                    members = await self._broker.presence.members(channel.name)
+                except HubError:
+                    await asyncio.sleep(delay * random.uniform(0.5, 1.5))
+                    delay = min(delay * 2, 5.0)
+                    continue
+                self._watching.of_list(channel.name, members, self._watchers(channel.name, only))
+                return
+        finally:
+            self._watching.forget(only or ())
+            self._reading -= Counter((channel.name,))
+
+    def _flush_later(self, channel: str) -> None:
+        asyncio.get_running_loop().call_later(self._batch_s, self._flush, channel)
+
+    def _flush(self, channel: str) -> None:
+        if self._reading[channel]:
+            self._flush_later(channel)
+            return
+        batch = self._batches.pop(channel, None)
+        found = self._get_channel(channel)
+        if batch is None or found is None:
+            return
+        watchers = self._watchers(channel)
+        for change in CHANGES:
+            members = [member for kind, member in batch.changes.values() if kind == change]
+            if members:
+                self._watching.of_changes(channel, change, members, watchers)
+        if batch.unsure:
+            self._tasks.spawn(self._refresh(found, batch.newcomers))
+
+    def _watchers(self, channel: str, only: set[Subscription] | None = None) -> list[Subscription]:
+        found = self._get_channel(channel)
+        if found is None:
+            return []
+        return [s for s in found.everyone() if s.presence is not None and (only is None or s in only)]

@@ -1,0 +1,51 @@
+"""Reading a channel's stored events, over a socket or by HTTP."""
+
+from typing import Any
+
+import orjson
+
+from ..broker.base import Broker
+from ..namespaces import Namespace
+from ..protocol.codes import ErrorCode
+from ..protocol.commands import ReadHistory
+from ..protocol.errors import HubError
+from ..protocol.recovery import FOR_EVER, Gap, judge
+
+
+async def history_fields(
+    broker: Broker, namespace: Namespace, command: ReadHistory, room: int
+) -> dict[str, Any]:
+    """`events`, `epoch`, `offset` (the top) and `more`, in at most `room` bytes of JSON.
+
+    With a position that is no longer good, the events begin at the oldest that is stored, and `gap` says
+    what lies between.
+
+    Raises:
+        HubError: ``bad_channel`` on ephemeral channels, or what the broker says.
+    """
+    if not namespace.stored:
+        raise HubError(ErrorCode.BAD_CHANNEL, f"{command.channel} is ephemeral: nothing of it is stored")
+    since = command.since
+    page = await broker.read(command.channel, None if since is None else since.offset, command.limit)
+    fields: dict[str, Any] = {}
+    if since is not None:
+        verdict = judge(since, page.top, FOR_EVER)
+        if isinstance(verdict, Gap):
+            end = page.top.first - 1
+            fields["gap"] = Gap(verdict.start, max(end, verdict.start - 1), verdict.cause).fields()
+            page = await broker.read(command.channel, 0, command.limit)
+    bodies: list[bytes] = []
+    for event in page.events:
+        body = event.body()
+        room -= len(body) + 1
+        if room < 0 and bodies:
+            break
+        bodies.append(body)
+    last = page.events[len(bodies) - 1].offset if bodies else page.top.offset
+    return {
+        "events": [orjson.Fragment(body) for body in bodies],
+        "epoch": page.top.epoch,
+        "offset": page.top.offset,
+        "more": last < page.top.offset,
+        **fields,
+    }

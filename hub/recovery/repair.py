@@ -1,0 +1,300 @@
+"""Refilling what announcements left out.
+
+Pub/sub forgets. So the stored stream is the truth, and announcements only say that it grew: whatever they
+leave out (a hole, another epoch, a link that was down, a position check that finds the node behind) ends in
+`repair`, which reads the stream and either hands on what was missed, in order, or says exactly what is gone.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+
+from ..broker.base import Broker, Page
+from ..delivery.channel import Channel
+from ..delivery.prepared import Push, SnapshotPages
+from ..delivery.subscription import Subscription
+from ..namespaces import Mode
+from ..protocol.errors import HubError
+from ..protocol.position import Position, Top
+from ..protocol.recovery import FOR_EVER, Cause, Gap, judge
+from ..runtime.counters import Metrics
+from ..runtime.tasks import Tasks
+from .replay import PAGE, begin
+from .single_flight import Reading
+
+log = logging.getLogger(__name__)
+
+
+class Refill:
+    """Repairs open channels, and single subscriptions; it is the `catchup.Source` of replays.
+
+    `is_open`: whether anybody still listens to a channel. `on_gap`: called for each gap between nodes.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        reading: Reading,
+        tasks: Tasks,
+        metrics: Metrics,
+        frame_bytes: int,
+        is_open: Callable[[Channel], bool],
+        on_gap: Callable[[Channel], None],
+    ) -> None:
+        self._broker = broker
+        self._reading = reading
+        self._tasks = tasks
+        self._metrics = metrics
+        self._frame_bytes = frame_bytes
+        self._is_open = is_open
+        self._on_gap = on_gap
+        self._repairs: dict[Channel, asyncio.Future[None]] = {}
+        self._doubted: set[Channel] = set()
+        self._doubted_again: set[Channel] = set()
+
+    def doubt(self, channel: Channel) -> None:
+        """Something of this channel may be missing: look, and repair it, whatever it takes."""
+        if channel in self._doubted:
+            self._doubted_again.add(channel)
+        else:
+            self._doubted.add(channel)
+            self._tasks.spawn(self._repair_until_done(channel))
+
+    async def read(self, name: str, after: int | None, limit: int) -> Page:
+        """See `catchup.Source`."""
+        return await self._reading.read(name, after, limit)
+
+    async def _repair_until_done(self, channel: Channel) -> None:
+        """Repair while the storage may be away: with backoff and jitter, for as long as anybody listens."""
+        delay = 0.1
+        try:
+            while self._is_open(channel):
+                self._doubted_again.discard(channel)
+                try:
+                    await self.repair(channel)
+                except HubError as error:
+                    log.info("refilling %s waits: %s", channel.name, error.reason)
+                    await asyncio.sleep(delay * random.uniform(0.5, 1.5))
+                    delay = min(delay * 2, 5.0)
+                    continue
+                if channel not in self._doubted_again:
+                    return
+        finally:
+            self._doubted.discard(channel)
+            self._doubted_again.discard(channel)
+
+    async def repair(self, channel: Channel, quiet: bool = False) -> None:
+        """Read what the channel missed and hand it on. `quiet`: nothing is lost, it is only read ahead of its
+        announcement, so nobody is told of a gap. Its reads are its own: one that began before the loss would
+        not know of it.
+
+        Raises:
+            HubError: the broker can't be read now.
+        """
+        while (running := self._repairs.get(channel)) is not None:
+            await asyncio.shield(running)
+            if quiet:
+                return
+        done = self._repairs[channel] = asyncio.get_running_loop().create_future()
+        channel.refilling = True
+        try:
+            tell = not quiet
+            while True:
+                page = await self._broker.read(channel.name, channel.top, PAGE)
+                if not self._is_open(channel):
+                    return  # nobody listens any more, and nothing is kept for nobody
+                tell = await self._merge(channel, page, tell)
+                # What was announced meanwhile asks for one more read, and for no more than one.
+                heard, channel.heard = channel.heard, None
+                behind = heard is not None and (heard.epoch != channel.epoch or heard.offset > channel.top)
+                if channel.epoch == page.top.epoch and channel.top >= page.top.offset and not behind:
+                    return
+                await asyncio.sleep(0)
+        except HubError:
+            if channel.heard is not None:
+                self.doubt(channel)  # it was announced, and it is nowhere yet
+            raise
+        finally:
+            channel.refilling = False
+            del self._repairs[channel]
+            done.set_result(None)
+
+    async def _merge(self, channel: Channel, page: Page, tell: bool) -> bool:
+        """One page of a repair. `tell`: what is filled has to be told; returns whether it still has to be."""
+        verdict = judge(Position(channel.epoch, channel.top), page.top, FOR_EVER)
+        if isinstance(verdict, Gap):
+            same = page.top.epoch == channel.epoch
+            if verdict.cause is Cause.TRIMMED and channel.namespace.mode is Mode.LOG and same:
+                self._tell_lost(channel, page.top.first - 1)
+                return tell
+            await self._restart(channel, page)
+            return False
+        if page.top.epoch != channel.epoch:
+            self._rename(channel, page.top)
+        events = [event for event in page.events if event.offset > channel.top]
+        if events:
+            if tell:
+                self._tell_filled(channel, page.top.offset)
+            for event in events:
+                channel.append(event)
+            channel.flush()
+            self._metrics.refilled += len(events)
+            return False
+        return tell
+
+    def _count_gap(self, channel: Channel) -> None:
+        self._metrics.gaps += 1
+        self._on_gap(channel)
+
+    def _tell_filled(self, channel: Channel, end: int) -> None:
+        self._count_gap(channel)
+        self._tell(channel, end, filled=True)
+
+    def _tell_lost(self, channel: Channel, end: int) -> None:
+        """The storage no longer holds what this node missed: say which, and go on after it."""
+        self._count_gap(channel)
+        self._metrics.lost += end - channel.top
+        self._tell(channel, end, filled=False)
+        channel.restart(channel.epoch, end)
+        for subscription in [*channel.plain.values(), *(channel.special or ())]:
+            subscription.sent = end
+
+    def _tell(self, channel: Channel, end: int, *, filled: bool) -> None:
+        """Tell those who are live of the gap from where they stand to `end`."""
+        channel.settle()
+        common = _gap(channel.name, channel.top + 1, end, filled=filled)
+        for subscription in [*channel.plain.values(), *(channel.special or ())]:
+            at = channel.place(subscription)
+            if at < end:
+                push = common if at == channel.top else _gap(channel.name, at + 1, end, filled=filled)
+                subscription.outbox.detach(subscription)
+                subscription.outbox.push(push.frame(subscription.outbox.encoding))
+
+    def _rename(self, channel: Channel, top: Top) -> None:
+        """The numbering forked above where this node stands: only its name changed. Who is further, by a
+        snapshot, may have seen what the fork took back."""
+        assert top.previous is not None
+        channel.settle()
+        before, channel.epoch = channel.epoch, top.epoch
+        for subscription in channel.everyone():
+            at = channel.place(subscription)
+            if at > top.previous.offset:
+                token = channel.catch_up(subscription, at)
+                self._tasks.spawn(self.reposition(subscription, token, before, at))
+            else:
+                push = _resubscribe(channel, at, None)
+                subscription.outbox.detach(subscription)
+                subscription.outbox.push(push.frame(subscription.outbox.encoding))
+
+    async def _restart(self, channel: Channel, page: Page) -> None:
+        """What this node has is no beginning of what is stored: everybody starts anew at the present top."""
+        pages: SnapshotPages | None = None
+        if channel.namespace.mode is Mode.STATE:
+            page = await self._broker.snapshot(channel.name)
+            pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
+        before, end = Position(channel.epoch, channel.top), page.top.offset
+        self._count_gap(channel)
+        self._metrics.lost += max(0, end - _common(before, page.top))
+        channel.settle()
+        places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]
+        channel.restart(page.top.epoch, end)
+        again = _Again(channel, end, pages, self._frame_bytes)
+        for subscription, at in places:
+            verdict = judge(Position(before.epoch, at), page.top, FOR_EVER)
+            cause = verdict.cause if isinstance(verdict, Gap) else Cause.TRIMMED
+            self._put(subscription, again, Gap(1 if cause is Cause.EPOCH else at + 1, end, cause))
+
+    async def reposition(self, subscription: Subscription, token: object, epoch: str, at: int) -> None:
+        """A subscription stands at a position of a numbering that is no more. It is not live; `token` is that of
+        its catching up."""
+        channel = subscription.channel
+        while channel.is_catching(subscription, token):
+            try:
+                page = await self.read(channel.name, at, PAGE)
+                verdict = judge(Position(epoch, at), page.top, FOR_EVER)
+                if page.top.epoch != channel.epoch:
+                    await self.repair(channel)
+                elif isinstance(verdict, Gap):
+                    await self.restart_one(subscription, token, verdict)
+                elif channel.is_catching(subscription, token):
+                    self._put(subscription, _Again(channel, at, None, self._frame_bytes), None)
+            except HubError:
+                await asyncio.sleep(random.uniform(0.1, 0.5))
+
+    async def restart_one(self, subscription: Subscription, token: object, gap: Gap) -> None:
+        """Tell one subscription of its gap, and put it at the present top, unless another replay than `token`'s
+        has taken it over.
+
+        Raises:
+            HubError: the snapshot can't be read now.
+        """
+        channel = subscription.channel
+        pages: SnapshotPages | None = None
+        at = channel.top
+        if channel.namespace.mode is Mode.STATE:
+            page = await self._reading.snapshot(channel.name)
+            if page.top.epoch != channel.epoch:
+                return  # the numbering changed meanwhile: the repair puts everybody somewhere
+            pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
+            at = page.top.offset
+        if channel.is_catching(subscription, token):
+            again = _Again(channel, at, pages, self._frame_bytes)
+            self._put(subscription, again, Gap(gap.start, at, gap.cause))
+
+    def _put(self, subscription: Subscription, again: "_Again", gap: Gap | None) -> None:
+        push, pages = again.told(gap, crowded=subscription.outbox.crowded)
+        subscription.outbox.push(push.frame(subscription.outbox.encoding))
+        begin(self, self._tasks, subscription, again.at, (), pages)
+
+
+def _gap(name: str, start: int, end: int, *, filled: bool) -> Push:
+    fields = {"type": "hub.gap", "channel": name, "from": start, "to": end, "cause": Cause.BACKPLANE.value}
+    return Push({**fields, "filled": filled})
+
+
+class _Again:
+    """`hub.resubscribe` at offset `at`, encoded once for all who are told the same."""
+
+    def __init__(self, channel: Channel, at: int, pages: SnapshotPages | None, frame_bytes: int) -> None:
+        self.at = at
+        self._channel = channel
+        self._pages = pages
+        self._fits = pages is not None and pages.fits(frame_bytes - 1024)
+        self._pushes: dict[tuple[Gap | None, bool], Push] = {}
+
+    def told(self, gap: Gap | None, *, crowded: bool) -> tuple[Push, Sequence[Push]]:
+        """The message, and the pages that follow it: where the snapshot is too long for one frame, or where the
+        socket is not to be burdened with it now."""
+        inline = self._fits and not (crowded and self._pages is not None and self._pages.size)
+        push = self._pushes.get((gap, inline))
+        if push is None:
+            snapshot: dict[str, object] = {}
+            if self._pages is not None:
+                snapshot = self._pages.inline if inline else self._pages.deferred
+            push = self._pushes[gap, inline] = _resubscribe(self._channel, self.at, gap, snapshot)
+        return push, () if inline or self._pages is None else self._pages.pushes
+
+
+def _resubscribe(
+    channel: Channel, at: int, gap: Gap | None, snapshot: dict[str, object] | None = None
+) -> Push:
+    return Push(
+        {
+            "type": "hub.resubscribe",
+            "channel": channel.name,
+            "epoch": channel.epoch,
+            "offset": at,
+            "gap": gap.fields() if gap else None,
+            **(snapshot or {}),
+        }
+    )
+
+
+def _common(place: Position, top: Top) -> int:
+    """Up to which offset a numbering holds the same events as the one of `place`, as far as that had come."""
+    if place.epoch == top.epoch:
+        return place.offset
+    if top.previous is not None and place.epoch == top.previous.epoch:
+        return min(place.offset, top.previous.offset)
+    return 0

@@ -1,0 +1,61 @@
+"""Taking connections from the kernel, and taking none where even a refusal would be too much.
+
+At the worst (more newcomers wait to be read than a few seconds suffice for, or hardly a descriptor is left)
+nothing is accepted for a moment. Newcomers wait in the kernel's backlog then, and beyond it their TCP tries again
+after a second or more: that spreads even a herd which no refusal impresses.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+
+from ..runtime.counters import Metrics
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.5
+BACKLOG = 256  # the loop accepts all that wait in one turn: so many hold it up for some 15 ms, and no more
+
+
+class Acceptor:
+    """Listens on `sockets`, which stay the caller's; `make` gives a connection's protocol, `overfull` says that
+    it is the worst. `servers` are those that accept just now, none while it pauses, which `metrics` counts."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        make: Callable[[], asyncio.Protocol],
+        tls: ssl.SSLContext | None,
+        overfull: Callable[[], bool],
+        metrics: Metrics,
+    ) -> None:
+        self.servers: list[asyncio.Server] = []
+        self._metrics = metrics
+        self._sockets = sockets
+        self._make = make
+        self._tls = tls
+        self._overfull = overfull
+        self._until = 0.0
+
+    async def open(self) -> None:
+        """Accept. The kernel goes on listening for as long as the caller's sockets are open."""
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            server = await loop.create_server(self._make, sock=sock.dup(), ssl=self._tls, backlog=BACKLOG)
+            self.servers.append(server)
+
+    async def tick(self) -> None:
+        """Called about ten times a second."""
+        now = asyncio.get_running_loop().time()
+        if not self.servers:
+            if now >= self._until:
+                await self.open()
+        elif self._overfull():
+            log.warning("too many connections at once: none is accepted for %g s", PAUSE_S)
+            self._metrics.accept_pauses += 1
+            self._until = now + PAUSE_S
+            for server in self.servers:
+                server.close()
+            self.servers.clear()

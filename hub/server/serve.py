@@ -1,0 +1,164 @@
+"""Serving a hub with uvicorn: the fast lane for its sockets, one process or several, a planned departure."""
+
+import asyncio
+import functools
+import itertools
+import logging
+import signal
+import socket
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..app import Hub
+from ..cluster.worker_ipc import NoSiblings, Siblings
+from ..runtime.gc_tuning import Collector
+from ..settings import Settings
+from ..transport.uvicorn_http import SPARE, HttpProtocol
+from ..transport.websocket import WebSocketTransport
+from .drain import Drain
+from .listener import Acceptor
+from .supervisor import DEPARTED, Supervisor
+
+log = logging.getLogger(__name__)
+
+DOORSTEP_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
+NEARLY_SPARE = SPARE * 3 // 4  # TCP connections over those that are allowed: the rest are for a pause to begin
+HTTP_GRACE_S = 3  # a request under way at the very end has so long to finish
+AT_ONCE_S = 1  # and where an end at once is asked for
+
+
+class Server(uvicorn.Server):
+    """SIGTERM, or `POST /v1/drain`, drains the node and then ends it; SIGINT (a person's Ctrl-C), or a second
+    SIGTERM, ends it at once. Either way the exit status is 0."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+        self._acceptor: Acceptor | None = None
+        self._terminated = False
+        self.departed = False  # by a request over HTTP, not by a signal
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, which then listens to nothing: our own acceptor does."""
+        await super().startup([])
+        node = self._hub.node
+        if not self.started or node is None:
+            return
+        make = functools.partial(
+            HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        self._acceptor = Acceptor(sockets or (), make, self.config.ssl, self._overfull, node.metrics)
+        await self._acceptor.open()
+        self.servers = self._acceptor.servers  # uvicorn closes them at the end
+
+    def _overfull(self) -> bool:
+        node = self._hub.node
+        assert node is not None
+        most = self._hub.settings.connection_limit + NEARLY_SPARE
+        return len(node.admission.doorstep) > DOORSTEP_MOST or len(self.server_state.connections) > most
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal. Nothing is captured, so uvicorn does not raise it again at the end."""
+        node = self._hub.node
+        if sig == signal.SIGTERM and not self._terminated and self.started and node is not None:
+            self._terminated = True
+            node.readiness.request_drain()
+        else:
+            self.should_exit = True
+            self.config.timeout_graceful_shutdown = AT_ONCE_S
+
+    async def main_loop(self) -> None:
+        """uvicorn's loop, until the node has drained."""
+        node, acceptor = self._hub.node, self._acceptor
+        assert node is not None
+        assert acceptor is not None
+        draining: asyncio.Task[None] | None = None
+        collector = Collector()
+        ticks = itertools.count()
+        while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
+            if draining is None and node.readiness.drain_requested.is_set():
+                self.departed = not self._terminated
+                draining = asyncio.create_task(Drain(node).run())
+            collector.tick()
+            await acceptor.tick()
+            await asyncio.sleep(0.1)
+        if draining is not None:
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+
+
+def standalone(hub: Hub) -> ASGIApp:
+    """The hub as an app of its own, with its lifespan."""
+    outer = Starlette(lifespan=hub.lifespan)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (outer if scope["type"] == "lifespan" else hub.app)(scope, receive, send)
+
+    return app
+
+
+def server_config(hub: Hub, **overrides: Any) -> uvicorn.Config:
+    """How uvicorn serves a hub.
+
+    Its access log is off: it writes the query, which may hold a token.
+    """
+    settings = hub.settings
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "http": HttpProtocol,
+        "ws": WebSocketTransport,
+        "lifespan": "on",
+        "access_log": False,
+        "log_config": None,
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": HTTP_GRACE_S,
+    }
+    return uvicorn.Config(standalone(hub), **{**options, **overrides})
+
+
+def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int:
+    """Serve until a signal says stop, or the node has departed; returns the exit status.
+
+    `sockets` listen already; several workers make their own.
+    """
+    if settings.workers == 1:
+        _serve_one(settings, sockets, NoSiblings())
+        return 0
+    Collector()
+    supervisor = Supervisor(
+        settings.host,
+        settings.port,
+        settings.workers,
+        lambda own, siblings: _serve_one(settings, own, siblings),
+    )
+    log.info("%d workers on %s port %d", settings.workers, settings.host, supervisor.port)
+    return supervisor.run()
+
+
+def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings: Siblings) -> int:
+    for sock in sockets or ():
+        bound_unsent(sock, settings.unsent_bytes)
+    hub = Hub(settings, siblings)
+    server = Server(server_config(hub), hub)
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(server.serve(sockets))
+    if not server.started:
+        return 1  # the log says why
+    return DEPARTED if server.departed else 0
+
+
+def bound_unsent(listener: socket.socket, most: int) -> None:
+    """Bound what the kernel holds back for a client that reads slowly; connections inherit it.
+
+    Without it megabytes of old events wait in the socket's buffer, where nothing can take them out any more,
+    before the outbox hears of the pressure.
+    """
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
