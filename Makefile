@@ -27,10 +27,11 @@ demo: $(STAMPS)/venv
 .PHONY: test
 test: lint test-js test-py
 
-## lint: ruff, and mypy in strict mode
+## lint: ruff (rules and format), and mypy in strict mode
 .PHONY: lint
 lint: $(STAMPS)/venv-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 ## test-js: the JavaScript client's tests

@@ -178,7 +178,14 @@ def _kind(annotation: Any) -> str:
         return "list"
     if origin is dict:
         return "table"
-    names = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret", Mode: "text"}
+    names = {
+        str: "text",
+        int: "integer",
+        float: "number",
+        bool: "true or false",
+        SecretStr: "secret",
+        Mode: "text",
+    }
     return names.get(annotation) or _kind(get_args(annotation)[0])
 
 

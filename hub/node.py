@@ -53,7 +53,7 @@ REGISTER_S = 5.0  # a node says that it lives so often, and is taken for dead af
 class Node:
     """See the module's head. It is also the broker's `Listener`.
 
-    `execute` does a connection's command (`commands.dispatch.execute`): handed in, because commands stand above nodes.
+    `execute` does a command (`commands.dispatch.execute`): handed in, because commands stand above nodes.
     """
 
     def __init__(

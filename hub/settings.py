@@ -58,7 +58,9 @@ class Settings(BaseSettings):
     trusted_proxies: list[str] = Field(default_factory=list)
 
     # a connection
-    heartbeat_ms: Annotated[int, Field(ge=400, le=600_000)] = 25_000  # less would be as fine as the wheel's ticks
+    heartbeat_ms: Annotated[int, Field(ge=400, le=600_000)] = (
+        25_000  # less would be as fine as the wheel's ticks
+    )
     auth_timeout: Positive = 10.0
     close_timeout: Positive = 5.0
     message_bytes: Annotated[int, Field(ge=1024)] = 65_536

@@ -72,8 +72,9 @@ class Usage:
     at: float
 
     def since(self, earlier: Usage) -> Usage:
-        return Usage(self.cpu - earlier.cpu, self.pss - earlier.pss, self.anon - earlier.anon,
-                     self.at - earlier.at)
+        return Usage(
+            self.cpu - earlier.cpu, self.pss - earlier.pss, self.anon - earlier.anon, self.at - earlier.at
+        )
 
 
 def read_usage(root: int, *, memory: bool = False) -> Usage:

@@ -47,8 +47,9 @@ class Options:
 class Bench:
     """One scenario on one server."""
 
-    def __init__(self, server: Server, fleet: Fleet, result: Result, options: Options,
-                 progress: Progress) -> None:
+    def __init__(
+        self, server: Server, fleet: Fleet, result: Result, options: Options, progress: Progress
+    ) -> None:
         self.server = server
         self.fleet = fleet
         self.result = result
@@ -103,5 +104,7 @@ class Bench:
         after = self.usage()
         if before and after and count.delivered:
             spent = after.since(before)
-            self.result.record(cpu_us_per_delivery=spent.cpu / count.delivered * 1e6,
-                               cpu_percent_of_a_core=spent.cpu / spent.at * 100)
+            self.result.record(
+                cpu_us_per_delivery=spent.cpu / count.delivered * 1e6,
+                cpu_percent_of_a_core=spent.cpu / spent.at * 100,
+            )

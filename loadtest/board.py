@@ -126,7 +126,13 @@ class Board:
     def _event(self, number: int, final: bool) -> dict[str, Any]:
         state = "succeeded" if final else "running"
         payload = {"state": state, "progress": 100 if final else self._round % 100, "note": "x" * 120}
-        return {"channel": CHANNEL, "event": "job_status", "key": str(number), "payload": payload, "final": final}
+        return {
+            "channel": CHANNEL,
+            "event": "job_status",
+            "key": str(number),
+            "payload": payload,
+            "final": final,
+        }
 
 
 def main() -> int:
@@ -169,7 +175,11 @@ def _run(options: argparse.Namespace, target: Hub, server: Server) -> int:
 
 
 def _publish(
-    board: Board, options: argparse.Namespace, watch: selectors.BaseSelector, slow: list[Viewer], server: Server
+    board: Board,
+    options: argparse.Namespace,
+    watch: selectors.BaseSelector,
+    slow: list[Viewer],
+    server: Server,
 ) -> int:
     """Publish at the pace of the jobs while all read; returns the hub's highest memory."""
     every = 2.0 * BATCH / options.jobs

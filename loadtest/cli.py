@@ -33,8 +33,11 @@ _OF_SCENARIO = {"soak": {"HUB_NAMESPACES": '{"doc":{"history_ttl":30}}'}}
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
-    made.add_argument("scenario", choices=[*SCENARIOS, "growth", "storm", "figures"],
-                      help="storm and figures have options of their own: storm --help")
+    made.add_argument(
+        "scenario",
+        choices=[*SCENARIOS, "growth", "storm", "figures"],
+        help="storm and figures have options of their own: storm --help",
+    )
     add = made.add_argument
     add("--clients", type=positive, default=0)
     add("--channels", type=positive, default=0, help="channels in all; for idle and connect: a client")
@@ -81,15 +84,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print(results, args, console)
     failed = [result for result in results if result.failed]
     for result in failed:
-        console.print(f"[bold red]{result.target} failed:[/] events lost, doubled, out of order, or a "
-                      "client thrown out (see the table)")
+        console.print(
+            f"[bold red]{result.target} failed:[/] events lost, doubled, out of order, or a "
+            "client thrown out (see the table)"
+        )
     return FAILED if failed else OK
 
 
 def _measure(args: argparse.Namespace, console: Console) -> list[Result]:
-    options = Options(clients=args.clients, channels=args.channels, events=args.events, rate=args.rate,
-                      batch=args.batch, seconds=args.seconds, processes=args.processes, slow=args.slow,
-                      missed=args.missed, publishers=args.publishers, size=args.size, plot=args.plot is not None)
+    options = Options(
+        clients=args.clients,
+        channels=args.channels,
+        events=args.events,
+        rate=args.rate,
+        batch=args.batch,
+        seconds=args.seconds,
+        processes=args.processes,
+        slow=args.slow,
+        missed=args.missed,
+        publishers=args.publishers,
+        size=args.size,
+        plot=args.plot is not None,
+    )
     with ExitStack() as stack:
         broker = "memory://"
         if args.redis:
@@ -133,8 +149,11 @@ def _print(results: list[Result], args: argparse.Namespace, console: Console) ->
     if args.peers is not None and len(results) > 1:
         report.show_ratios(results, console)
     path = args.json or Path("build/loadtest") / f"{args.scenario}.json"
-    report.save(results, path, {name: str(value) for name, value in vars(args).items()
-                                if name not in ("secret", "api_key")})
+    report.save(
+        results,
+        path,
+        {name: str(value) for name, value in vars(args).items() if name not in ("secret", "api_key")},
+    )
     console.print(f"figures: {path}", highlight=False)
     if args.plot:
         from loadtest import plot  # matplotlib takes a second to import and is needed only here

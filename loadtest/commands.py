@@ -38,8 +38,9 @@ def storm_cli(words: Sequence[str], console: Console) -> int:
     try:
         for _ in range(args.repeat):
             for case in cases:
-                plan = storm.Storm(case, args.clients, args.herd, args.quiet,
-                                   dict(pair.split("=", 1) for pair in args.set))
+                plan = storm.Storm(
+                    case, args.clients, args.herd, args.quiet, dict(pair.split("=", 1) for pair in args.set)
+                )
                 results.append(storm.run(plan, console, args.plot))
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -59,8 +60,9 @@ def storm_cli(words: Sequence[str], console: Console) -> int:
 def figures_cli(words: Sequence[str], console: Console) -> int:
     """``figures``: every bounded figure in one go; exit code 1 when a bound is missed."""
     made = argparse.ArgumentParser(prog="python -m loadtest figures", description=figures.__doc__)
-    made.add_argument("groups", nargs="*", metavar="GROUP",
-                      help=f"{', '.join(figures.GROUPS)} (default: all but long)")
+    made.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"{', '.join(figures.GROUPS)} (default: all but long)"
+    )
     made.add_argument("--rounds", type=positive, default=3, help="rounds of A B A B in the comparison")
     made.add_argument("--json", type=Path, default=Path("build/loadtest/figures.json"))
     args = made.parse_args(words)

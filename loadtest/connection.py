@@ -24,8 +24,20 @@ class Phase(Enum):
 class Connection:
     """State of one socket; ``receiver`` belongs to the client and outlives it."""
 
-    __slots__ = ("began_ns", "channels", "close_code", "fd", "pending", "phase", "receiver", "replies",
-                 "retry_after", "slot", "sock", "unsent")
+    __slots__ = (
+        "began_ns",
+        "channels",
+        "close_code",
+        "fd",
+        "pending",
+        "phase",
+        "receiver",
+        "replies",
+        "retry_after",
+        "slot",
+        "sock",
+        "unsent",
+    )
 
     def __init__(self, slot: int, channels: tuple[int, ...], receiver: Receiver, request: bytes) -> None:
         self.slot = slot

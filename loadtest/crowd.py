@@ -27,8 +27,9 @@ class CrowdFailed(Exception):
 class Crowd:
     """``clients`` connections spread over ``processes``; they answer heartbeats and nothing else."""
 
-    def __init__(self, target: Target, clients: int, channels: int, processes: int, *,
-                 first_slot: int) -> None:
+    def __init__(
+        self, target: Target, clients: int, channels: int, processes: int, *, first_slot: int
+    ) -> None:
         context = multiprocessing.get_context("fork")
         self._clients = clients
         self._pipes: list[Pipe] = []
@@ -45,8 +46,9 @@ class Crowd:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for child in self._children:
             child.terminate()
             child.join(10)
@@ -101,8 +103,9 @@ def _child(target: Target, slots: range, channels: int, pipe: Pipe, index: int) 
                 reported = live
                 pipe.send(live)
 
-        fleet.connect_all([(slot, own) for slot in slots], in_flight=20, deadline=_CONNECT_DEADLINE,
-                          progress=report)
+        fleet.connect_all(
+            [(slot, own) for slot in slots], in_flight=20, deadline=_CONNECT_DEADLINE, progress=report
+        )
         fleet.on_closed = lambda connection, why: None  # counted in fleet.closed, asked for at the end
         while not pipe.poll():
             fleet.poll(0.1)

@@ -56,13 +56,21 @@ class Feed:
     @property
     def settled(self) -> bool:
         """Every publication is answered, and every delivery that is due was made."""
-        return all(publisher.idle for publisher in self._used) and self._fleet.count.delivered >= self.expected
+        return (
+            all(publisher.idle for publisher in self._used) and self._fleet.count.delivered >= self.expected
+        )
 
     def settle(self, deadline: float = DELIVERY_DEADLINE) -> bool:
         return self._fleet.poll_until(lambda: self.settled, deadline)
 
-    def steadily(self, ticks: int, rate: float, act: Callable[[int], None], *,
-                 progress: Callable[[int], None] | None = None) -> None:
+    def steadily(
+        self,
+        ticks: int,
+        rate: float,
+        act: Callable[[int], None],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         """``act(tick)`` at ``rate`` a second, each only when the one before is settled everywhere.
 
         So a server that cannot keep up is measured at its own pace, not with a growing queue.

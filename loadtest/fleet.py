@@ -58,21 +58,37 @@ class Fleet:
 
     # -- clients ---------------------------------------------------------------------------------
 
-    def open(self, slot: int, channels: tuple[int, ...], *, query: str = "",
-             request: bytes | None = None, port: int = 0) -> Connection:
+    def open(
+        self,
+        slot: int,
+        channels: tuple[int, ...],
+        *,
+        query: str = "",
+        request: bytes | None = None,
+        port: int = 0,
+    ) -> Connection:
         """Begin one connection of client ``slot``; it is live once its subscriptions are answered."""
         receiver = self.receivers.setdefault(slot, Receiver())
         request = request or self.target.open_request(slot, channels, query)
         connection = Connection(slot, channels, receiver, request)
         connection.began_ns = time.perf_counter_ns()
         self.connections[connection.fd] = connection
-        connection.start(self.sources[slot % len(self.sources)],
-                         (self.target.host, port or self.target.port), receive_buffer=self.receive_buffer)
+        connection.start(
+            self.sources[slot % len(self.sources)],
+            (self.target.host, port or self.target.port),
+            receive_buffer=self.receive_buffer,
+        )
         self._epoll.register(connection.fd, _WRITE)
         return connection
 
-    def connect_all(self, plan: Sequence[tuple[int, tuple[int, ...]]], *, in_flight: int = 100,
-                    deadline: float = 120.0, progress: Callable[[int], None] | None = None) -> None:
+    def connect_all(
+        self,
+        plan: Sequence[tuple[int, tuple[int, ...]]],
+        *,
+        in_flight: int = 100,
+        deadline: float = 120.0,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         """Open every (slot, channels) of ``plan``, at most ``in_flight`` at a time, until all are live."""
         waiting = iter(plan)
         wanted, begun, before = self.live + len(plan), 0, self.live

@@ -40,6 +40,7 @@ def run(name: str, options: Options, progress: Progress, prepare: Prepare) -> li
 def _workers(name: str, options: Options, progress: Progress, prepare: Prepare) -> list[Result]:
     results = []
     for workers in WORKERS:
+
         def with_workers(target: Target, count: int = workers) -> None:
             prepare(target)
             if isinstance(target, Hub):
@@ -50,8 +51,9 @@ def _workers(name: str, options: Options, progress: Progress, prepare: Prepare) 
     return results
 
 
-def _one(scenario: str, label: str, name: str, options: Options, progress: Progress,
-         prepare: Prepare) -> Result:
+def _one(
+    scenario: str, label: str, name: str, options: Options, progress: Progress, prepare: Prepare
+) -> Result:
     target = fresh(name)
     prepare(target)
     result = Result(scenario, label)

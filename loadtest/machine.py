@@ -35,8 +35,10 @@ def need_descriptors(sockets: int) -> None:
     wanted = sockets + _RESERVE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and wanted > hard:
-        raise Unfit(f"{sockets} sockets in one process need {wanted} file descriptors, the hard limit is "
-                    f"{hard}: use fewer clients, more --processes, or raise it (ulimit -Hn)")
+        raise Unfit(
+            f"{sockets} sockets in one process need {wanted} file descriptors, the hard limit is "
+            f"{hard}: use fewer clients, more --processes, or raise it (ulimit -Hn)"
+        )
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 

@@ -24,11 +24,17 @@ def draw(results: list[Result], path: Path, *, title: str) -> None:
             seconds = [row[0] for row in result.timeline]
             middle = [row[1] for row in result.timeline]
             (line,) = over_time.plot(seconds, middle, label=f"{result.target} p50")
-            over_time.plot(seconds, [row[2] for row in result.timeline], linestyle="--",
-                           color=line.get_color(), label=f"{result.target} p99")
+            over_time.plot(
+                seconds,
+                [row[2] for row in result.timeline],
+                linestyle="--",
+                color=line.get_color(),
+                label=f"{result.target} p99",
+            )
         if result.percentiles:
-            percentiles.plot(list(result.percentiles), list(result.percentiles.values()), marker="o",
-                             label=result.target)
+            percentiles.plot(
+                list(result.percentiles), list(result.percentiles.values()), marker="o", label=result.target
+            )
     for axes, heading, label in ((over_time, title, "seconds"), (percentiles, "percentiles", "")):
         axes.set(title=heading, xlabel=label, ylabel="latency, ms", yscale="log")
         axes.grid(visible=True, alpha=0.3)
@@ -39,8 +45,9 @@ def draw(results: list[Result], path: Path, *, title: str) -> None:
     plt.close(figure)
 
 
-def draw_storm(path: Path, timeline: Timeline | None, arrivals: list[float], began: float, struck: float, *,
-               title: str) -> None:
+def draw_storm(
+    path: Path, timeline: Timeline | None, arrivals: list[float], began: float, struck: float, *, title: str
+) -> None:
     """Reconnects a second, and the latency of clients that the storm does not concern, over time."""
     figure, (coming, latency) = plt.subplots(2, 1, figsize=(9, 7), sharex=True, layout="constrained")
     if arrivals:

@@ -25,9 +25,23 @@ def own_redis() -> Iterator[str]:
         raise Unfit("redis-server is not installed")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="loadtest-redis-") as folder:
-        process = subprocess.Popen([program, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-                                    "--appendonly", "no", "--dir", folder],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [
+                program,
+                "--port",
+                str(port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--dir",
+                folder,
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.sched_setaffinity(process.pid, cores()[1])
         try:
             _await(process, port)

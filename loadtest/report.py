@@ -59,20 +59,32 @@ def show_ratios(results: list[Result], console: Console) -> None:
         table.add_column(other.target, justify="right")
     for name in RATIOS:
         if base.figures.get(name):
-            cells = [f"{base.figures[name] / other.figures[name]:.2f}" if other.figures.get(name) else "-"
-                     for other in others]
+            cells = [
+                f"{base.figures[name] / other.figures[name]:.2f}" if other.figures.get(name) else "-"
+                for other in others
+            ]
             table.add_row(name.replace("_", " "), *cells)
     console.print(table)
 
 
 def save(results: list[Result], path: Path, options: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({
-        "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "python": sys.version.split()[0]},
-        "options": options,
-        "results": [result.as_json() for result in results],
-    }, indent=1) + "\n")
+    path.write_text(
+        json.dumps(
+            {
+                "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "machine": {
+                    "cores": os.cpu_count(),
+                    "kernel": platform.release(),
+                    "python": sys.version.split()[0],
+                },
+                "options": options,
+                "results": [result.as_json() for result in results],
+            },
+            indent=1,
+        )
+        + "\n"
+    )
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -29,8 +29,9 @@ class Result:
         self.figures.update(figures)
 
     def count(self, count: Count, lost: int) -> None:
-        self.record(deliveries=count.delivered, lost=lost, doubled=count.doubled,
-                    out_of_order=count.out_of_order)
+        self.record(
+            deliveries=count.delivered, lost=lost, doubled=count.doubled, out_of_order=count.out_of_order
+        )
 
     def times(self, summary: dict[str, float], timeline: Timeline | None = None, start: float = 0.0) -> None:
         """Latency percentiles in ms, and their course when it was kept."""
@@ -44,8 +45,13 @@ class Result:
         return any(self.figures.get(name, 0) for name in FAULTS)
 
     def as_json(self) -> dict[str, Any]:
-        return {"scenario": self.scenario, "target": self.target, "interrupted": self.interrupted,
-                "figures": self.figures, "latency_over_time": self.timeline}
+        return {
+            "scenario": self.scenario,
+            "target": self.target,
+            "interrupted": self.interrupted,
+            "figures": self.figures,
+            "latency_over_time": self.timeline,
+        }
 
 
 def merged(runs: list[Result]) -> Result:
@@ -55,5 +61,11 @@ def merged(runs: list[Result]) -> Result:
     for name in first.figures:
         values = [run.figures[name] for run in runs if name in run.figures]
         figures[name] = sum(values) if name in FAULTS else median(values)
-    return Result(first.scenario, first.target, figures, first.timeline, first.percentiles,
-                  any(run.interrupted for run in runs))
+    return Result(
+        first.scenario,
+        first.target,
+        figures,
+        first.timeline,
+        first.percentiles,
+        any(run.interrupted for run in runs),
+    )

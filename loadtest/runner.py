@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 Prepare = Callable[[Target], None]
 
 
-def run_once(scenario: str, target: Target, options: Options, progress: Progress, *,
-             result: Result | None = None, url: bool = False) -> Result:
+def run_once(
+    scenario: str,
+    target: Target,
+    options: Options,
+    progress: Progress,
+    *,
+    result: Result | None = None,
+    url: bool = False,
+) -> Result:
     """Start, measure, stop. What is found goes into ``result`` as it is found, for Ctrl-C's sake."""
     result = result if result is not None else Result(scenario, target.title)
     server_cores, load_cores = machine.cores()
@@ -49,8 +56,9 @@ def fresh(name: str) -> Target:
     return BY_NAME[name](machine.free_port(), secret=secrets.token_hex(20), second_port=machine.free_port())
 
 
-def in_turn(scenario: str, names: list[str], rounds: int, options: Options, progress: Progress,
-            prepare: Prepare) -> list[Result]:
+def in_turn(
+    scenario: str, names: list[str], rounds: int, options: Options, progress: Progress, prepare: Prepare
+) -> list[Result]:
     """A B A B: every target once a round, so that a drift of the machine meets all of them alike."""
     runs: dict[str, list[Result]] = {name: [] for name in names}
     try:

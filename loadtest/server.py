@@ -68,8 +68,10 @@ class Server:
                 return
             except OSError as error:
                 if time.monotonic() > ends:
-                    raise Down(f"{self.target.title} does not accept connections on {self.target.host}:"
-                               f"{self.target.port}: {error}\n{self.log_tail()}") from error
+                    raise Down(
+                        f"{self.target.title} does not accept connections on {self.target.host}:"
+                        f"{self.target.port}: {error}\n{self.log_tail()}"
+                    ) from error
                 time.sleep(0.05)
 
     def stop(self) -> None:
@@ -103,7 +105,11 @@ def _spawn(target: Target, core: set[int], scratch: Path, log: Path) -> subproce
     command = target.command(scratch)
     with log.open("wb") as sink:
         return subprocess.Popen(
-            command.arguments, cwd=command.directory, stdin=subprocess.DEVNULL, stdout=sink,
-            stderr=subprocess.STDOUT, env={**os.environ, **command.environment},
+            command.arguments,
+            cwd=command.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **command.environment},
             preexec_fn=lambda: os.sched_setaffinity(0, core),
         )

@@ -49,8 +49,14 @@ _ENTER_DEADLINE = 120.0
 _ANSWER_DEADLINE = 120.0
 #: (figure, the largest that it may be, in which case); `None` in the middle: another figure of the result.
 _BOUNDS: dict[str, dict[str, float]] = {
-    "drain": {"lost": 0, "doubled": 0, "longest_away_s": 1.0, "peak_over_mean": 2.0, "p99_over_quiet": 3.0,
-              "late_s": 5.0},
+    "drain": {
+        "lost": 0,
+        "doubled": 0,
+        "longest_away_s": 1.0,
+        "peak_over_mean": 2.0,
+        "p99_over_quiet": 3.0,
+        "late_s": 5.0,
+    },
     "kill": {"lost": 0, "doubled": 0, "all_back_s": 20.0, "reads_per_channel": 3.0},
     "herd": {"lost": 0, "doubled": 0, "all_back_s": 60.0, "p99_over_quiet": 5.0},
 }
@@ -81,8 +87,11 @@ class Storm:
 def missed(result: Result) -> list[str]:
     """The figures of a result that are over their bounds, in words."""
     bounds = _BOUNDS[result.scenario.removeprefix("storm ")]
-    return [f"{name} is {result.figures[name]:.2f}, the bound is {bound:g}"
-            for name, bound in bounds.items() if result.figures.get(name, 0) > bound]
+    return [
+        f"{name} is {result.figures[name]:.2f}, the bound is {bound:g}"
+        for name, bound in bounds.items()
+        if result.figures.get(name, 0) > bound
+    ]
 
 
 class LoadProcess:
@@ -92,8 +101,9 @@ class LoadProcess:
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
         sources = [f"127.0.{20 + index}.{last}" for last in range(1, 5)]
-        self._process = context.Process(target=child, args=(target, plan, sources, theirs),
-                                        kwargs={"rude": rude}, daemon=True)
+        self._process = context.Process(
+            target=child, args=(target, plan, sources, theirs), kwargs={"rude": rude}, daemon=True
+        )
         self._process.start()
         theirs.close()
         self.size = len(plan)
@@ -177,8 +187,9 @@ class Scene:
             while self._due <= now:
                 self._due += 1 / _EVENTS_A_SECOND
                 job = self._draw.random() < 0.9
-                self.feed.emit(JOB_FIRST + self._draw.randrange(JOBS) if job
-                               else 1 + self._draw.randrange(DOCS))
+                self.feed.emit(
+                    JOB_FIRST + self._draw.randrange(JOBS) if job else 1 + self._draw.randrange(DOCS)
+                )
             self.fleet.poll(min(0.005, ends - now))
 
     def asked(self, process: LoadProcess, order: str) -> Any:
@@ -225,8 +236,9 @@ def run(storm: Storm, console: Console, plot: Path | None) -> Result:
         _judge(result, storm, quiet, stayed, moved, struck)
         if storm.case == "kill":
             channels = storm.clients // 2 + JOBS + DOCS
-            result.record(redis_reads=scene.reads() - reads,
-                          reads_per_channel=(scene.reads() - reads) / channels)
+            result.record(
+                redis_reads=scene.reads() - reads, reads_per_channel=(scene.reads() - reads) / channels
+            )
     if plot is not None:
         from loadtest import plot as pictures
 
@@ -256,8 +268,9 @@ def _settle(scene: Scene) -> None:
             return
 
 
-def _judge(result: Result, storm: Storm, quiet: Findings, stayed: Findings, moved: Findings,
-           struck: float) -> None:
+def _judge(
+    result: Result, storm: Storm, quiet: Findings, stayed: Findings, moved: Findings, struck: float
+) -> None:
     before, during = Latencies(), Latencies()
     before.merge(quiet.latencies)
     during.merge(stayed.latencies)
@@ -268,8 +281,10 @@ def _judge(result: Result, storm: Storm, quiet: Findings, stayed: Findings, move
         lost=stayed.lost + moved.lost,
         doubled=stayed.count.doubled + moved.count.doubled,
         out_of_order=stayed.count.out_of_order + moved.count.out_of_order,
-        quiet_p50_ms=before.percentile(50), quiet_p99_ms=before.percentile(99),
-        storm_p50_ms=during.percentile(50), storm_p99_ms=during.percentile(99),
+        quiet_p50_ms=before.percentile(50),
+        quiet_p99_ms=before.percentile(99),
+        storm_p50_ms=during.percentile(50),
+        storm_p99_ms=during.percentile(99),
         p99_over_quiet=during.percentile(99) / before.percentile(99),
         longest_away_s=max(moved.away),
         refused=sum(moved.refusals.values()),
@@ -280,6 +295,9 @@ def _judge(result: Result, storm: Storm, quiet: Findings, stayed: Findings, move
     if arrivals:
         per_second = Counter(int(at) for at in arrivals)
         seconds = int(arrivals[-1]) - int(arrivals[0]) + 1
-        result.record(all_back_s=arrivals[-1], late_s=arrivals[-1] - storm.expected,
-                      peak_a_second=max(per_second.values()),
-                      peak_over_mean=max(per_second.values()) / mean([len(arrivals) / seconds]))
+        result.record(
+            all_back_s=arrivals[-1],
+            late_s=arrivals[-1] - storm.expected,
+            peak_a_second=max(per_second.values()),
+            peak_over_mean=max(per_second.values()) / mean([len(arrivals) / seconds]),
+        )

@@ -74,8 +74,11 @@ class StormClients:
     def open(self, client: Client) -> None:
         """Connect with what the client knows: its token, its ``resume``, its positions."""
         self._remember(client)
-        known = {channel: (self._epochs[channel], offset) for channel, offset in client.last.items()
-                 if channel in self._epochs}
+        known = {
+            channel: (self._epochs[channel], offset)
+            for channel, offset in client.last.items()
+            if channel in self._epochs
+        }
         self.target.positions[client.slot] = known
         # A receiver of its own for each connection: what one connection doubles or leaves out shows in
         # it, while an overlap of two during a hand-over is the client's to drop, and is dropped.
@@ -259,8 +262,14 @@ def _found(crowd: StormClients, published: dict[int, int]) -> Findings:
         if client.live is not None:
             lost += client.live.receiver.lost(published)
     fleet = crowd.fleet
-    return Findings(fleet.count, lost, dict(fleet.latencies.counts), fleet.timeline, crowd.arrivals,
-                    [client.longest_away for client in crowd.clients.values()], crowd.inside,
-                    dict(crowd.refusals), dict(crowd.messages))
-
-
+    return Findings(
+        fleet.count,
+        lost,
+        dict(fleet.latencies.counts),
+        fleet.timeline,
+        crowd.arrivals,
+        [client.longest_away for client in crowd.clients.values()],
+        crowd.inside,
+        dict(crowd.refusals),
+        dict(crowd.messages),
+    )

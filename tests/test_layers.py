@@ -78,7 +78,10 @@ FOREIGN: dict[str, set[str]] = {
 IMPURE = {"asyncio", "logging", "os", "random", "secrets", "select", "socket", "ssl", "threading", "time"}
 
 STILL_UPWARD = {("hub.node", "hub.commands.publications")}
-STILL_CIRCLES = {("hub.delivery.subscription", "hub.delivery.channel"), ("hub.sdk.subscription", "hub.sdk.client")}
+STILL_CIRCLES = {
+    ("hub.delivery.subscription", "hub.delivery.channel"),
+    ("hub.sdk.subscription", "hub.sdk.client"),
+}
 """What the move of the folders left; nothing may be added."""
 
 
@@ -129,12 +132,16 @@ def floor(module: str) -> str:
 def test_imports_go_down_only(module: str) -> None:
     here = floor(module)
     allowed = STANDS_ASIDE.get(here, set(FLOORS[FLOORS.index(here) :]))
-    upward = {name for name in own(module) if floor(name) not in allowed and (module, name) not in STILL_UPWARD}
+    upward = {
+        name for name in own(module) if floor(name) not in allowed and (module, name) not in STILL_UPWARD
+    }
     assert not upward, f"{module} ({here}) imports {sorted(upward)}"
 
 
 def test_there_is_no_cycle() -> None:
-    graph = {module: {name for name in own(module) if (module, name) not in STILL_CIRCLES} for module in modules()}
+    graph = {
+        module: {name for name in own(module) if (module, name) not in STILL_CIRCLES} for module in modules()
+    }
     tuple(TopologicalSorter(graph).static_order())
 
 

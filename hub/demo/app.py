@@ -125,4 +125,3 @@ def main() -> int:
         for line in failure.lines:
             print(f"demo: {line}", file=sys.stderr)
         return failure.status
-

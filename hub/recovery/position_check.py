@@ -18,7 +18,9 @@ from ..runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-CHECK_BATCH = 32  # channels asked for at once, some 2 ms of work: all of them in one go would make events late
+CHECK_BATCH = (
+    32  # channels asked for at once, some 2 ms of work: all of them in one go would make events late
+)
 SECOND_LOOK_S = 2.0  # an announcement may be in flight for so long before its absence counts as a loss
 
 

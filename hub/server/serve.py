@@ -26,7 +26,9 @@ from .supervisor import DEPARTED, Supervisor
 log = logging.getLogger(__name__)
 
 DOORSTEP_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
-NEARLY_SPARE = SPARE * 3 // 4  # TCP connections over those that are allowed: the rest are for a pause to begin
+NEARLY_SPARE = (
+    SPARE * 3 // 4
+)  # TCP connections over those that are allowed: the rest are for a pause to begin
 HTTP_GRACE_S = 3  # a request under way at the very end has so long to finish
 AT_ONCE_S = 1  # and where an end at once is asked for
 

@@ -187,11 +187,15 @@ class WebSocketTransport(asyncio.Protocol):
         self._full = full
         response = _accept(request)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._respond(upgrade_response.plain_problem(response.status_code, response.body.decode().strip()))
+            self._respond(
+                upgrade_response.plain_problem(response.status_code, response.body.decode().strip())
+            )
             return
         path, _, query = request.path.partition("?")
         if path != self._settings.path:
-            self._respond(upgrade_response.plain_problem(404, f"WebSockets are served at {self._settings.path}"))
+            self._respond(
+                upgrade_response.plain_problem(404, f"WebSockets are served at {self._settings.path}")
+            )
             return
         self.pause_reading()
         headers = {name.lower(): value for name, value in request.headers.raw_items()}

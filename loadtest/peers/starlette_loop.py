@@ -55,5 +55,15 @@ async def publish(request: Request) -> Response:
 app = Starlette(routes=[WebSocketRoute("/ws", subscribe), Route("/publish", publish, methods=["POST"])])
 
 if __name__ == "__main__":
-    uvicorn.run(app, host=sys.argv[1], port=int(sys.argv[2]), loop="uvloop", http="httptools", ws="auto",
-                ws_per_message_deflate=False, access_log=False, log_level="warning", backlog=4096)
+    uvicorn.run(
+        app,
+        host=sys.argv[1],
+        port=int(sys.argv[2]),
+        loop="uvloop",
+        http="httptools",
+        ws="auto",
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_level="warning",
+        backlog=4096,
+    )

@@ -40,9 +40,12 @@ def idle(bench: Bench) -> None:
     if before and full and quiet and after:
         grown = after.since(before)
         held = after.since(quiet)
-        bench.result.record(kb_per_connection=grown.pss / clients / 1024, hub_mb=after.pss / 2**20,
-                            cpu_us_per_connect=full.since(before).cpu / clients * 1e6,
-                            idle_cpu_percent=held.cpu / held.at * 100)
+        bench.result.record(
+            kb_per_connection=grown.pss / clients / 1024,
+            hub_mb=after.pss / 2**20,
+            cpu_us_per_connect=full.since(before).cpu / clients * 1e6,
+            idle_cpu_percent=held.cpu / held.at * 100,
+        )
 
 
 def _hold(bench: Bench, seconds: float) -> None:
@@ -77,8 +80,11 @@ def soak(bench: Bench) -> None:
 
 
 def _grown(bench: Bench, settled: Usage, after: Usage) -> None:
-    bench.result.record(mb_settled=settled.anon / 2**20, mb_end=after.anon / 2**20,
-                        growth_percent=(after.anon / settled.anon - 1) * 100)
+    bench.result.record(
+        mb_settled=settled.anon / 2**20,
+        mb_end=after.anon / 2**20,
+        growth_percent=(after.anon / settled.anon - 1) * 100,
+    )
 
 
 class _Churn:

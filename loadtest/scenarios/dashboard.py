@@ -36,5 +36,7 @@ def mixed_dashboard(bench: Bench) -> None:
 
 def dashboard_plan(clients: int, first_slot: int = 0) -> Plan:
     """(slot, (own, job, document)) for each client."""
-    return [(slot, (USER_FIRST + slot, JOB_FIRST + slot % JOBS, 1 + slot % DOCS))
-            for slot in range(first_slot, first_slot + clients)]
+    return [
+        (slot, (USER_FIRST + slot, JOB_FIRST + slot % JOBS, 1 + slot % DOCS))
+        for slot in range(first_slot, first_slot + clients)
+    ]

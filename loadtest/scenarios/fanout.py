@@ -16,8 +16,12 @@ def fan_out(bench: Bench) -> None:
     bench.feed.emit(1, options.batch)  # the first event finds cold caches everywhere
     bench.feed.settle()
     with bench.measuring():
-        bench.feed.steadily(ticks, options.rate, lambda _: bench.feed.emit(1, options.batch),
-                            progress=bench.bar(f"events in batches of {options.batch}", ticks))
+        bench.feed.steadily(
+            ticks,
+            options.rate,
+            lambda _: bench.feed.emit(1, options.batch),
+            progress=bench.bar(f"events in batches of {options.batch}", ticks),
+        )
     bench.result.record(clients=clients, batch=options.batch)
 
 
@@ -28,9 +32,12 @@ def many_channels(bench: Bench) -> None:
     ticks = options.events or 500
     bench.connect(spread(clients, channels))
     with bench.measuring():
-        bench.feed.steadily(ticks, options.rate * 10,
-                            lambda tick: bench.feed.emit(1 + tick * 7919 % channels),
-                            progress=bench.bar("events", ticks))
+        bench.feed.steadily(
+            ticks,
+            options.rate * 10,
+            lambda tick: bench.feed.emit(1 + tick * 7919 % channels),
+            progress=bench.bar("events", ticks),
+        )
     bench.result.record(clients=clients, channels=channels)
 
 

@@ -21,8 +21,10 @@ def resume(bench: Bench) -> None:
     if not isinstance(target, Hub):
         raise TypeError("resume speaks the hub's own protocol")
     clients, channels = options.clients or 1000, options.channels or 50
-    plan: Plan = [(slot, tuple(1 + (slot * 7 + step * 13) % channels for step in range(_EACH)))
-                  for slot in range(clients)]
+    plan: Plan = [
+        (slot, tuple(1 + (slot * 7 + step * 13) % channels for step in range(_EACH)))
+        for slot in range(clients)
+    ]
     epochs: dict[int, str] = {}
     bench.fleet.on_control = lambda connection, payload: _learn(target, epochs, payload)
     bench.connect(plan)
@@ -75,4 +77,3 @@ _READS = ("xrange", "xrevrange", "xread", "hgetall", "hscan")
 def _reads(url: str) -> int:
     calls = command_calls(redis_info(url)) if url else {}
     return sum(calls.get(name, 0) for name in _READS)
-

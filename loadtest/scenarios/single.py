@@ -21,9 +21,11 @@ def connect(bench: Bench) -> None:
     spent = bench.connect([(slot, _own(channels)) for slot in range(before_wave, before_wave + clients)])
     bench.result.record(clients=clients)
     if spent:
-        bench.result.record(cpu_us_per_connect=spent.cpu / clients * 1e6,
-                            kb_per_connection=spent.pss / clients / 1024,
-                            connects_per_second=clients / spent.at)
+        bench.result.record(
+            cpu_us_per_connect=spent.cpu / clients * 1e6,
+            kb_per_connection=spent.pss / clients / 1024,
+            connects_per_second=clients / spent.at,
+        )
     bench.result.times(bench.fleet.join_latencies.summary())
 
 
@@ -63,12 +65,16 @@ def publish(bench: Bench) -> None:
         bench.result.record(cpu_us_per_publication=usage_after.since(usage_before).cpu / events * 1e6)
     if redis_before:
         after = redis_info(options.redis)
-        spent = sum(float(after[name]) - float(redis_before[name])
-                    for name in ("used_cpu_user", "used_cpu_sys"))
+        spent = sum(
+            float(after[name]) - float(redis_before[name]) for name in ("used_cpu_user", "used_cpu_sys")
+        )
         scripts = command_calls(after, "usec").get("evalsha", 0) - command_calls(redis_before, "usec").get(
-            "evalsha", 0)
+            "evalsha", 0
+        )
         calls = sum(command_calls(after).values()) - sum(command_calls(redis_before).values())
-        bench.result.record(redis_cpu_us_per_publication=spent / events * 1e6,
-                            redis_script_us_per_publication=scripts / events,
-                            redis_calls_per_publication=calls / events)
+        bench.result.record(
+            redis_cpu_us_per_publication=spent / events * 1e6,
+            redis_script_us_per_publication=scripts / events,
+            redis_calls_per_publication=calls / events,
+        )
     bench.result.record(batch=options.batch, publishers=options.publishers)

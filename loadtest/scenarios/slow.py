@@ -29,13 +29,18 @@ def slow_consumers(bench: Bench) -> None:
     lame.connect_all([(_SLOW_FROM + slot, (1,)) for slot in range(slow)])
     before = bench.usage(memory=True)
     with bench.measuring():
-        bench.feed.steadily(ticks, options.rate, lambda _: bench.feed.emit(1, batch),
-                            progress=bench.bar("events", ticks))
+        bench.feed.steadily(
+            ticks, options.rate, lambda _: bench.feed.emit(1, batch), progress=bench.bar("events", ticks)
+        )
     after = bench.usage(memory=True)
     lame.poll_for(2.0)  # now they read what is left for them, and how it ended
-    bench.result.record(clients=clients, slow_clients=slow, slow_received=lame.count.delivered / slow,
-                        slow_still_in=lame.live,
-                        **{f"slow_{why}": number for why, number in sorted(outcomes.items())})
+    bench.result.record(
+        clients=clients,
+        slow_clients=slow,
+        slow_received=lame.count.delivered / slow,
+        slow_still_in=lame.live,
+        **{f"slow_{why}": number for why, number in sorted(outcomes.items())},
+    )
     if before and after:
         bench.result.record(kb_per_slow_client=after.since(before).pss / slow / 1024)
     lame.close_all()

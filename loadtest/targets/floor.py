@@ -25,8 +25,11 @@ class Floor(Target):
         if compiler is None:
             raise Unavailable("no C compiler: make peers")
         program = scratch / "floor"
-        subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-o", str(program), str(PEERS_DIR / "floor.c")],
-                       check=True, timeout=60)
+        subprocess.run(
+            [compiler, "-O2", "-Wall", "-Werror", "-o", str(program), str(PEERS_DIR / "floor.c")],
+            check=True,
+            timeout=60,
+        )
         return Command([str(program), str(self.port)], {}, scratch)
 
     def open_request(self, slot: int, channels: tuple[int, ...], query: str = "") -> bytes:

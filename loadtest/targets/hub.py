@@ -32,8 +32,16 @@ class Hub(Target):
         self.positions: dict[int, dict[int, tuple[str, int]]] = {}
 
     def command(self, scratch: Path) -> Command:
-        arguments = [str(Path(sys.executable).with_name("hub")), "serve", "--host", self.host,
-                     "--port", str(self.port), "--broker", self.broker]
+        arguments = [
+            str(Path(sys.executable).with_name("hub")),
+            "serve",
+            "--host",
+            self.host,
+            "--port",
+            str(self.port),
+            "--broker",
+            self.broker,
+        ]
         if self.workers > 1:
             arguments += ["--workers", str(self.workers)]
         return Command(arguments, self._environment(), scratch)
@@ -61,8 +69,11 @@ class Hub(Target):
         return tokens.user_token(f"load-{slot}", self.secret, subscribe=["*"])
 
     def open_request(self, slot: int, channels: tuple[int, ...], query: str = "") -> bytes:
-        return frames.upgrade_request(f"/ws?token={self.token(slot)}{query}", f"{self.host}:{self.port}",
-                                      headers="Sec-WebSocket-Protocol: hub.v1.json\r\n")
+        return frames.upgrade_request(
+            f"/ws?token={self.token(slot)}{query}",
+            f"{self.host}:{self.port}",
+            headers="Sec-WebSocket-Protocol: hub.v1.json\r\n",
+        )
 
     def after_open(self, slot: int, channels: tuple[int, ...]) -> bytes:
         if not channels:
@@ -111,7 +122,7 @@ class Hub(Target):
     def answers(self, data: bytes) -> tuple[int, int, str]:
         count, taken, refusal = super().answers(data)
         if not refusal and b'"code":"' in data[:taken]:
-            refusal = data[data.index(b'"code":"'):][:200].decode("utf-8", "replace")
+            refusal = data[data.index(b'"code":"') :][:200].decode("utf-8", "replace")
         return count, taken, refusal
 
 
@@ -123,5 +134,8 @@ class PortableHub(Hub):
 
     def command(self, scratch: Path) -> Command:
         arguments = [sys.executable, str(PEERS_DIR / "portable.py"), self.host, str(self.port)]
-        return Command(arguments, {"HUB_BROKER": self.broker, "PYTHONPATH": str(PEERS_DIR.parents[1]),
-                                   **self._environment()}, scratch)
+        return Command(
+            arguments,
+            {"HUB_BROKER": self.broker, "PYTHONPATH": str(PEERS_DIR.parents[1]), **self._environment()},
+            scratch,
+        )

@@ -32,7 +32,8 @@ class Nats(Target):
         if server is None:
             raise Unavailable("nats-server is not installed: make peers")
         text = Template((PEERS_DIR / "nats.conf").read_text()).substitute(
-            host=self.host, port=self.port, client_port=self.second_port, secret=self.secret)
+            host=self.host, port=self.port, client_port=self.second_port, secret=self.secret
+        )
         (scratch / "nats.conf").write_text(text)
         return Command([server, "-c", str(scratch / "nats.conf")], {}, scratch)
 
@@ -59,8 +60,9 @@ class Nats(Target):
         return self._connect(True)
 
     def publication(self, channel: int, payloads: list[bytes]) -> tuple[bytes, int]:
-        return b"".join(b"PUB load.%d %d\r\n%s\r\n" % (channel, len(body), body)
-                        for body in payloads), len(payloads)
+        return b"".join(b"PUB load.%d %d\r\n%s\r\n" % (channel, len(body), body) for body in payloads), len(
+            payloads
+        )
 
     def answers(self, data: bytes) -> tuple[int, int, str]:
         taken = data.rfind(b"\r\n") + 2 if b"\r\n" in data else 0

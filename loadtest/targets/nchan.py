@@ -10,8 +10,10 @@ from string import Template
 from loadtest import frames
 from loadtest.targets.base import PEERS_DIR, Command, Target, Unavailable
 
-_MODULES = (Path("/usr/lib/nginx/modules/ngx_nchan_module.so"),
-            Path("/usr/share/nginx/modules/ngx_nchan_module.so"))
+_MODULES = (
+    Path("/usr/lib/nginx/modules/ngx_nchan_module.so"),
+    Path("/usr/share/nginx/modules/ngx_nchan_module.so"),
+)
 
 
 class Nchan(Target):
@@ -25,7 +27,9 @@ class Nchan(Target):
             raise Unavailable("nginx or its module nchan is not installed: make peers")
         text = Template((PEERS_DIR / "nginx.conf").read_text()).substitute(
             user="user root;" if os.geteuid() == 0 else "",
-            module=module, scratch=scratch, address=f"{self.host}:{self.port}",
+            module=module,
+            scratch=scratch,
+            address=f"{self.host}:{self.port}",
         )
         (scratch / "nginx.conf").write_text(text)
         return Command([nginx, "-p", str(scratch), "-c", str(scratch / "nginx.conf")], {}, scratch)

@@ -44,7 +44,11 @@ def test_publishing_prints_the_hubs_answer(running: RunningHub, tmp_path: Path) 
     [
         (("job:x", "x", "{"), {"api_key": API_KEY}, "not published: invalid JSON"),
         (("nope:x", "x", "1"), {"api_key": API_KEY}, "not published: no namespace nope here"),
-        (("job:x", "x", "1"), {"api_key": "wrong-key-0123456789"}, "not published: the hub refused the token"),
+        (
+            ("job:x", "x", "1"),
+            {"api_key": "wrong-key-0123456789"},
+            "not published: the hub refused the token",
+        ),
         (("job:x", "x", "1"), {}, "hub: who asks? set HUB_API_KEY"),
         (("job:x", "x", "1", "--url", "ftp://x"), {}, "hub: the hub's address begins with"),
     ],
@@ -106,7 +110,9 @@ async def test_inspecting_shows_why_it_did_not_come(running: RunningHub, tmp_pat
         assert "  last error: forbidden: no grant of this token allows subscribe on job:i2" in lines
         assert lines[-1] == f"  job:i1  at {place['epoch']}:1, live"
         by_channel = hub("inspect", "--channel", "job:i1", **given)
-        assert by_channel.out.startswith(f"job:i1: mode state at {place['epoch']}:1, 1 subscriptions\n1 connection")
+        assert by_channel.out.startswith(
+            f"job:i1: mode state at {place['epoch']}:1, 1 subscriptions\n1 connection"
+        )
         assert hub("inspect", "--connection", wire.id, **given).out.startswith("1 connection with connection")
         nobody = hub("inspect", "--user", "nobody", **given)
         assert (nobody.status, nobody.out) == (1, "no connections with user nobody\n")
@@ -143,7 +149,9 @@ def test_a_reader_that_has_enough_is_no_error(running: RunningHub, tmp_path: Pat
         ("wss://hub/live", "https://hub/live", "wss://hub/live"),
     ],
 )
-def test_addresses(given: str, base: str, socket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_addresses(
+    given: str, base: str, socket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert (remote.base_url(given), remote.socket_url(given)) == (base, socket)
 

@@ -80,7 +80,9 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_order_and_its_log_is_short(how: signal.Signals) -> None:
     with running_hub() as running:
-        httpx.get(f"{running.url}/livez?token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl", trust_env=False)
+        httpx.get(
+            f"{running.url}/livez?token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl", trust_env=False
+        )
         assert running.stop(how) == 0
         log = running.log()
     assert f"listening on {running.url}, broker memory://" in log
@@ -121,7 +123,9 @@ def test_dev_serves_with_keys_of_its_own() -> None:
         key = re.search(r"export HUB_API_KEY=(\S+)", running.log())
         assert key is not None
         body = {"channel": "job:1", "event": "x", "payload": 1}
-        answer = running.http(key[1]).post("/v1/publish", json=body, headers={"Origin": "https://any.example"})
+        answer = running.http(key[1]).post(
+            "/v1/publish", json=body, headers={"Origin": "https://any.example"}
+        )
         assert answer.status_code == 200
         running.stop()
         # The token is for the person at the terminal, who asked for it; nothing of it is in a log line.

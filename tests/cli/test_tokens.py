@@ -60,7 +60,9 @@ def test_what_it_cannot_sign_is_one_line(
     assert words in line
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("5", 5)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("5", 5)]
+)
 def test_spans(text: str, seconds: int) -> None:
     assert span(text) == seconds
 

@@ -21,7 +21,9 @@ def health(port: int) -> int:
     program, *arguments = json.loads(found[1].replace("\\\n", ""))
     assert program == "python"
     environment = {**os.environ, "HUB_PORT": str(port)}
-    done = subprocess.run([sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False
+    )
     return done.returncode
 
 

@@ -49,9 +49,11 @@ class Nginx:
         last = max(number for number, line in enumerate(lines) if third in line)
         del lines[last]
         config = folder / "nginx.conf"
-        config.write_text("daemon off;\n" f"pid {folder}/nginx.pid;\n" + "\n".join(lines))
+        config.write_text(f"daemon off;\npid {folder}/nginx.pid;\n" + "\n".join(lines))
         program = shutil.which("nginx") or "/usr/sbin/nginx"
-        self.process = subprocess.Popen([program, "-p", str(folder), "-e", str(self._errors), "-c", str(config)])
+        self.process = subprocess.Popen(
+            [program, "-p", str(folder), "-e", str(self._errors), "-c", str(config)]
+        )
 
     def log(self) -> str:
         return self._log.read_text() + self._errors.read_text()
@@ -96,7 +98,9 @@ async def test_a_client_goes_on_at_the_other_node_when_one_is_killed(
     token = first.secret(first.token("ann", subscribe=["doc:*"]))
     async with contextlib.AsyncExitStack() as stack:
         # As many as it takes to have one on each node: nginx sends newcomers where the fewest are.
-        wires = [await stack.enter_async_context(connect(nginx.ws_url, token, place="query")) for _ in range(4)]
+        wires = [
+            await stack.enter_async_context(connect(nginx.ws_url, token, place="query")) for _ in range(4)
+        ]
         by_node: dict[str, Wire] = {wire.welcome["node"]: wire for wire in wires}
         assert len(by_node) == 2
         places = {node: await wire.ask("subscribe", channel="doc:n") for node, wire in by_node.items()}

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_target_that_is_down_is_said_so(capsys: pytest.CaptureFixture[str],
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_that_is_down_is_said_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("loadtest.server._START_SECONDS", 0.2)
     code = cli.main(["fan-out", "--url", f"ws://127.0.0.1:{free_port()}"])
     assert code == cli.UNFIT
@@ -33,11 +34,25 @@ def test_a_scenario_that_peers_cannot_do_is_refused(capsys: pytest.CaptureFixtur
     assert "comparable" in capsys.readouterr().out
 
 
-def test_a_run_prints_the_table_and_writes_the_figures(tmp_path: Path,
-                                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_prints_the_table_and_writes_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     figures = tmp_path / "figures.json"
-    code = cli.main(["fan-out", "--target", "starlette", "--clients", "20", "--events", "5", "--rate", "50",
-                     "--json", str(figures)])
+    code = cli.main(
+        [
+            "fan-out",
+            "--target",
+            "starlette",
+            "--clients",
+            "20",
+            "--events",
+            "5",
+            "--rate",
+            "50",
+            "--json",
+            str(figures),
+        ]
+    )
     assert code == cli.OK, capsys.readouterr().out
     (result,) = json.loads(figures.read_text())["results"]
     assert result["figures"]["deliveries"] == 100
@@ -45,8 +60,9 @@ def test_a_run_prints_the_table_and_writes_the_figures(tmp_path: Path,
     assert result["figures"]["cpu_us_per_delivery"] > 0
 
 
-def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_what_was_measured_so_far(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish, published = Feed.emit, []
 
     def emit(feed: Feed, channel: int, count: int = 1) -> None:
@@ -57,8 +73,9 @@ def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path, capsys: pytest.C
 
     monkeypatch.setattr(Feed, "emit", emit)
     figures = tmp_path / "figures.json"
-    code = cli.main(["fan-out", "--target", "starlette", "--clients", "20", "--rate", "50",
-                     "--json", str(figures)])
+    code = cli.main(
+        ["fan-out", "--target", "starlette", "--clients", "20", "--rate", "50", "--json", str(figures)]
+    )
     assert code == cli.INTERRUPTED
     assert "interrupted" in capsys.readouterr().out
     (result,) = json.loads(figures.read_text())["results"]

@@ -68,8 +68,10 @@ def test_a_lost_last_event_is_seen() -> None:
 
 
 def test_a_doubled_event_is_seen() -> None:
-    with TinyServer(group=2, defect=lambda sent: [sent[0], sent[1], sent[1]]) as server, \
-            fed(server) as (fleet, feed):
+    with (
+        TinyServer(group=2, defect=lambda sent: [sent[0], sent[1], sent[1]]) as server,
+        fed(server) as (fleet, feed),
+    ):
         emit(fleet, feed, 2)
         assert fleet.poll_until(lambda: fleet.count.doubled == CLIENTS, 10)
         assert (fleet.count.delivered, feed.lost()) == (2 * CLIENTS, 0)

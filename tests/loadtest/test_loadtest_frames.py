@@ -45,11 +45,14 @@ def test_a_client_frame_is_masked_and_read_by_a_real_server(size: int) -> None:
     assert done.value.value.data == b"y" * size
 
 
-@pytest.mark.parametrize("data", [
-    serialized(b"part", fin=False),
-    b"\x81\x81\0\0\0\0a",
-    b"\xc1\x01a",
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        serialized(b"part", fin=False),
+        b"\x81\x81\0\0\0\0a",
+        b"\xc1\x01a",
+    ],
+)
 def test_what_cannot_be_counted_is_an_error(data: bytes) -> None:
     with pytest.raises(FrameError):
         split_frames(data)

@@ -84,8 +84,9 @@ def test_a_refused_token_is_told_with_its_reason(secret: str, token: str) -> Non
 @pytest.mark.parametrize("case", storm.CASES)
 def test_a_small_storm_passes_without_loss(case: str) -> None:
     settings = {"HUB_DRAIN_NOTICE": "1", "HUB_DRAIN_SECONDS": "4"}
-    result = storm.run(storm.Storm(case, clients=500, herd=200, quiet=1.0, settings=settings),
-                       Console(quiet=True), None)
+    result = storm.run(
+        storm.Storm(case, clients=500, herd=200, quiet=1.0, settings=settings), Console(quiet=True), None
+    )
     figures = result.figures
     assert without_faults(result), figures
     assert figures["inside"] == figures["clients"]

@@ -52,8 +52,9 @@ def test_a_channel_without_expectation_begins_with_its_first_event() -> None:
 
 
 @given(st.integers(1, 30), st.randoms(use_true_random=False), st.data())
-def test_any_shuffle_with_losses_and_repeats_is_told_apart(total: int, draw: random.Random,
-                                                         data: st.DataObject) -> None:
+def test_any_shuffle_with_losses_and_repeats_is_told_apart(
+    total: int, draw: random.Random, data: st.DataObject
+) -> None:
     kept = data.draw(st.sets(st.integers(1, total)))
     repeats = data.draw(st.lists(st.sampled_from(sorted(kept)), max_size=5)) if kept else []
     arrivals = [*kept, *repeats]

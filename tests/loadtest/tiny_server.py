@@ -24,8 +24,9 @@ def text_frame(payload: bytes) -> bytes:
 class TinyServer:
     """Every POST is a publication to every subscriber; ``group`` of them are handed on together."""
 
-    def __init__(self, *, defect: Defect = lambda sent: sent, upgrade: bytes = SWITCH, group: int = 1,
-                 pieces: int = 0) -> None:
+    def __init__(
+        self, *, defect: Defect = lambda sent: sent, upgrade: bytes = SWITCH, group: int = 1, pieces: int = 0
+    ) -> None:
         self._defect = defect
         self._upgrade = upgrade
         self._group = group
@@ -87,4 +88,3 @@ class TinyServer:
             subscriber.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for start in range(0, len(sent), size):
                 subscriber.sendall(sent[start : start + size])
-
