@@ -26,8 +26,7 @@ from typing import Any
 import httpx
 import jwt
 
-SCALE = float(os.environ.get("TEST_TIME_SCALE", "1"))
-"""All deadlines of tests are multiplied by it: a loaded machine sets it higher."""
+from .pace import SCALE
 
 START_S = 20.0
 STOP_S = 20.0
