@@ -6,8 +6,11 @@ the test is red though nothing is wrong. So every deadline is multiplied by `SCA
     async with asyncio.timeout(5 * SCALE): ...
 """
 
+import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 LOADAVG = Path("/proc/loadavg")
@@ -55,3 +58,30 @@ class Pace:
 
 
 SCALE = Pace(float(os.environ.get("TEST_TIME_SCALE", "1")))
+
+
+@asynccontextmanager
+async def patience(seconds: float, pace: Pace = SCALE) -> AsyncIterator[None]:
+    """A deadline for what takes long: what the machine does on the way counts, not only what it does at the start.
+
+    Raises:
+        TimeoutError: after so many seconds of a quiet machine.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        watch = loop.create_task(_spend(seconds, limit, pace))
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+
+async def _spend(seconds: float, limit: asyncio.Timeout, pace: Pace) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    while seconds > 0:
+        await asyncio.sleep(min(0.5, seconds))
+        now = loop.time()
+        seconds -= (now - before) / float(pace)
+        before = now
+    limit.reschedule(before)

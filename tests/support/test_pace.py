@@ -1,10 +1,12 @@
 """Deadlines follow the machine."""
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
-from .pace import MOST, Pace
+from .pace import MOST, Pace, patience
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,18 @@ def test_the_environment_sets_a_floor(tmp_path: Path) -> None:
     source.write_text("0.0 0.0 0.0 1/300 4242")
     assert float(Pace(3.0, source, cores=2)) == 3.0
     assert float(Pace(3.0, tmp_path / "none", cores=2)) == 3.0
+
+
+async def test_patience_ends_and_is_stretched_by_what_happens_on_the_way(tmp_path: Path) -> None:
+    source = tmp_path / "loadavg"
+    source.write_text("0.0 0.0 0.0 8/300 4242")  # six times as slow
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with patience(0.05, Pace(1.0, source, cores=2)):
+            await asyncio.sleep(60)
+    assert time.monotonic() - begun > 0.25
+
+
+async def test_patience_lets_through_what_is_in_time() -> None:
+    async with patience(60):
+        await asyncio.sleep(0)

@@ -16,7 +16,8 @@ import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from ..support.server import SCALE, RunningHub
+from ..support.pace import patience
+from ..support.server import RunningHub
 from ..support.wire import Encoding, Wire, connect
 from .lanes import Lane, running
 
@@ -112,7 +113,7 @@ async def test_every_event_once_and_in_order(lane: Lane) -> None:
         readers = [
             Reader(hub, token, "doc:cuts", "json" if number % 2 else "msgpack") for number in range(CLIENTS)
         ]
-        async with asyncio.timeout(60 * SCALE):
+        async with patience(60):
             tasks = [asyncio.create_task(reader.run()) for reader in readers]
             while any(reader.wire is None for reader in readers):
                 await asyncio.sleep(0.02)
