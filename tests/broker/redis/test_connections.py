@@ -104,7 +104,7 @@ def test_under_uvloop(tmp_path: Path) -> None:
         sys.path.insert(0, sys.argv[1])
         from tests.broker.harness import Recorder, namespaces, publish
         from tests.broker.redis.servers import RedisServer
-        from hub.broker.redis import RedisBroker
+        from hub.broker.redis.broker import RedisBroker
 
         async def main():
             assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
