@@ -18,11 +18,11 @@ from .auth.tickets import Tickets
 from .auth.tokens import Authenticator
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
-from .cluster.worker_ipc import NoSiblings, Siblings
+from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
 from .commands import dispatch
-from .commands.handshake import Gate
+from .commands.handshake import Handshaker
 from .http.app import build
-from .http.requests import Requests
+from .http.context import HttpContext
 from .node import Node
 from .protocol import ids
 from .settings import Settings
@@ -56,9 +56,9 @@ class Hub:
     `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node.
     """
 
-    def __init__(self, settings: Settings | None = None, siblings: Siblings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, worker_ipc: WorkerIpc | None = None) -> None:
         self.settings = settings or Settings()
-        self._siblings = siblings or NoSiblings()
+        self._worker_ipc = worker_ipc or NoWorkerIpc()
         self.node: Node | None = None
         self._inner: ASGIApp | None = None
 
@@ -74,27 +74,27 @@ class Hub:
         authenticator = make_authenticator(settings, keys)
         broker = make_broker(settings, node_id)
         node = Node(
-            settings, broker, authenticator, secret, dispatch.execute, id=node_id, siblings=self._siblings
+            settings, broker, authenticator, secret, dispatch.execute, id=node_id, worker_ipc=self._worker_ipc
         )
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
         origins = Origins(settings.allowed_origins, not settings.require_origin)
-        gate = Gate(node, tickets, origins, TrustedProxies(settings.trusted_proxies))
-        requests = Requests(node, make_api_keys(settings))
+        handshaker = Handshaker(node, tickets, origins, TrustedProxies(settings.trusted_proxies))
+        context = HttpContext(node, make_api_keys(settings))
         await node.start()
-        await self._siblings.start(
+        await self._worker_ipc.start(
             {
                 "unready": node.readiness.reasons,
                 "drain": node.readiness.request_drain,
-                "metrics": requests.exposition.sample,
+                "metrics": context.exposition.sample,
             }
         )
         self.node = node
-        self._inner = build(requests, gate, tickets, origins)
+        self._inner = build(context, handshaker, tickets, origins)
         try:
-            yield {"hub_gate": gate}
+            yield {"hub_handshaker": handshaker}
         finally:
             self._inner = None
-            await self._siblings.close()
+            await self._worker_ipc.close()
             await node.stop()
             await keys.close()
             self.node = None

@@ -15,17 +15,17 @@ from .auth.revocations import Revocations
 from .auth.signing import Signer
 from .auth.tokens import Authenticator
 from .broker.base import Broker, Inbox, Member, Published
-from .cluster.bus import Control
-from .cluster.commands import Fleet
+from .cluster.bus import CommandBus
+from .cluster.commands import ClusterCommands
 from .cluster.peers import HEAVY_PART, Peers, describe
 from .cluster.readiness import Readiness
-from .cluster.worker_ipc import Siblings
-from .commands.publications import Publishing
+from .cluster.worker_ipc import WorkerIpc
+from .commands.publications import PublicationChecks
 from .connections.admission import Admission
 from .connections.connection import Connection
-from .connections.table import Roster
+from .connections.table import ConnectionTable
 from .connections.transport import Window
-from .delivery.prepared import Push
+from .delivery.prepared import PreparedMessage
 from .delivery.subscription import Subscription
 from .presence.board import PresenceBoard
 from .protocol import codes, ids
@@ -34,11 +34,11 @@ from .protocol.commands import Command
 from .protocol.errors import HubError
 from .protocol.event import Event, Publication
 from .recovery.position_check import PositionCheck
-from .recovery.table import Channels
-from .runtime.counters import Metrics
-from .runtime.flush import Turn
+from .recovery.table import ChannelTable
+from .runtime.counters import Counters
+from .runtime.flush import FlushScheduler
 from .runtime.tasks import Tasks
-from .runtime.timer_wheel import Wheel
+from .runtime.timer_wheel import TimerWheel
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Node:
         execute: Execute,
         *,
         id: str,
-        siblings: Siblings,
+        worker_ipc: WorkerIpc,
         wall: Callable[[], float] = time.time,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -73,27 +73,27 @@ class Node:
         self.id = id
         self.broker = broker
         self.namespaces = settings.table
-        self.metrics = Metrics()
-        self.turn = Turn(loop.call_soon)
-        self.wheel = Wheel(loop)
+        self.counters = Counters()
+        self.flushes = FlushScheduler(loop.call_soon)
+        self.timers = TimerWheel(loop)
         self.tasks = Tasks()
         self.now = loop.time
         self.wall = wall
         self.heartbeat = settings.heartbeat_ms / 1000
         self.default_window: Window = (settings.reconnect_min_ms, settings.reconnect_max_ms)
-        self.roster = Roster()
+        self.connections = ConnectionTable()
         self.peers = Peers(id)
-        self.publishing = Publishing(self.namespaces, settings.message_bytes)
+        self.publication_checks = PublicationChecks(self.namespaces, settings.message_bytes)
         self.revocations = Revocations(wall)
-        self._control = Control(
-            self.id, broker.registry, Signer(secret, "node"), self.tasks, self.metrics, wall
+        self._bus = CommandBus(
+            self.id, broker.registry, Signer(secret, "node"), self.tasks, self.counters, wall
         )
-        self.channels = Channels(
+        self.channels = ChannelTable(
             broker,
             self.namespaces,
-            self.turn,
+            self.flushes,
             self.tasks,
-            self.metrics,
+            self.counters,
             self.now,
             linger=settings.channel_linger,
             tail_bytes=settings.tail_bytes,
@@ -103,9 +103,9 @@ class Node:
         self._position_check = PositionCheck(
             broker,
             self.channels.open_channels,
-            self.channels.refill.doubt,
+            self.channels.repairs.doubt,
             self.tasks,
-            self.metrics,
+            self.counters,
             settings.position_check,
         )
         self.presence = PresenceBoard(
@@ -125,9 +125,9 @@ class Node:
             settings.max_connections_per_address,
             self.now,
         )
-        self.readiness = Readiness(broker, siblings, all_shards=settings.ready_requires_all_shards)
-        self.fleet = Fleet(
-            id, broker.registry, self._control, self.roster, self.channels, self.revocations, self.now
+        self.readiness = Readiness(broker, worker_ipc, all_shards=settings.ready_requires_all_shards)
+        self.cluster = ClusterCommands(
+            id, broker.registry, self._bus, self.connections, self.channels, self.revocations, self.now
         )
 
     # Life
@@ -144,7 +144,7 @@ class Node:
     async def stop(self) -> None:
         """Close what is still open, and let go of the broker."""
         self.readiness.started = False
-        for connection in list(self.roster.all()):
+        for connection in list(self.connections.all()):
             connection.close(CloseCode.DRAINING, "this node is going away")
         with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
             await asyncio.wait_for(self.broker.registry.unregister_node(self.id), 1.0)
@@ -168,16 +168,16 @@ class Node:
             before = self.now()
             await asyncio.sleep(LAG_EVERY_S)
             lag = max(0.0, self.now() - before - LAG_EVERY_S)
-            self.metrics.loop_lag_s = lag
+            self.counters.loop_lag_s = lag
             self.admission.adapt(lag)
 
     async def _register(self) -> None:
         rate = 0.0 if self.readiness.draining else self.admission.rate
-        heavy = self.roster.heavy(max(2, self.settings.max_connections_per_user // HEAVY_PART))
+        heavy = self.connections.heavy(max(2, self.settings.max_connections_per_user // HEAVY_PART))
         registry = self.broker.registry
-        await registry.register_node(self.id, describe(len(self.roster), rate, heavy), 3 * REGISTER_S)
+        await registry.register_node(self.id, describe(len(self.connections), rate, heavy), 3 * REGISTER_S)
         self.peers.heard(await registry.nodes())
-        await self.fleet.learn_revocations()
+        await self.cluster.learn_revocations()
 
     # Connections
 
@@ -211,7 +211,7 @@ class Node:
         """
         member = returning.connection if returning else connection.id
         most = self.settings.max_connections_per_user
-        held = self.roster.of_user(identity.user)
+        held = self.connections.of_user(identity.user)
         # The connection that this one continues has given up its place: one place, however many continue it.
         released = any(other.member == member for other in held)
         count = len(held) - released + self.peers.held(identity.user)
@@ -222,13 +222,13 @@ class Node:
         connection.identity = identity
         connection.member = member
         connection.session.opened()
-        self.roster.add(identity.user, connection)
-        self.metrics.connections_opened += 1
+        self.connections.add(identity.user, connection)
+        self.counters.connections_opened += 1
         if self.settings.max_connection_age:
             connection.rotate_at = self.now() + self.settings.max_connection_age * random.uniform(0.9, 1.1)
         connection.reschedule()
-        if connection.shell is not None:
-            connection.shell.admitted()
+        if connection.transport is not None:
+            connection.transport.admitted()
 
     async def execute(self, connection: Connection, command: Command) -> None:
         """Do what a command asks for; raises `HubError`."""
@@ -236,11 +236,11 @@ class Node:
 
     def forget(self, connection: Connection, code: int) -> None:
         """A connection is over: nothing here knows it any more."""
-        self.metrics.closed[codes.name(code)] += 1
+        self.counters.closed[codes.name(code)] += 1
         identity = connection.identity
         if identity is None:
             return
-        self.roster.remove(identity.user, connection)
+        self.connections.remove(identity.user, connection)
         for subscription in list(connection.subscriptions.values()):
             self._end(connection, subscription, at_once=code == CloseCode.NORMAL)
         connection.subscriptions.clear()
@@ -279,7 +279,7 @@ class Node:
     async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
         """Publish; an error in one leaves the others."""
         results = await self.broker.publish(publications)
-        self.metrics.published += sum(not isinstance(result, HubError) for result in results)
+        self.counters.published += sum(not isinstance(result, HubError) for result in results)
         return results
 
     def on_event(self, epoch: str, event: Event) -> None:
@@ -301,7 +301,7 @@ class Node:
     def on_ack(self, channel: str, user: str, inbox: Inbox) -> None:
         """`Listener.on_ack`: to the user's other connections; who moved the cursor so far got a reply."""
         found = self.channels.get(channel)
-        push = Push(acked_fields(channel, inbox))
+        push = PreparedMessage(acked_fields(channel, inbox))
         for subscription in found.everyone() if found is not None else ():
             connection: Any = subscription.owner
             acked = connection.acked.get(channel) if connection.acked is not None else None
@@ -315,7 +315,7 @@ class Node:
 
     def on_command(self, data: bytes) -> None:
         """`Listener.on_command`."""
-        self._control.on_command(data)
+        self._bus.on_command(data)
 
 
 def acked_fields(channel: str, inbox: Inbox) -> dict[str, Any]:

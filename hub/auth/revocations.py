@@ -23,7 +23,7 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RevocationEntry:
     """What is taken back: ``sub`` or ``jti``, of whom; `since` None where it was not said."""
 
     kind: str
@@ -36,7 +36,7 @@ class Entry:
         return f"{self.kind}:{self.value}"
 
 
-def parse(entry: str) -> Entry:
+def parse(entry: str) -> RevocationEntry:
     """Read ``jti:<jti>``, ``sub:<user>`` or ``sub@<Unix time>:<user>``.
 
     Raises:
@@ -52,7 +52,7 @@ def parse(entry: str) -> Entry:
         raise HubError(ErrorCode.BAD_MESSAGE, "a revocation is sub:<user> or jti:<jti>")
     if not 1 <= len(value) <= MAX_ID:
         raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} has 1 to {MAX_ID} characters")
-    return Entry(kind, value, since)
+    return RevocationEntry(kind, value, since)
 
 
 class Revocations:

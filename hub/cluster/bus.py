@@ -17,7 +17,7 @@ import orjson
 from ..auth.signing import Signer
 from ..broker.base import Registry
 from ..protocol.errors import HubError
-from ..runtime.counters import Metrics
+from ..runtime.counters import Counters
 from ..runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class _Question:
             self.complete.set()
 
 
-class Control:
+class CommandBus:
     """Sends commands to all nodes (this one too), and calls `handlers` by the command's name.
 
     A handler that returns something answers a question (`ask`).
@@ -53,14 +53,14 @@ class Control:
         registry: Registry,
         signer: Signer,
         tasks: Tasks,
-        metrics: Metrics,
+        counters: Counters,
         wall: Callable[[], float],
     ) -> None:
         self._node = node
         self._registry = registry
         self._signer = signer
         self._tasks = tasks
-        self._metrics = metrics
+        self._counters = counters
         self._wall = wall
         self.handlers: dict[str, Handler] = {}
         self._questions: dict[str, _Question] = {}
@@ -97,12 +97,12 @@ class Control:
         """Bytes from the broker. Never raises: who sent them cannot be told, and the listener must live on."""
         command = self._verified(data)
         if command is None:
-            self._metrics.errors["foreign_command"] += 1
+            self._counters.errors["foreign_command"] += 1
             return
         try:
             self._do(command)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            self._metrics.errors["malformed_command"] += 1
+            self._counters.errors["malformed_command"] += 1
             log.warning("a node's command %.40r is not understood here: %s", command["do"], error)
 
     def _verified(self, data: bytes) -> dict[str, Any] | None:

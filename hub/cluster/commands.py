@@ -7,36 +7,36 @@ from typing import Any
 from ..auth.revocations import Revocations, parse
 from ..broker.base import Registry
 from ..connections.connection import Connection
-from ..connections.table import Roster
+from ..connections.table import ConnectionTable
 from ..delivery.subscription import Subscription
 from ..protocol.codes import CloseCode
-from ..recovery.table import Channels
-from .bus import Control
+from ..recovery.table import ChannelTable
+from .bus import CommandBus
 
 MAX_DESCRIBED = 1000  # connections that one node describes in one answer
 
 
-class Fleet:
+class ClusterCommands:
     """Commands that reach every node, this one included, and what this node does when it hears them."""
 
     def __init__(
         self,
         node: str,
         registry: Registry,
-        control: Control,
-        roster: Roster,
-        channels: Channels,
+        bus: CommandBus,
+        connections: ConnectionTable,
+        channels: ChannelTable,
         revocations: Revocations,
         now: Callable[[], float],
     ) -> None:
         self._node = node
         self._registry = registry
-        self._control = control
-        self._roster = roster
+        self._bus = bus
+        self._connections = connections
         self._channels = channels
         self._revocations = revocations
         self._now = now
-        control.handlers.update(
+        bus.handlers.update(
             disconnect=self._on_disconnect,
             revoke=self._on_revoke,
             connections=self._on_find_connections,
@@ -49,7 +49,7 @@ class Fleet:
         Raises:
             HubError: the storage is away.
         """
-        await self._control.send("disconnect", user=user, connection=connection, reconnect=reconnect)
+        await self._bus.send("disconnect", user=user, connection=connection, reconnect=reconnect)
 
     async def revoke(self, entry: str, until: float) -> None:
         """Take tokens back, on every node, also those that start later. `entry` is ``sub:…`` or ``jti:…``.
@@ -60,7 +60,7 @@ class Fleet:
         entry = self._revocations.stamp(entry)
         self._apply(entry, until)
         await self._registry.revoke(entry, until)
-        await self._control.send("revoke", entry=entry, until=until)
+        await self._bus.send("revoke", entry=entry, until=until)
 
     async def learn_revocations(self) -> None:
         """Take over what the nodes know together: a command may have been missed, or be older than this node.
@@ -80,7 +80,7 @@ class Fleet:
             HubError: the storage is away.
         """
         nodes = await self._nodes()
-        answers = await self._control.ask("connections", nodes, deadline_s, query=query)
+        answers = await self._bus.ask("connections", nodes, deadline_s, query=query)
         return [found for answer in answers for found in answer], len(answers) >= nodes
 
     async def count_subscribers(self, channel: str, deadline_s: float) -> int:
@@ -89,7 +89,7 @@ class Fleet:
         Raises:
             HubError: the storage is away.
         """
-        return sum(await self._control.ask("subscribers", await self._nodes(), deadline_s, channel=channel))
+        return sum(await self._bus.ask("subscribers", await self._nodes(), deadline_s, channel=channel))
 
     async def _nodes(self) -> int:
         return len(await self._registry.nodes()) or 1
@@ -97,8 +97,8 @@ class Fleet:
     # Heard
 
     def _on_disconnect(self, command: dict[str, Any]) -> None:
-        targets = self._roster.of_user(command["user"]) if command["user"] else []
-        if command["connection"] and (found := self._roster.get(command["connection"])) is not None:
+        targets = self._connections.of_user(command["user"]) if command["user"] else []
+        if command["connection"] and (found := self._connections.get(command["connection"])) is not None:
             targets.append(found)
         for connection in targets:
             if command["reconnect"]:
@@ -113,7 +113,9 @@ class Fleet:
         if not self._revocations.add(entry, until):
             return
         about = parse(entry)
-        targets = self._roster.of_user(about.value) if about.kind == "sub" else list(self._roster.all())
+        targets = (
+            self._connections.of_user(about.value) if about.kind == "sub" else list(self._connections.all())
+        )
         for connection in targets:
             if connection.identity is not None and self._revocations.is_revoked(connection.identity):
                 connection.close(CloseCode.REVOKED, "this token was revoked")
@@ -122,10 +124,10 @@ class Fleet:
         query = command["query"]
         found: Collection[Connection]
         if query["connection"]:
-            one = self._roster.get(query["connection"])
+            one = self._connections.get(query["connection"])
             found = [one] if one is not None else []
         else:
-            found = self._roster.of_user(query["user"]) if query["user"] else self._roster.all()
+            found = self._connections.of_user(query["user"]) if query["user"] else self._connections.all()
         wanted = query["channel"]
         matching = (c for c in found if not wanted or wanted in c.subscriptions)
         return [self._described(c) for c in itertools.islice(matching, MAX_DESCRIBED)]

@@ -3,7 +3,7 @@
 import asyncio
 
 from ..broker.base import Broker
-from .worker_ipc import Gone, Siblings
+from .worker_ipc import Gone, WorkerIpc
 
 DEAF_S = 4.5  # of the 5 s within which the node must be red, half a second is left for whoever looks
 
@@ -11,8 +11,8 @@ DEAF_S = 4.5  # of the 5 s within which the node must be red, half a second is l
 class Readiness:
     """`started` and `draining` are set by who runs the node; `drain_requested` is what it waits for."""
 
-    def __init__(self, broker: Broker, siblings: Siblings, *, all_shards: bool) -> None:
-        self.siblings = siblings
+    def __init__(self, broker: Broker, worker_ipc: WorkerIpc, *, all_shards: bool) -> None:
+        self.worker_ipc = worker_ipc
         self.started = False
         self.draining = False
         self.drain_requested = asyncio.Event()
@@ -39,9 +39,9 @@ class Readiness:
         return reasons
 
     async def reasons_of_all(self) -> list[str]:
-        """Why the port that this node shares with its siblings should get no new traffic."""
+        """Why the port that this node shares with other workers should get no new traffic."""
         reasons = self.reasons()
-        for answer in await self.siblings.ask("unready"):
+        for answer in await self.worker_ipc.ask("unready"):
             if answer is None:
                 reasons.append("a worker of this port does not answer")
             elif not isinstance(answer, Gone):  # one that is being replaced gets no traffic anyway
@@ -51,7 +51,7 @@ class Readiness:
     async def drain_all(self) -> None:
         """Ask for a planned departure of all workers of this port."""
         self.request_drain()
-        await self.siblings.ask("drain")
+        await self.worker_ipc.ask("drain")
 
     def request_drain(self) -> None:
         """Ask for a planned departure of this node."""

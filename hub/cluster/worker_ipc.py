@@ -18,7 +18,7 @@ LONGEST = 2**22  # bytes of an answer
 Answer = Callable[[], Any]
 
 
-class Siblings(Protocol):
+class WorkerIpc(Protocol):
     """How a worker asks the others. `index` is its own place at the port."""
 
     index: int
@@ -38,23 +38,23 @@ class Gone:
     """A worker that is being replaced."""
 
 
-class NoSiblings:
+class NoWorkerIpc:
     """A process that is alone on its port."""
 
     index = 0
 
     async def start(self, answers: Mapping[str, Answer]) -> None:
-        """See `Siblings`."""
+        """See `WorkerIpc`."""
 
     async def close(self) -> None:
-        """See `Siblings`."""
+        """See `WorkerIpc`."""
 
     async def ask(self, question: str) -> list[Any]:
-        """See `Siblings`."""
+        """See `WorkerIpc`."""
         return []
 
 
-class UnixSiblings:
+class UnixWorkerIpc:
     """Worker `index` of `count`, with its socket in `folder`."""
 
     def __init__(self, folder: Path, index: int, count: int) -> None:
@@ -65,20 +65,20 @@ class UnixSiblings:
         self._server: asyncio.Server | None = None
 
     async def start(self, answers: Mapping[str, Answer]) -> None:
-        """See `Siblings`."""
+        """See `WorkerIpc`."""
         self._answers = answers
         path = self._path(self.index)
         path.unlink(missing_ok=True)  # a worker before this one may have died
         self._server = await asyncio.start_unix_server(self._serve, path)
 
     async def close(self) -> None:
-        """See `Siblings`."""
+        """See `WorkerIpc`."""
         if self._server is not None:
             self._server.close()
             self._path(self.index).unlink(missing_ok=True)
 
     async def ask(self, question: str) -> list[Any]:
-        """See `Siblings`."""
+        """See `WorkerIpc`."""
         others = [index for index in range(self._count) if index != self.index]
         return await asyncio.gather(*(self._ask_one(index, question) for index in others))
 

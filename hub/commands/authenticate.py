@@ -10,7 +10,7 @@ from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.commands import Authenticate, CommandId, Subscribe
 from ..protocol.errors import HubError
 from ..protocol.position import Position
-from ..protocol.session import State
+from ..protocol.session import SessionState
 from .permissions import forbidden
 from .subscribe import subscribe
 
@@ -20,13 +20,13 @@ async def authenticate(node: Node, connection: Connection, command: Authenticate
     try:
         identity = await node.verify(command.token)
     except HubError as error:
-        if connection.session.state is State.WAITING:
+        if connection.session.state is SessionState.WAITING:
             refuse(connection, error, command.id)
             return
         raise
     if connection.closed:
         return
-    if connection.session.state is State.OPEN:
+    if connection.session.state is SessionState.OPEN:
         await _renew(node, connection, identity, command)
     else:
         await admit(node, connection, identity, command.resume, command.since, command.id)

@@ -38,7 +38,7 @@ async def execute(node: Node, connection: Connection, command: Command) -> None:
     Raises:
         HubError: why not; the caller answers with it.
     """
-    node.metrics.commands[type(command).__name__.lower()] += 1
+    node.counters.commands[type(command).__name__.lower()] += 1
     await _HANDLERS[type(command)](node, connection, command)
 
 
@@ -49,7 +49,7 @@ async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe)
 
 async def _publish(node: Node, connection: Connection, command: Publish) -> None:
     identity = identity_of(connection)
-    publication = node.publishing.publication(command, identity, connection.member)
+    publication = node.publication_checks.publication(command, identity, connection.member)
     if not identity.service:
         namespace = node.namespaces.of(command.channel)
         name = command.channel.partition(":")[0]

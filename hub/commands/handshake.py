@@ -25,7 +25,7 @@ TOKEN_ENTRY = "hub.token."  # noqa: S105  # the prefix of a subprotocol entry, n
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
+class UpgradeRequest:
     """An upgrade request. `headers` has lower-case names; `subprotocols` is the offer, in its order."""
 
     query: str
@@ -36,7 +36,7 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Upgrade:
     """A handshake that is to be upgraded.
 
     `identity` None: the token follows as the first message. `error`: it is to be told and closed instead.
@@ -56,7 +56,7 @@ class Entry:
         return self.subprotocol is None
 
 
-class Refused(Exception):
+class UpgradeRefused(Exception):
     """The handshake is answered with HTTP `status` and a problem body that says `error`."""
 
     def __init__(self, status: int, error: HubError) -> None:
@@ -65,7 +65,7 @@ class Refused(Exception):
         self.error = error
 
 
-class Gate:
+class Handshaker:
     """Decides on handshakes, and lets connections in."""
 
     def __init__(self, node: Node, tickets: Tickets, origins: Origins, proxies: TrustedProxies) -> None:
@@ -74,7 +74,7 @@ class Gate:
         self._origins = origins
         self._proxies = proxies
 
-    async def decide(self, handshake: Handshake) -> Entry:
+    async def decide(self, handshake: UpgradeRequest) -> Upgrade:
         """What becomes of a handshake.
 
         Raises:
@@ -91,34 +91,34 @@ class Gate:
             identity = await self._identify(handshake, query)
             since = parse_positions(query.get("since"))
         except HubError as error:
-            self.node.metrics.refused[error.code.value] += 1
+            self.node.counters.refused[error.code.value] += 1
             if not browser:
-                raise Refused(error.status, error) from None
-            return Entry(encoding, subprotocol, address, error=error)
-        return Entry(encoding, subprotocol, address, identity, None, resume, since)
+                raise UpgradeRefused(error.status, error) from None
+            return Upgrade(encoding, subprotocol, address, error=error)
+        return Upgrade(encoding, subprotocol, address, identity, None, resume, since)
 
-    async def begin(self, connection: Connection, entry: Entry) -> None:
+    async def begin(self, connection: Connection, entry: Upgrade) -> None:
         """The first words on an upgraded connection."""
         if entry.error is not None:
             refuse(connection, entry.error)
         elif entry.identity is not None:
             await admit(self.node, connection, entry.identity, entry.resume, entry.since)
 
-    def _check_origin(self, handshake: Handshake) -> bool:
+    def _check_origin(self, handshake: UpgradeRequest) -> bool:
         """Whether it is a browser's request, from an allowed origin."""
         origin = handshake.headers.get("origin")
         host = handshake.headers.get("host")
         if not self._origins.check(origin, host, handshake.secure):
-            self.node.metrics.refused["origin"] += 1
+            self.node.counters.refused["origin"] += 1
             why = (
                 f"origin {_readable(origin)} is not allowed"
                 if origin
                 else "a request without Origin is not allowed"
             )
-            raise Refused(403, HubError(ErrorCode.FORBIDDEN, why))
+            raise UpgradeRefused(403, HubError(ErrorCode.FORBIDDEN, why))
         return origin is not None
 
-    async def _identify(self, handshake: Handshake, query: Mapping[str, list[str]]) -> Identity | None:
+    async def _identify(self, handshake: UpgradeRequest, query: Mapping[str, list[str]]) -> Identity | None:
         """By the first of the places that is there; None where the token comes as the first message."""
         scheme, _, credentials = handshake.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -153,7 +153,7 @@ def _subprotocol(offered: Sequence[str]) -> str | None:
         why = f"a hub.token entry stands beside a real subprotocol: offer one of {known} too"
     else:
         why = f"none of the offered subprotocols is known; the hub speaks {known}"
-    raise Refused(400, HubError(ErrorCode.BAD_MESSAGE, why))
+    raise UpgradeRefused(400, HubError(ErrorCode.BAD_MESSAGE, why))
 
 
 def _readable(header: str) -> str:

@@ -15,7 +15,7 @@ from ..protocol.event import Publication
 Check = Callable[[Any], object]
 
 
-class Publishing:
+class PublicationChecks:
     """Checks rights, sizes and payload schemas; makes `Publication`s."""
 
     def __init__(self, namespaces: Namespaces, message_bytes: int) -> None:

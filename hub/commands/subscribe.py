@@ -7,7 +7,7 @@ from typing import Any
 
 from ..connections.connection import Connection, about
 from ..delivery.channel import Channel
-from ..delivery.prepared import Push
+from ..delivery.prepared import PreparedMessage
 from ..delivery.subscription import Subscription
 from ..node import Node
 from ..presence.board import Arrival
@@ -42,7 +42,7 @@ class _Joined:
             room.take(sum(len(body) + 1 for body in self.members[: len(first)]))
             fields = {**fields, "members": first}
             head = {"type": "hub.join", "channel": self.command.channel}
-            late = [Push({**head, "members": page}) for page in others]
+            late = [PreparedMessage({**head, "members": page}) for page in others]
         if self.start.snapshot is not None:
             whole = self.start.snapshot.fits(room.snapshots)
             if whole:
@@ -57,7 +57,7 @@ class _Reply:
 
     fields: dict[str, Any]
     whole: bool = True
-    late: Sequence[Push] = ()
+    late: Sequence[PreparedMessage] = ()
 
 
 class _Room:
@@ -170,8 +170,8 @@ async def _join(
     )
     if command.since is not None and channel.namespace.stored:
         recovered = start.gap is None
-        node.metrics.recovered += recovered
-        node.metrics.unrecovered += not recovered
+        node.counters.recovered += recovered
+        node.counters.unrecovered += not recovered
     return _Joined(
         command, subscription, start, {**_place(channel, start, command), **unread}, members, arrival
     )
@@ -224,11 +224,11 @@ def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -
         connection.share(push)
     snapshot = () if reply.whole or start.snapshot is None else start.snapshot.pushes
     if start.epoch == channel.epoch:
-        replay.begin(node.channels.refill, node.tasks, subscription, start.at, start.events, snapshot)
+        replay.begin(node.channels.repairs, node.tasks, subscription, start.at, start.events, snapshot)
     else:
         # The numbering changed between the decision and now: say where it stands instead.
         token = channel.catch_up(subscription, start.at)
-        node.tasks.spawn(node.channels.refill.reposition(subscription, token, start.epoch, start.at))
+        node.tasks.spawn(node.channels.repairs.reposition(subscription, token, start.epoch, start.at))
     if joined.arrival is not None:
         node.presence.arrived(joined.arrival, subscription)
     node.channels.release(channel)

@@ -13,7 +13,7 @@ PERIOD_S = 0.005
 SLICE_S = 0.0015  # of each period
 
 
-class Doorstep:
+class AcceptQueue:
     """Runs the first work of newcomers in the order of coming, for at most `SLICE_S` in each `PERIOD_S`. Its queue
     holds one entry a connection: the limit of connections bounds it."""
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
-from ..runtime.bucket import Bucket
-from .accept_queue import Doorstep
+from ..runtime.bucket import TokenBucket
+from .accept_queue import AcceptQueue
 
 QUEUE_S = 5.0  # how long a handshake may have to wait
 HELD_OVER = 256  # sockets over those that are allowed, for refusals that are held back
@@ -40,15 +40,15 @@ class Admission:
     ) -> None:
         self.rate = rate
         self.accepting = True
-        self.doorstep = Doorstep()
+        self.accept_queue = AcceptQueue()
         self.sockets = 0
         self.by_address: Counter[str] = Counter()
         self._most_rate = rate
         self._most = most
         self._most_by_address = most_by_address
         self._now = now
-        self._bucket = Bucket(rate, _burst(rate), now())
-        self._fresh_bucket = Bucket(rate * FRESH_PART, _burst(rate * FRESH_PART), now())
+        self._bucket = TokenBucket(rate, _burst(rate), now())
+        self._fresh_bucket = TokenBucket(rate * FRESH_PART, _burst(rate * FRESH_PART), now())
         self._returning: deque[asyncio.Future[None]] = deque()
         self._fresh: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.TimerHandle | None = None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 
-class Place:
+class CommandPlace:
     """A command's place: `before` are the commands that it waits for."""
 
     __slots__ = ("before", "channels", "done")
@@ -21,7 +21,7 @@ class Place:
                 await future
 
 
-class Order:
+class CommandOrder:
     """The commands of one connection that are under way; `len` is how many."""
 
     __slots__ = ("_last", "_pending")
@@ -33,16 +33,18 @@ class Order:
     def __len__(self) -> int:
         return self._pending
 
-    def enter(self, channels: Sequence[str]) -> Place:
+    def enter(self, channels: Sequence[str]) -> CommandPlace:
         """A place after all commands on `channels` that came before."""
-        place = Place(channels, [future for name in channels if (future := self._last.get(name)) is not None])
+        place = CommandPlace(
+            channels, [future for name in channels if (future := self._last.get(name)) is not None]
+        )
         if channels:
             place.done = asyncio.get_running_loop().create_future()
             self._last.update(dict.fromkeys(channels, place.done))
         self._pending += 1
         return place
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: CommandPlace) -> None:
         """The command is through, one way or the other."""
         self._pending -= 1
         if place.done is None:

@@ -1,6 +1,6 @@
 """One connection: joins a session's state, an outbox and a transport, and knows when what is due.
 
-The four parts stay apart: `Session` decodes and keeps the protocol state, the shell (`hub.transport`) does I/O,
+The four parts stay apart: `Session` decodes and keeps the protocol state, a transport (`hub.transport`) does I/O,
 the outbox queues, and what a command does is in `commands`.
 """
 
@@ -27,15 +27,15 @@ from ..protocol.commands import (
 from ..protocol.errors import HubError
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
-from ..protocol.session import HelpRequested, Session, State
-from ..runtime.bucket import Bucket
-from ..runtime.counters import Metrics
-from ..runtime.flush import Turn
+from ..protocol.session import HelpRequested, Session, SessionState
+from ..runtime.bucket import TokenBucket
+from ..runtime.counters import Counters
+from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
-from ..runtime.timer_wheel import Wheel
+from ..runtime.timer_wheel import TimerWheel
 from ..settings import Settings
-from .command_order import Order, Place
-from .transport import Shell, Window
+from .command_order import CommandOrder, CommandPlace
+from .transport import Transport, Window
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,10 @@ class Host(Protocol):
     """What a connection needs of its node."""
 
     settings: Settings
-    turn: Turn
-    wheel: Wheel
+    flushes: FlushScheduler
+    timers: TimerWheel
     tasks: Tasks
-    metrics: Metrics
+    counters: Counters
     heartbeat: float
     default_window: Window
 
@@ -100,15 +100,15 @@ class Connection:
         "outbox",
         "rotate_at",
         "session",
-        "shell",
         "slot",
         "subscriptions",
+        "transport",
     )
 
     def __init__(
         self,
         node: Host,
-        shell: Shell,
+        transport: Transport,
         encoding: Encoding,
         console: bool,
         address: str,
@@ -116,11 +116,11 @@ class Connection:
         fd: int = NO_FD,
     ) -> None:
         self.node = node
-        self.shell: Shell | None = shell
+        self.transport: Transport | None = transport
         self.id = node.new_connection_id()
         self.session = Session(encoding, console)
         limit = node.settings.outbox_bytes
-        self.outbox = Outbox(sink or shell, node.turn, encoding, limit, self._overflow, fd)
+        self.outbox = Outbox(sink or transport, node.flushes, encoding, limit, self._overflow, fd)
         self.address = address
         self.identity: Identity | None = None
         self.subscriptions: dict[str, Subscription] = {}
@@ -132,14 +132,14 @@ class Connection:
         self.draining: float | None = None
         self.rotate_at: float | None = None
         self.slot = 0
-        self._bucket: Bucket | None = None
-        self._publish_buckets: dict[str, Bucket] | None = None
-        self._order: Order | None = None
+        self._bucket: TokenBucket | None = None
+        self._publish_buckets: dict[str, TokenBucket] | None = None
+        self._order: CommandOrder | None = None
         self._long_reply: asyncio.Lock | None = None
         self._paused = False
         self._expiry_told = False
         self._ping_at = self.opened_at + node.heartbeat * random.random()
-        node.wheel.at(min(self._ping_at, self.opened_at + node.settings.auth_timeout), self)
+        node.timers.at(min(self._ping_at, self.opened_at + node.settings.auth_timeout), self)
 
     @property
     def who(self) -> tuple[str, bytes | None]:
@@ -154,7 +154,7 @@ class Connection:
         self.last_heard = self.node.now()
         if self.closed:
             return
-        self.node.metrics.bytes_received += len(data)
+        self.node.counters.bytes_received += len(data)
         try:
             command = self.session.receive(data, text)
         except HelpRequested:
@@ -174,13 +174,13 @@ class Connection:
         now = self.last_heard
         if self._bucket is None:
             settings = self.node.settings
-            self._bucket = Bucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
+            self._bucket = TokenBucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
         wait = self._bucket.take(now)
         if wait:
             error = rate_limited("commands on this connection", wait)
             self.refuse(command.id, about(command, error))
         elif isinstance(command, Ping):
-            self.node.metrics.commands["ping"] += 1
+            self.node.counters.commands["ping"] += 1
             self.reply(command.id, {"type": "hub.pong", "time": int(self.node.wall() * 1000)})
         else:
             self._start(command)
@@ -188,14 +188,18 @@ class Connection:
     def _start(self, command: Command) -> None:
         """Run a command in a task of its own, after the commands before it on the same channels."""
         if self._order is None:
-            self._order = Order()
+            self._order = CommandOrder()
         place = self._order.enter(_channels_of(command))
-        if len(self._order) >= self.node.settings.max_pending_commands and self.shell and not self._paused:
+        if (
+            len(self._order) >= self.node.settings.max_pending_commands
+            and self.transport
+            and not self._paused
+        ):
             self._paused = True
-            self.shell.pause_reading()
+            self.transport.pause_reading()
         self.node.tasks.spawn(self._run(command, self._order, place))
 
-    async def _run(self, command: Command, order: Order, place: Place) -> None:
+    async def _run(self, command: Command, order: CommandOrder, place: CommandPlace) -> None:
         try:
             await place.reached()
             if not self.closed:
@@ -213,9 +217,9 @@ class Connection:
     def _finished(self, pending: int) -> None:
         if not pending:
             self._order = None
-        if self._paused and self.shell and pending <= self.node.settings.max_pending_commands // 2:
+        if self._paused and self.transport and pending <= self.node.settings.max_pending_commands // 2:
             self._paused = False
-            self.shell.resume_reading()
+            self.transport.resume_reading()
 
     # Out
 
@@ -224,7 +228,7 @@ class Connection:
         if not self.closed:
             self.outbox.push(encode(message, self.outbox.encoding))
 
-    def share(self, push: prepared.Push) -> None:
+    def share(self, push: prepared.PreparedMessage) -> None:
         """Send a message that others get too."""
         if not self.closed:
             self.outbox.push(push.frame(self.outbox.encoding))
@@ -238,7 +242,7 @@ class Connection:
     def refuse(self, id: CommandId, error: HubError) -> None:
         """Answer a command, or a message that was none, with what is wrong."""
         self.last_error = f"{error.code.value}: {error.reason}"
-        self.node.metrics.errors[error.code.value] += 1
+        self.node.counters.errors[error.code.value] += 1
         self.reply(id, {"type": "hub.error", **error.fields()})
 
     def publish_wait(self, name: str, namespace: Namespace) -> float:
@@ -249,7 +253,7 @@ class Connection:
         bucket = self._publish_buckets.get(name)
         if bucket is None:
             hold = IN_ORDER_S if namespace.stored else 0.0
-            bucket = Bucket(namespace.publish_rate, namespace.publish_burst, now, hold)
+            bucket = TokenBucket(namespace.publish_rate, namespace.publish_burst, now, hold)
             self._publish_buckets[name] = bucket
         return bucket.take(now)
 
@@ -266,7 +270,7 @@ class Connection:
         if self.closed:
             return None
         node = self.node
-        if self.session.state is State.WAITING:
+        if self.session.state is SessionState.WAITING:
             deadline = self.opened_at + node.settings.auth_timeout
             if now >= deadline:
                 self.close(CloseCode.AUTH_TIMEOUT, f"no token within {node.settings.auth_timeout:g} s")
@@ -287,15 +291,15 @@ class Connection:
         return min(due, expiry, self.draining or due, self.rotate_at or due)
 
     def _heartbeat(self, now: float) -> float | None:
-        heard = max(self.last_heard, self.node.wheel.stalled_at)
+        heard = max(self.last_heard, self.node.timers.stalled_at)
         patience = 1.5 * self.node.heartbeat
         if now - heard > patience:
             self.close(CloseCode.HEARTBEAT_TIMEOUT, f"nothing was heard for {now - heard:.0f} s")
             return None
         if now >= self._ping_at:
             self._ping_at = now + self.node.heartbeat * random.uniform(0.9, 1.0)
-            if self.shell is not None:
-                self.shell.ping()
+            if self.transport is not None:
+                self.transport.ping()
         return min(self._ping_at, heard + patience)
 
     def _expiry(self, now: float) -> float | None:
@@ -322,9 +326,9 @@ class Connection:
 
     def reschedule(self) -> None:
         """What is due has changed: look at it now."""
-        self.node.wheel.remove(self)
+        self.node.timers.remove(self)
         if not self.closed:
-            self.node.wheel.at(self.node.now(), self)
+            self.node.timers.at(self.node.now(), self)
 
     # The end
 
@@ -352,7 +356,7 @@ class Connection:
             window = None
         elif window is None:
             window = self.node.default_window
-        shell = self.shell
+        transport = self.transport
         message = {
             "type": "hub.close",
             "code": int(code),
@@ -362,21 +366,21 @@ class Connection:
         self.last_error = self.last_error or reason
         gathered = self.outbox.close()
         self._end(code)
-        if shell is not None:
-            shell.write(gathered + encode(message, self.session.encoding))
-            shell.close(code, reason)
+        if transport is not None:
+            transport.write(gathered + encode(message, self.session.encoding))
+            transport.close(code, reason)
 
     def gone(self, code: int) -> None:
         """The transport is lost, or the peer has closed with `code`."""
         if not self.closed:
             self.outbox.close()
             self._end(code)
-        self.shell = None
+        self.transport = None
 
     def _end(self, code: int) -> None:
         self.closed = True
         self.session.closed()
-        self.node.wheel.remove(self)
+        self.node.timers.remove(self)
         self.node.forget(self, code)
 
     def _overflow(self) -> None:

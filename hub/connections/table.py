@@ -5,7 +5,7 @@ from collections.abc import Collection
 from .connection import Connection
 
 
-class Roster:
+class ConnectionTable:
     """The admitted connections."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 Window = tuple[int, int]  # milliseconds, from and to, in which a client is to come back
 
 
-class Shell(Protocol):
+class Transport(Protocol):
     """The transport of a connection: bytes of whole frames out, whole messages in."""
 
     def write(self, data: bytes) -> None:

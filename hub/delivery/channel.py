@@ -17,12 +17,12 @@ from ..namespaces import Namespace
 from ..protocol.event import Burst, Event
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
-from ..runtime.flush import Turn
+from ..runtime.flush import FlushScheduler
 from .outbox import Outbox
 from .subscription import Subscription
 
 
-class Tails:
+class TailBytes:
     """The bytes of all tails of a node, about. Counted along: adding them up takes as long as there are channels,
     and nobody is served meanwhile."""
 
@@ -42,9 +42,9 @@ class Channel:
 
     __slots__ = (
         "_doubt",
+        "_flushes",
         "_pending",
         "_tails",
-        "_turn",
         "catching",
         "epoch",
         "heard",
@@ -63,8 +63,8 @@ class Channel:
         self,
         name: str,
         namespace: Namespace,
-        turn: Turn,
-        tails: Tails,
+        flushes: FlushScheduler,
+        tails: TailBytes,
         doubt: Callable[["Channel"], None],
     ) -> None:
         self.name = name
@@ -80,7 +80,7 @@ class Channel:
         self.opening: object | None = None
         self.refilling = False
         self._pending: list[Event] | None = None
-        self._turn = turn
+        self._flushes = flushes
         self._tails = tails
         self._doubt = doubt
 
@@ -120,7 +120,7 @@ class Channel:
             return
         burst = Burst(events)
         plain = self.plain
-        self._turn.delivered += len(events) * (len(plain) + len(self.special or ()))
+        self._flushes.delivered += len(events) * (len(plain) + len(self.special or ()))
         if alone:
             self._write(burst)
         else:
@@ -161,7 +161,7 @@ class Channel:
     def _put_off(self, event: Event) -> None:
         if self._pending is None:
             self._pending = [event]
-            self._turn.channel(self)
+            self._flushes.channel(self)
         else:
             self._pending.append(event)
 

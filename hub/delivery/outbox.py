@@ -20,7 +20,7 @@ from typing import Protocol
 
 from ..protocol.event import Burst, Event
 from ..protocol.frames import Encoding
-from ..runtime.flush import Turn
+from ..runtime.flush import FlushScheduler
 
 NO_FD = -1
 DRAIN_CHUNK = 65_536  # bytes handed to the transport at once when it takes again
@@ -33,7 +33,7 @@ class Sink(Protocol):
         """Send the bytes of whole frames; may call the outbox's `block` before it returns."""
 
 
-class Page(Protocol):
+class SharedFrame(Protocol):
     """A frame that is shared by all receivers."""
 
     def frame(self, encoding: Encoding) -> bytes:
@@ -53,7 +53,7 @@ class Receiver(Protocol):
     conflates: bool
 
 
-_Entry = bytes | Page | tuple[Event, Receiver]
+_Entry = bytes | SharedFrame | tuple[Event, Receiver]
 
 
 class _Past:
@@ -79,10 +79,10 @@ class Outbox:
     __slots__ = (
         "_chunks",
         "_entries",
+        "_flushes",
         "_gathered",
         "_room",
         "_serial",
-        "_turn",
         "blocked",
         "clear",
         "encoding",
@@ -98,7 +98,7 @@ class Outbox:
     def __init__(
         self,
         sink: Sink,
-        turn: Turn,
+        flushes: FlushScheduler,
         encoding: Encoding,
         limit: int,
         on_overflow: Callable[[], None],
@@ -113,7 +113,7 @@ class Outbox:
         self.clear = fd != NO_FD
         self.overflowed = False
         self.queued_bytes = 0
-        self._turn = turn
+        self._flushes = flushes
         self._chunks: list[bytes] | None = None
         self._gathered = False
         self._entries: OrderedDict[object, _Entry] | None = None
@@ -152,7 +152,7 @@ class Outbox:
         assert self.sink is not None
         self.sink.write(frames[written:])
 
-    def hold(self, pages: Sequence[Page]) -> None:
+    def hold(self, pages: Sequence[SharedFrame]) -> None:
         """Send frames at the pace at which the socket drains; what is sent later waits behind them."""
         if self.sink is None or not pages:
             return
@@ -160,7 +160,7 @@ class Outbox:
             self.flush()
             self.blocked = True
             self.clear = False
-            self._turn.later(self._release)
+            self._flushes.later(self._release)
         for page in pages:
             self._queue(self._next_serial(), page, 0)
 
@@ -264,7 +264,7 @@ class Outbox:
         if not self._gathered:
             self._gathered = True
             self.clear = False
-            self._turn.outbox(self)
+            self._flushes.outbox(self)
 
     def _next_serial(self) -> int:
         self._serial += 1
@@ -313,7 +313,7 @@ class Outbox:
                 self.queued_bytes -= len(entry[0].frame(self.encoding))
         if self.queued_bytes > self.limit and not self.overflowed and self.on_overflow is not None:
             self.overflowed = True
-            self._turn.later(self.on_overflow)
+            self._flushes.later(self.on_overflow)
 
     def _take(self, entries: OrderedDict[object, _Entry]) -> bytes:
         """The frames of the oldest entries, about `DRAIN_CHUNK` bytes."""

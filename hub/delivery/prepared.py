@@ -10,7 +10,7 @@ from ..protocol.event import Event
 from ..protocol.frames import Encoding
 
 
-class Push:
+class PreparedMessage:
     """A message of the hub that is the same for all who get it."""
 
     __slots__ = ("_frames", "fields")
@@ -39,7 +39,7 @@ class SnapshotPages:
         self._pages = _paged([event.body() for event in events], frame_bytes - 1024)
 
         self.size = sum(len(body) + 1 for page in self._pages for body in page)
-        self._pushes: list[Push] | None = None
+        self._pushes: list[PreparedMessage] | None = None
 
     def fits(self, room: int) -> bool:
         """Whether the whole snapshot may stand in a message that has `room` bytes left for it."""
@@ -57,12 +57,12 @@ class SnapshotPages:
         return {"snapshot": [], "more": True}
 
     @property
-    def pushes(self) -> list[Push]:
+    def pushes(self) -> list[PreparedMessage]:
         """The `hub.snapshot` pages, for a message into which it does not fit; shared by all receivers."""
         if self._pushes is None:
             last = len(self._pages) - 1
             self._pushes = [
-                Push(
+                PreparedMessage(
                     {
                         "type": "hub.snapshot",
                         "channel": self._channel,

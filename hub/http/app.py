@@ -13,30 +13,30 @@ from starlette.websockets import WebSocket
 
 from ..auth.origins import Origins
 from ..auth.tickets import Tickets
-from ..commands.handshake import Gate
+from ..commands.handshake import Handshaker
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
 from . import channels, control, health, openapi, publish
 from .answers import on_http_exception, refusal
+from .context import HttpContext
 from .cors import Cors
-from .requests import Requests
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Requests, Request], Awaitable[Response]]
+Handler = Callable[[HttpContext, Request], Awaitable[Response]]
 
 
-def build(requests: Requests, gate: Gate, tickets: Tickets, origins: Origins) -> Starlette:
+def build(context: HttpContext, handshaker: Handshaker, tickets: Tickets, origins: Origins) -> Starlette:
     """The app. `origins` are those whose pages may read answers (CORS)."""
 
     async def no_route(request: Request, error: Exception) -> Response:
         response = await on_http_exception(request, error)
-        requests.served["none", response.status_code] += 1
+        context.served["none", response.status_code] += 1
         return response
 
     app = Starlette(
-        routes=_routes(requests, gate, tickets),
+        routes=_routes(context, handshaker, tickets),
         middleware=[Middleware(Cors, origins=origins)],
         exception_handlers={HTTPException: no_route},
     )
@@ -45,12 +45,12 @@ def build(requests: Requests, gate: Gate, tickets: Tickets, origins: Origins) ->
     return app
 
 
-def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]:
+def _routes(context: HttpContext, handshaker: Handshaker, tickets: Tickets) -> list[BaseRoute]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        return Route(path, _endpoint(requests, path, handler), methods=[method])
+        return Route(path, _endpoint(context, path, handler), methods=[method])
 
     async def socket(websocket: WebSocket) -> None:
-        await AsgiTransport(websocket, gate).run()
+        await AsgiTransport(websocket, handshaker).run()
 
     # The busiest first: they are tried in this order.
     return [
@@ -70,23 +70,23 @@ def _routes(requests: Requests, gate: Gate, tickets: Tickets) -> list[BaseRoute]
         route("/readyz", health.readyz),
         route("/metrics", health.metrics),
         route("/openapi.json", openapi.openapi),
-        WebSocketRoute(requests.node.settings.path, socket),
-        Route(requests.node.settings.path, _upgrade_required),
+        WebSocketRoute(context.node.settings.path, socket),
+        Route(context.node.settings.path, _upgrade_required),
     ]
 
 
-def _endpoint(requests: Requests, path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(context: HttpContext, path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     """The handler as Starlette calls it: with its refusals, counted, and a bug logged once."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            response = await handler(requests, request)
+            response = await handler(context, request)
         except HubError as error:
             response = refusal(error)
         except Exception:
             log.exception("%s %s failed", request.method, path)
             response = refusal(HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
-        requests.served[path, response.status_code] += 1
+        context.served[path, response.status_code] += 1
         return response
 
     return endpoint

@@ -18,43 +18,43 @@ from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..recovery.history import history_fields
 from .answers import NO_STORE, answer
-from .requests import Requests
+from .context import HttpContext
 
 ASK_S = 0.5
 CHUNK_BYTES = 65_536
 
 
-async def channel(requests: Requests, request: Request) -> Response:
+async def channel(context: HttpContext, request: Request) -> Response:
     """`GET /v1/channels/{channel}`: a page's cursor."""
-    name, namespace, identity = await _readable(requests, request)
-    node = requests.node
+    name, namespace, identity = await _readable(context, request)
+    node = context.node
     fields: dict[str, Any] = {"channel": name, "mode": namespace.mode.value}
     if namespace.stored:
         (top,) = await node.broker.tops([name])
         if isinstance(top, HubError):
             raise top
         fields["epoch"], fields["offset"] = top.position
-    fields["subscribers"] = await node.fleet.count_subscribers(name, ASK_S)
+    fields["subscribers"] = await node.cluster.count_subscribers(name, ASK_S)
     if namespace.inbox and owns_inbox(identity, name) and not identity.service:
         fields["unread"] = (await node.broker.inbox(name, identity.user)).unread
     return answer(fields)
 
 
-async def history(requests: Requests, request: Request) -> Response:
+async def history(context: HttpContext, request: Request) -> Response:
     """`GET /v1/channels/{channel}/history?since=&limit=`."""
-    name, namespace, _ = await _readable(requests, request)
+    name, namespace, _ = await _readable(context, request)
     since = request.query_params.get("since")
     command = ReadHistory(None, name, None if since is None else Position.parse(since), _limit(request))
-    room = requests.node.settings.frame_bytes
-    return answer({"channel": name, **await history_fields(requests.node.broker, namespace, command, room)})
+    room = context.node.settings.frame_bytes
+    return answer({"channel": name, **await history_fields(context.node.broker, namespace, command, room)})
 
 
-async def snapshot(requests: Requests, request: Request) -> Response:
+async def snapshot(context: HttpContext, request: Request) -> Response:
     """`GET /v1/channels/{channel}/snapshot`."""
-    name, namespace, _ = await _readable(requests, request)
+    name, namespace, _ = await _readable(context, request)
     if namespace.mode is not Mode.STATE:
         raise bad_channel(f"{name} is of mode {namespace.mode.value}: only state channels have a snapshot")
-    page = await requests.node.channels.reading.snapshot(name)
+    page = await context.node.channels.reads.snapshot(name)
     return StreamingResponse(_snapshot(name, page), headers=NO_STORE, media_type="application/json")
 
 
@@ -74,22 +74,22 @@ async def _snapshot(name: str, page: Page) -> AsyncIterator[bytes]:
     yield bytes(piece + b"]}")
 
 
-async def presence(requests: Requests, request: Request) -> Response:
+async def presence(context: HttpContext, request: Request) -> Response:
     """`GET /v1/channels/{channel}/presence?group=user`."""
-    identity = await requests.identity(request)
+    identity = await context.identity(request)
     name = request.path_params["channel"]
-    check_presence(identity, name, enabled=requests.node.namespaces.of(name).presence)
+    check_presence(identity, name, enabled=context.node.namespaces.of(name).presence)
     group = request.query_params.get("group")
     if group not in (None, "user"):
         raise HubError(ErrorCode.BAD_MESSAGE, "group must be user where it is given")
-    members = await requests.node.broker.presence.members(name)
+    members = await context.node.broker.presence.members(name)
     return answer({"channel": name, "members": members_fields(members, by_user=group == "user")})
 
 
-async def _readable(requests: Requests, request: Request) -> tuple[str, Namespace, Identity]:
-    identity = await requests.identity(request)
+async def _readable(context: HttpContext, request: Request) -> tuple[str, Namespace, Identity]:
+    identity = await context.identity(request)
     name = request.path_params["channel"]
-    namespace = requests.node.namespaces.of(name)
+    namespace = context.node.namespaces.of(name)
     check_subscribe(identity, name)
     return name, namespace, identity
 

@@ -11,7 +11,7 @@ from ..auth.tickets import Tickets
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from .answers import answer
-from .requests import Requests
+from .context import HttpContext
 
 ASK_S = 1.0
 KEY_TICKET_S = 86_400.0  # a socket that an API key's ticket opened: connections end, keys do not
@@ -23,49 +23,49 @@ class TicketCounter:
     def __init__(self, tickets: Tickets) -> None:
         self._tickets = tickets
 
-    async def issue(self, requests: Requests, request: Request) -> Response:
+    async def issue(self, context: HttpContext, request: Request) -> Response:
         """`POST /v1/tickets`: a ticket for the bearer's own identity."""
-        identity = await requests.identity(request)
+        identity = await context.identity(request)
         if math.isinf(identity.expires_at):
-            identity = replace(identity, expires_at=requests.node.wall() + KEY_TICKET_S)
+            identity = replace(identity, expires_at=context.node.wall() + KEY_TICKET_S)
         ticket, expires_in = await self._tickets.issue(identity)
         return answer({"ticket": ticket, "expires_in": expires_in})
 
 
-async def disconnect(requests: Requests, request: Request) -> Response:
+async def disconnect(context: HttpContext, request: Request) -> Response:
     """`POST /v1/disconnect`: {user} or {connection}, reconnect?"""
-    await requests.service(request)
-    body = await requests.object(request)
+    await context.service(request)
+    body = await context.object(request)
     user, connection = _one_of(body, "user", "connection")
     reconnect = body.get("reconnect", False)
     if not isinstance(reconnect, bool):
         raise HubError(ErrorCode.BAD_MESSAGE, "reconnect must be true or false")
-    await requests.node.fleet.disconnect(user=user, connection=connection, reconnect=reconnect)
+    await context.node.cluster.disconnect(user=user, connection=connection, reconnect=reconnect)
     return answer({"sent": True})
 
 
-async def revoke(requests: Requests, request: Request) -> Response:
+async def revoke(context: HttpContext, request: Request) -> Response:
     """`POST /v1/revoke`: {sub} or {jti}."""
-    await requests.service(request)
-    body = await requests.object(request)
+    await context.service(request)
+    body = await context.object(request)
     sub, jti = _one_of(body, "sub", "jti")
-    until = requests.node.wall() + requests.node.settings.revocation_ttl
-    await requests.node.fleet.revoke(f"sub:{sub}" if sub is not None else f"jti:{jti}", until)
+    until = context.node.wall() + context.node.settings.revocation_ttl
+    await context.node.cluster.revoke(f"sub:{sub}" if sub is not None else f"jti:{jti}", until)
     return answer({"revoked": True, "until": int(until * 1000)})
 
 
-async def connections(requests: Requests, request: Request) -> Response:
+async def connections(context: HttpContext, request: Request) -> Response:
     """`GET /v1/connections?user=`, or `connection=`, or `channel=`: the answer to "why did it not come?"."""
-    await requests.service(request)
+    await context.service(request)
     query = {name: request.query_params.get(name) for name in ("user", "connection", "channel")}
-    found, complete = await requests.node.fleet.find_connections(query, ASK_S)
+    found, complete = await context.node.cluster.find_connections(query, ASK_S)
     return answer({"connections": found, "complete": complete})
 
 
-async def drain(requests: Requests, request: Request) -> Response:
+async def drain(context: HttpContext, request: Request) -> Response:
     """`POST /v1/drain`: this node departs."""
-    await requests.service(request)
-    await requests.node.readiness.drain_all()
+    await context.service(request)
+    await context.node.readiness.drain_all()
     return answer({"draining": True}, 202)
 
 

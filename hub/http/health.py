@@ -5,17 +5,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .answers import answer
-from .requests import Requests
+from .context import HttpContext
 
 
-async def livez(_requests: Requests, _request: Request) -> Response:
+async def livez(_requests: HttpContext, _request: Request) -> Response:
     """`GET /livez`: the process answers."""
     return answer({"live": True})
 
 
-async def readyz(requests: Requests, _request: Request) -> Response:
+async def readyz(context: HttpContext, _request: Request) -> Response:
     """`GET /readyz`: 503 while deaf, draining, or without a usable shard; the reasons stand in the body."""
-    reasons = await requests.node.readiness.reasons_of_all()
+    reasons = await context.node.readiness.reasons_of_all()
     shards = [
         {
             "name": shard.name,
@@ -23,14 +23,14 @@ async def readyz(requests: Requests, _request: Request) -> Response:
             "deaf_s": round(shard.deaf_s, 3),
             "rtt_ms": round(shard.rtt_s * 1000, 3),
         }
-        for shard in requests.node.broker.health()
+        for shard in context.node.broker.health()
     ]
-    body = {"ready": not reasons, "reasons": reasons, "node": requests.node.id, "shards": shards}
+    body = {"ready": not reasons, "reasons": reasons, "node": context.node.id, "shards": shards}
     return answer(body, 503 if reasons else 200)
 
 
-async def metrics(requests: Requests, request: Request) -> Response:
+async def metrics(context: HttpContext, request: Request) -> Response:
     """`GET /metrics` in Prometheus' text format; public unless a setting says otherwise."""
-    if not requests.node.settings.metrics_public:
-        await requests.service(request)
-    return Response(await requests.exposition.text(), media_type=CONTENT_TYPE_LATEST)
+    if not context.node.settings.metrics_public:
+        await context.service(request)
+    return Response(await context.exposition.text(), media_type=CONTENT_TYPE_LATEST)

@@ -29,25 +29,25 @@ class NodeCollector(Collector):
         info.add_metric([node.id, __version__], 1)
         yield info
         for name, text, value in (
-            ("connections", "Admitted connections", len(node.roster)),
+            ("connections", "Admitted connections", len(node.connections)),
             ("sockets", "Upgraded sockets, those without a token yet included", node.admission.sockets),
-            ("doorstep", "Newcomers of whom nothing was read yet", len(node.admission.doorstep)),
+            ("doorstep", "Newcomers of whom nothing was read yet", len(node.admission.accept_queue)),
             ("channels", "Channels that this node listens to", len(node.channels)),
             ("tasks", "Commands and replays under way", len(node.tasks)),
             ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
-            ("loop_lag_seconds", "How late the event loop came to its timer", node.metrics.loop_lag_s),
+            ("loop_lag_seconds", "How late the event loop came to its timer", node.counters.loop_lag_s),
             ("draining", "1 while the node departs", int(node.readiness.draining)),
             ("ready", "1 while /readyz is green", int(not node.readiness.reasons())),
         ):
             yield GaugeMetricFamily(f"hub_{name}", text, value=value)
 
     def _counters(self) -> Iterable[Metric]:
-        metrics = self._node.metrics
+        metrics = self._node.counters
         for name, text, value in (
             ("connections_opened", "Connections admitted", metrics.connections_opened),
             ("accept_pauses", "Times that no connection was accepted for a moment", metrics.accept_pauses),
             ("published", "Publications taken by this node", metrics.published),
-            ("delivered", "Live events handed to connections", self._node.turn.delivered),
+            ("delivered", "Live events handed to connections", self._node.flushes.delivered),
             ("recovered", "Subscriptions resumed without a gap", metrics.recovered),
             ("unrecovered", "Subscriptions resumed with a gap", metrics.unrecovered),
             ("gaps", "Gaps between nodes", metrics.gaps),
@@ -104,17 +104,17 @@ class Exposition:
         self._collectors = (NodeCollector(node), HttpCollector(served), ProcessCollector(registry=None))
 
     def sample(self) -> dict[str, Any]:
-        """This worker's metrics as values of JSON: what it answers to its siblings."""
+        """This worker's metrics as values of JSON: what it answers to the other workers."""
         families = [
             (metric.name, metric.documentation, metric.type, _points(metric))
             for collector in self._collectors
             for metric in collector.collect()
         ]
-        return {"worker": str(self._node.readiness.siblings.index), "families": families}
+        return {"worker": str(self._node.readiness.worker_ipc.index), "families": families}
 
     async def text(self) -> bytes:
         """All workers' metrics, in Prometheus' text format; `hub_workers` says how many they are."""
-        answers = await self._node.readiness.siblings.ask("metrics")
+        answers = await self._node.readiness.worker_ipc.ask("metrics")
         return _text([self.sample(), *(answer for answer in answers if isinstance(answer, dict))])
 
 

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import __version__
+from .context import HttpContext
 from .operations import PATHS, SOCKET
-from .requests import Requests
 from .schemas import SCHEMAS
 
 
-async def openapi(requests: Requests, request: Request) -> Response:
+async def openapi(context: HttpContext, request: Request) -> Response:
     """`GET /openapi.json`. Mounted below a path, it names that path as its server."""
-    path = requests.node.settings.path
+    path = context.node.settings.path
     return Response(_json(path, request.scope.get("root_path", "")), media_type="application/json")
 
 

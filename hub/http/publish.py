@@ -16,41 +16,41 @@ from ..protocol.commands import Publish, parse_publish
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
 from .answers import answer
-from .requests import Requests
+from .context import HttpContext
 
 MAX_BATCH = 1000
 _BROADCAST = ("event", "payload", "key", "final", "event_id")
 _SOME_CHANNEL = "any:channel"  # stands for each of a broadcast's while the rest is checked
 
 
-async def publish(requests: Requests, request: Request) -> Response:
+async def publish(context: HttpContext, request: Request) -> Response:
     """`POST /v1/publish`: one event."""
-    identity = await requests.identity(request)
-    command = parse_publish(None, await requests.object(request))
-    publication = _checked(requests, identity, command)
-    (result,) = await requests.node.publish([publication])
+    identity = await context.identity(request)
+    command = parse_publish(None, await context.object(request))
+    publication = _checked(context, identity, command)
+    (result,) = await context.node.publish([publication])
     if isinstance(result, HubError):
         result.channel = publication.channel
         raise result
     return answer(published_fields(publication.channel, result))
 
 
-async def batch(requests: Requests, request: Request) -> Response:
+async def batch(context: HttpContext, request: Request) -> Response:
     """`POST /v1/batch`: many events, each with its own answer."""
-    identity = await requests.identity(request)
-    entries = _list((await requests.object(request)).get("events"), "events")
-    return answer({"results": await _publish_all(requests, identity, map(_readable, entries))})
+    identity = await context.identity(request)
+    entries = _list((await context.object(request)).get("events"), "events")
+    return answer({"results": await _publish_all(context, identity, map(_readable, entries))})
 
 
-async def broadcast(requests: Requests, request: Request) -> Response:
+async def broadcast(context: HttpContext, request: Request) -> Response:
     """`POST /v1/broadcast`: one event to many channels."""
-    identity = await requests.identity(request)
-    body = await requests.object(request)
+    identity = await context.identity(request)
+    body = await context.object(request)
     channels = _list(body.get("channels"), "channels")
     fields = {name: body[name] for name in _BROADCAST if name in body}
     event = parse_publish(None, {**fields, "channel": _SOME_CHANNEL})
     commands = (_addressed(event, channel) for channel in channels)
-    return answer({"results": await _publish_all(requests, identity, commands)})
+    return answer({"results": await _publish_all(context, identity, commands)})
 
 
 def _readable(entry: Any) -> Publish | HubError:
@@ -73,31 +73,31 @@ def _addressed(event: Publish, channel: Any) -> Publish | HubError:
 
 
 async def _publish_all(
-    requests: Requests, identity: Identity, commands: Iterable[Publish | HubError]
+    context: HttpContext, identity: Identity, commands: Iterable[Publish | HubError]
 ) -> list[dict[str, object]]:
     """Publish each; the answers are in order, and a refused one leaves the others."""
-    entries = [_allowed(requests, identity, command) for command in commands]
+    entries = [_allowed(context, identity, command) for command in commands]
     publications = [entry for entry in entries if isinstance(entry, Publication)]
-    published = iter(await requests.node.publish(publications) if publications else ())
+    published = iter(await context.node.publish(publications) if publications else ())
     return [
         entry.fields() if isinstance(entry, HubError) else _result(entry, next(published))
         for entry in entries
     ]
 
 
-def _allowed(requests: Requests, identity: Identity, command: Publish | HubError) -> Publication | HubError:
+def _allowed(context: HttpContext, identity: Identity, command: Publish | HubError) -> Publication | HubError:
     if isinstance(command, HubError):
         return command
     try:
-        return _checked(requests, identity, command)
+        return _checked(context, identity, command)
     except HubError as error:
         error.channel = command.channel[:256]
         return error
 
 
-def _checked(requests: Requests, identity: Identity, command: Publish) -> Publication:
-    publication = requests.node.publishing.publication(command, identity, None)
-    requests.rates.check_publication(identity, command.channel)
+def _checked(context: HttpContext, identity: Identity, command: Publish) -> Publication:
+    publication = context.node.publication_checks.publication(command, identity, None)
+    context.rates.check_publication(identity, command.channel)
     return publication
 
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from ..auth.identity import Identity
 from ..connections.connection import rate_limited
 from ..node import Node
-from ..runtime.bucket import Bucket
+from ..runtime.bucket import TokenBucket
 
 MAX_BUCKETS = 65_536
 _COMMANDS = ""  # no namespace is called so
@@ -16,7 +16,7 @@ class Rates:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._buckets: OrderedDict[tuple[str, str], Bucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
 
     def check_command(self, identity: Identity) -> None:
         """One request: what a command is on a socket.
@@ -42,7 +42,7 @@ class Rates:
     def _take(self, identity: Identity, name: str, rate: float, burst: float, what: str) -> None:
         now = self._node.now()
         key = (identity.user, name)
-        bucket = self._buckets.pop(key, None) or Bucket(rate, burst, now)
+        bucket = self._buckets.pop(key, None) or TokenBucket(rate, burst, now)
         self._buckets[key] = bucket
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)

@@ -13,7 +13,7 @@ from ..delivery.channel import Channel
 from ..delivery.subscription import Subscription
 from ..protocol.errors import HubError
 from ..runtime.tasks import Tasks
-from .notifier import Present, Watchers
+from .notifier import Notifier, Present
 
 CHANGES = ("join", "leave", "update")
 
@@ -77,7 +77,7 @@ class PresenceBoard:
         self._get_channel = get_channel
         self._batch_s = batch_s
         self._grace_s = grace_s
-        self._watching = Watchers(frame_bytes, self._owe)
+        self._notifier = Notifier(frame_bytes, self._owe)
         self._owed: dict[Channel, set[Subscription]] = {}
         self._batches: dict[str, Batch] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
@@ -178,10 +178,10 @@ class PresenceBoard:
                     await asyncio.sleep(delay * random.uniform(0.5, 1.5))
                     delay = min(delay * 2, 5.0)
                     continue
-                self._watching.of_list(channel.name, members, self._watchers(channel.name, only))
+                self._notifier.of_list(channel.name, members, self._watchers(channel.name, only))
                 return
         finally:
-            self._watching.forget(only or ())
+            self._notifier.forget(only or ())
             self._reading -= Counter((channel.name,))
 
     def _flush_later(self, channel: str) -> None:
@@ -199,7 +199,7 @@ class PresenceBoard:
         for change in CHANGES:
             members = [member for kind, member in batch.changes.values() if kind == change]
             if members:
-                self._watching.of_changes(channel, change, members, watchers)
+                self._notifier.of_changes(channel, change, members, watchers)
         if batch.unsure:
             self._tasks.spawn(self._refresh(found, batch.newcomers))
 

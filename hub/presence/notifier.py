@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from ..broker.base import Member
-from ..delivery.prepared import Push
+from ..delivery.prepared import PreparedMessage
 from ..delivery.subscription import Subscription
 from .members import encoded, pages
 
@@ -31,11 +31,11 @@ class Present(Protocol):
     def who(self) -> tuple[str, bytes | None]:
         """The user, and the token's `info`."""
 
-    def share(self, push: Push) -> None:
+    def share(self, push: PreparedMessage) -> None:
         """Send it something."""
 
 
-class Watchers:
+class Notifier:
     """Tells watchers of changes and of whole lists, in frames of at most `frame_bytes`.
 
     `on_room` is called with a watcher that is behind and whose socket takes again: it is owed a list.
@@ -74,7 +74,7 @@ class Watchers:
             if watcher not in self._blocked:
                 self._behind.discard(watcher)
 
-    def _send(self, watcher: Subscription, pushes: Sequence[Push]) -> None:
+    def _send(self, watcher: Subscription, pushes: Sequence[PreparedMessage]) -> None:
         outbox = watcher.outbox
         if outbox.blocked:
             size = sum(len(push.frame(outbox.encoding)) for push in pushes)
@@ -101,7 +101,7 @@ class Watchers:
 
     def _of_others(
         self, channel: str, members: Sequence[Member], bodies: Sequence[bytes], owner: str
-    ) -> list[Push]:
+    ) -> list[PreparedMessage]:
         """Joins, for one of those who joined. A state that it set since is no join: it is told of that."""
         others: list[bytes] = []
         own: list[bytes] = []
@@ -113,10 +113,10 @@ class Watchers:
         joins = self._pushes(channel, "join", others) if others else []
         return joins + (self._pushes(channel, "update", own) if own else [])
 
-    def _pushes(self, channel: str, change: str, bodies: Sequence[bytes]) -> list[Push]:
+    def _pushes(self, channel: str, change: str, bodies: Sequence[bytes]) -> list[PreparedMessage]:
         """What does not fit into one frame follows as joins."""
         return [
-            Push(
+            PreparedMessage(
                 {
                     "type": f"hub.{'join' if number and change == 'presence' else change}",
                     "channel": channel,

@@ -7,7 +7,7 @@
     OPEN       a command              its command
     OPEN       anything else          ``bad_message`` or ``unknown_type``; the connection stays
     any        ten bad ones in a row  `exhausted`: close with 4400
-    CLOSED     anything               ignored by the shell
+    CLOSED     anything               ignored by the transport
 
 No I/O and no clock: bytes in, commands out, errors raised.
 """
@@ -26,7 +26,7 @@ MAX_FAULTS = 10
 MAX_BEFORE_AUTH = 16 * 1024  # bytes read of a connection that has not said who it is
 
 
-class State(Enum):
+class SessionState(Enum):
     """Where a session stands."""
 
     WAITING = "waiting"
@@ -49,7 +49,7 @@ class Session:
     def __init__(self, encoding: Encoding, console: bool) -> None:
         self.encoding = encoding
         self.console = console
-        self.state = State.WAITING
+        self.state = SessionState.WAITING
         self.last_id: CommandId = None
         self._faults = 0
         self._before_auth = 0
@@ -74,25 +74,25 @@ class Session:
     def exhausted(self) -> bool:
         """Ten bad messages in a row, or too much before the token: the connection is to be closed."""
         return self._faults >= MAX_FAULTS or (
-            self.state is State.WAITING and self._before_auth > MAX_BEFORE_AUTH
+            self.state is SessionState.WAITING and self._before_auth > MAX_BEFORE_AUTH
         )
 
     def opened(self) -> None:
         """The token was accepted."""
-        self.state = State.OPEN
+        self.state = SessionState.OPEN
 
     def closed(self) -> None:
         """Nothing more is to be read."""
-        self.state = State.CLOSED
+        self.state = SessionState.CLOSED
 
     def _command(self, data: bytes, text: bool) -> Command:
-        if self.state is State.WAITING:
+        if self.state is SessionState.WAITING:
             self._before_auth += len(data)
             if self._before_auth > MAX_BEFORE_AUTH:
                 raise HubError(ErrorCode.BAD_MESSAGE, f"more than {MAX_BEFORE_AUTH} bytes before the token")
         message = self._message(data, text)
         self.last_id = command_id(message)
-        if self.state is State.WAITING and message.get("type") != "authenticate":
+        if self.state is SessionState.WAITING and message.get("type") != "authenticate":
             raise HubError(
                 ErrorCode.UNAUTHENTICATED,
                 'the first message must be {"type":"authenticate","token":"<jwt>"}',

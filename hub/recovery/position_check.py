@@ -13,7 +13,7 @@ from ..broker.base import Broker
 from ..delivery.channel import Channel
 from ..protocol.errors import HubError
 from ..protocol.position import Position
-from ..runtime.counters import Metrics
+from ..runtime.counters import Counters
 from ..runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,14 @@ class PositionCheck:
         channels: Callable[[], Collection[Channel]],
         doubt: Callable[[Channel], None],
         tasks: Tasks,
-        metrics: Metrics,
+        counters: Counters,
         interval_s: float,
     ) -> None:
         self._broker = broker
         self._channels = channels
         self._doubt = doubt
         self._tasks = tasks
-        self._metrics = metrics
+        self._counters = counters
         self._interval_s = interval_s
 
     async def run(self) -> None:
@@ -75,5 +75,5 @@ class PositionCheck:
         await asyncio.sleep(SECOND_LOOK_S)
         for channel, position in behind:
             if Position(channel.epoch, channel.top) == position:
-                self._metrics.checks_failed += 1
+                self._counters.checks_failed += 1
                 self._doubt(channel)

@@ -12,21 +12,21 @@ from collections.abc import Callable, Sequence
 
 from ..broker.base import Broker, Page
 from ..delivery.channel import Channel
-from ..delivery.prepared import Push, SnapshotPages
+from ..delivery.prepared import PreparedMessage, SnapshotPages
 from ..delivery.subscription import Subscription
 from ..namespaces import Mode
 from ..protocol.errors import HubError
 from ..protocol.position import Position, Top
 from ..protocol.recovery import FOR_EVER, Cause, Gap, judge
-from ..runtime.counters import Metrics
+from ..runtime.counters import Counters
 from ..runtime.tasks import Tasks
 from .replay import PAGE, begin
-from .single_flight import Reading
+from .single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
 
-class Refill:
+class Repairs:
     """Repairs open channels, and single subscriptions; it is the `catchup.Source` of replays.
 
     `is_open`: whether anybody still listens to a channel. `on_gap`: called for each gap between nodes.
@@ -35,17 +35,17 @@ class Refill:
     def __init__(
         self,
         broker: Broker,
-        reading: Reading,
+        reads: SingleFlight,
         tasks: Tasks,
-        metrics: Metrics,
+        counters: Counters,
         frame_bytes: int,
         is_open: Callable[[Channel], bool],
         on_gap: Callable[[Channel], None],
     ) -> None:
         self._broker = broker
-        self._reading = reading
+        self._reads = reads
         self._tasks = tasks
-        self._metrics = metrics
+        self._counters = counters
         self._frame_bytes = frame_bytes
         self._is_open = is_open
         self._on_gap = on_gap
@@ -63,7 +63,7 @@ class Refill:
 
     async def read(self, name: str, after: int | None, limit: int) -> Page:
         """See `catchup.Source`."""
-        return await self._reading.read(name, after, limit)
+        return await self._reads.read(name, after, limit)
 
     async def _repair_until_done(self, channel: Channel) -> None:
         """Repair while the storage may be away: with backoff and jitter, for as long as anybody listens."""
@@ -139,12 +139,12 @@ class Refill:
             for event in events:
                 channel.append(event)
             channel.flush()
-            self._metrics.refilled += len(events)
+            self._counters.refilled += len(events)
             return False
         return tell
 
     def _count_gap(self, channel: Channel) -> None:
-        self._metrics.gaps += 1
+        self._counters.gaps += 1
         self._on_gap(channel)
 
     def _tell_filled(self, channel: Channel, end: int) -> None:
@@ -154,7 +154,7 @@ class Refill:
     def _tell_lost(self, channel: Channel, end: int) -> None:
         """The storage no longer holds what this node missed: say which, and go on after it."""
         self._count_gap(channel)
-        self._metrics.lost += end - channel.top
+        self._counters.lost += end - channel.top
         self._tell(channel, end, filled=False)
         channel.restart(channel.epoch, end)
         for subscription in [*channel.plain.values(), *(channel.special or ())]:
@@ -195,7 +195,7 @@ class Refill:
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
         before, end = Position(channel.epoch, channel.top), page.top.offset
         self._count_gap(channel)
-        self._metrics.lost += max(0, end - _common(before, page.top))
+        self._counters.lost += max(0, end - _common(before, page.top))
         channel.settle()
         places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]
         channel.restart(page.top.epoch, end)
@@ -233,7 +233,7 @@ class Refill:
         pages: SnapshotPages | None = None
         at = channel.top
         if channel.namespace.mode is Mode.STATE:
-            page = await self._reading.snapshot(channel.name)
+            page = await self._reads.snapshot(channel.name)
             if page.top.epoch != channel.epoch:
                 return  # the numbering changed meanwhile: the repair puts everybody somewhere
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
@@ -248,9 +248,9 @@ class Refill:
         begin(self, self._tasks, subscription, again.at, (), pages)
 
 
-def _gap(name: str, start: int, end: int, *, filled: bool) -> Push:
+def _gap(name: str, start: int, end: int, *, filled: bool) -> PreparedMessage:
     fields = {"type": "hub.gap", "channel": name, "from": start, "to": end, "cause": Cause.BACKPLANE.value}
-    return Push({**fields, "filled": filled})
+    return PreparedMessage({**fields, "filled": filled})
 
 
 class _Again:
@@ -261,9 +261,9 @@ class _Again:
         self._channel = channel
         self._pages = pages
         self._fits = pages is not None and pages.fits(frame_bytes - 1024)
-        self._pushes: dict[tuple[Gap | None, bool], Push] = {}
+        self._pushes: dict[tuple[Gap | None, bool], PreparedMessage] = {}
 
-    def told(self, gap: Gap | None, *, crowded: bool) -> tuple[Push, Sequence[Push]]:
+    def told(self, gap: Gap | None, *, crowded: bool) -> tuple[PreparedMessage, Sequence[PreparedMessage]]:
         """The message, and the pages that follow it: where the snapshot is too long for one frame, or where the
         socket is not to be burdened with it now."""
         inline = self._fits and not (crowded and self._pages is not None and self._pages.size)
@@ -278,8 +278,8 @@ class _Again:
 
 def _resubscribe(
     channel: Channel, at: int, gap: Gap | None, snapshot: dict[str, object] | None = None
-) -> Push:
-    return Push(
+) -> PreparedMessage:
+    return PreparedMessage(
         {
             "type": "hub.resubscribe",
             "channel": channel.name,

@@ -11,7 +11,7 @@ from typing import Protocol
 from ..broker.base import Page
 from ..delivery.channel import Channel
 from ..delivery.outbox import Outbox
-from ..delivery.prepared import Push
+from ..delivery.prepared import PreparedMessage
 from ..delivery.subscription import Subscription
 from ..protocol.errors import HubError
 from ..protocol.event import Event
@@ -42,7 +42,7 @@ def begin(
     subscription: Subscription,
     at: int,
     events: Sequence[Event] = (),
-    pages: Sequence[Push] = (),
+    pages: Sequence[PreparedMessage] = (),
 ) -> None:
     """Send everything after offset `at`, then go live: at once where it is little and the socket has room.
 

@@ -7,7 +7,7 @@ from ..broker.base import Broker, Page
 from ..protocol.errors import HubError
 
 
-class Reading:
+class SingleFlight:
     """Ten thousand clients that come back to fifty channels ask the broker fifty times."""
 
     def __init__(self, broker: Broker) -> None:

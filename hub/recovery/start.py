@@ -12,7 +12,7 @@ from ..protocol.event import Event
 from ..protocol.position import Position
 from ..protocol.recovery import FOR_EVER, Cause, Gap, Resume, judge
 from .replay import PAGE
-from .table import Channels
+from .table import ChannelTable
 
 ATTEMPTS = 5  # the numbering may change under our feet so many times before we give up
 
@@ -39,7 +39,7 @@ class Start:
 
 
 async def decide_start(
-    channels: Channels, channel: Channel, since: Position | None, limit: int, frame_bytes: int
+    channels: ChannelTable, channel: Channel, since: Position | None, limit: int, frame_bytes: int
 ) -> Start:
     """Decide where a subscription of an open channel begins. Nothing is awaited after the decision: it holds
     for as long as the caller does not await either.
@@ -62,18 +62,18 @@ async def decide_start(
     return Start(channel.epoch, channel.top, None, gap)
 
 
-async def _resume(channels: Channels, channel: Channel, since: Position, limit: int) -> Start | Gap:
+async def _resume(channels: ChannelTable, channel: Channel, since: Position, limit: int) -> Start | Gap:
     for _ in range(ATTEMPTS):
         if since.epoch == channel.epoch and since.offset <= channel.top:
             missed = channel.top - since.offset
             if missed <= limit and channel.after(since.offset, 1) is not None:
                 return Start(channel.epoch, since.offset, missed)
-        page = await channels.reading.read(channel.name, since.offset, PAGE)
+        page = await channels.reads.read(channel.name, since.offset, PAGE)
         verdict = judge(since, page.top, limit)
         ahead = isinstance(verdict, Resume) and verdict.after > channel.top
         if page.top.epoch != channel.epoch or ahead:
             # The node is behind what this client has seen elsewhere: read on, then look again.
-            await channels.refill.repair(channel, quiet=page.top.epoch == channel.epoch)
+            await channels.repairs.repair(channel, quiet=page.top.epoch == channel.epoch)
             continue
         if isinstance(verdict, Gap):
             return verdict
@@ -82,12 +82,12 @@ async def _resume(channels: Channels, channel: Channel, since: Position, limit: 
 
 
 async def _at_snapshot(
-    channels: Channels, channel: Channel, since: Position | None, gap: Gap | None, frame_bytes: int
+    channels: ChannelTable, channel: Channel, since: Position | None, gap: Gap | None, frame_bytes: int
 ) -> Start:
     for _ in range(ATTEMPTS):
-        page = await channels.reading.snapshot(channel.name)
+        page = await channels.reads.snapshot(channel.name)
         if page.top.epoch != channel.epoch:
-            await channels.refill.repair(channel)
+            await channels.repairs.repair(channel)
             continue
         at = page.top.offset
         if gap is not None and since is not None:

@@ -5,17 +5,17 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from ..broker.base import Broker
-from ..delivery.channel import Channel, Tails
+from ..delivery.channel import Channel, TailBytes
 from ..namespaces import Namespaces
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Event
 from ..protocol.position import Position
-from ..runtime.counters import Metrics
-from ..runtime.flush import Turn
+from ..runtime.counters import Counters
+from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
-from .repair import Refill
-from .single_flight import Reading
+from .repair import Repairs
+from .single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +23,16 @@ OPENING_TAIL = 256  # events read when a channel is opened: a storm of returning
 _UNFINISHED = HubError(ErrorCode.UNAVAILABLE, "the hub is shutting down", retry_after_ms=1000)
 
 
-class Channels:
+class ChannelTable:
     """The table of open channels. `linger` seconds after its last subscriber a channel is closed: pages reload."""
 
     def __init__(
         self,
         broker: Broker,
         namespaces: Namespaces,
-        turn: Turn,
+        flushes: FlushScheduler,
         tasks: Tasks,
-        metrics: Metrics,
+        counters: Counters,
         clock: Callable[[], float],
         *,
         linger: float,
@@ -40,15 +40,15 @@ class Channels:
         frame_bytes: int,
         on_gap: Callable[[Channel], None],
     ) -> None:
-        self.reading = Reading(broker)
-        self.refill = Refill(broker, self.reading, tasks, metrics, frame_bytes, self._is_open, on_gap)
+        self.reads = SingleFlight(broker)
+        self.repairs = Repairs(broker, self.reads, tasks, counters, frame_bytes, self._is_open, on_gap)
         self._broker = broker
         self._namespaces = namespaces
-        self._turn = turn
+        self._flushes = flushes
         self._tasks = tasks
         self._clock = clock
         self._linger = linger
-        self._tails = Tails()
+        self._tails = TailBytes()
         self._tail_budget = tail_bytes
         self._table: dict[str, Channel] = {}
         self._idle: dict[Channel, float] = {}
@@ -85,7 +85,7 @@ class Channels:
             await asyncio.shield(closing)
         channel = self._table.get(name)
         if channel is None:
-            channel = Channel(name, self._namespaces.of(name), self._turn, self._tails, self.refill.doubt)
+            channel = Channel(name, self._namespaces.of(name), self._flushes, self._tails, self.repairs.doubt)
             self._table[name] = channel
             channel.users = 1
             await self._open(channel)
@@ -117,12 +117,12 @@ class Channels:
         try:
             await self._broker.listen(channel.name)
             if channel.namespace.stored:
-                page = await self.reading.read(channel.name, None, OPENING_TAIL)
+                page = await self.reads.read(channel.name, None, OPENING_TAIL)
                 channel.epoch, channel.top = page.top.epoch, page.top.offset
                 self._keep_tail(channel, page.events)
                 if channel.heard is not None:
                     # Published while we read: nobody has missed anything yet.
-                    await self.refill.repair(channel, quiet=True)
+                    await self.repairs.repair(channel, quiet=True)
         except BaseException as failed:
             error = failed if isinstance(failed, HubError) else _UNFINISHED
             channel.users -= 1
@@ -184,6 +184,6 @@ class Channels:
             if channel is None:
                 continue
             if channel.epoch:
-                self.refill.doubt(channel)
+                self.repairs.doubt(channel)
             else:
                 channel.heard = channel.heard or Position("", 0)  # it is being opened: it looks once more

@@ -1,7 +1,7 @@
 """Token buckets: how often something may happen."""
 
 
-class Bucket:
+class TokenBucket:
     """`rate` a second on average, `burst` at once. The clock is handed in: monotonic seconds.
 
     After a refusal nothing is given for `hold` seconds at least: what was on the wire behind the refused one, sent

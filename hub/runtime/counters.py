@@ -3,7 +3,7 @@
 from collections import Counter
 
 
-class Metrics:
+class Counters:
     """Counters of one node, since its start."""
 
     __slots__ = (

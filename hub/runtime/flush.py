@@ -24,7 +24,7 @@ class Flushable(Protocol):
         """Write them."""
 
 
-class Turn:
+class FlushScheduler:
     """Channels flush first (their events go to outboxes), then outboxes (one write a socket), then the rest.
 
     `call_soon` is the loop's. What registers has made sure itself that it does so once.

@@ -13,7 +13,7 @@ YOUNG = 10_000  # allocations between two ticks that are looked through all the 
 FULL_S = 6 * 3600.0  # so often all is looked through, for cycles of others that lived to be frozen
 
 
-class Collector:
+class GcTuner:
     """Freezes what is there when it is made, and at each `tick` what has come since. One a process."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class Timed(Protocol):
         """It is due; returns when to call again, or None."""
 
 
-class Wheel:
+class TimerWheel:
     """`stalled_at` is when the loop last came back after standing still for over a second: whoever judges
     others by their silence has to know that it was deaf itself."""
 

@@ -18,9 +18,9 @@ from .errors import NotConnected, Stopped
 from .feed import Feed
 from .handshake import Endpoint, Welcome
 from .items import Event, History, PresenceChange, Published, State, Status, as_position, error_of
-from .link import Link
+from .link import HubLink
 from .publishing import UNKNOWN_AFTER, Publishing
-from .registry import Registry
+from .registry import FeedRegistry
 from .subscription import OnGap, OnSnapshot, Subscription
 from .supervisor import Supervisor
 from .tokens import Token, TokenSource
@@ -80,7 +80,7 @@ class Client:
         self._on_status = on_status
         self._on_error = on_error
         self._on_subscription = on_subscription
-        self._link: Link | None = None
+        self._link: HubLink | None = None
         self._stopped: BaseException | None = None
         self._status = Status(State.STOPPED)
         self._task: asyncio.Task[None] | None = None
@@ -97,7 +97,7 @@ class Client:
             raise RuntimeError("a client is started once")
         self._moved = asyncio.Event()
         self._publishing = Publishing(self._limits[0], self._timing, self._limits[1])
-        self._registry = Registry(self._pressed, self._adopt)
+        self._registry = FeedRegistry(self._pressed, self._adopt)
         self._supervisor = Supervisor(
             self._endpoint,
             self._tokens,
@@ -298,7 +298,7 @@ class Client:
             self._connected.set()
             self._tell(Status(State.STOPPED, str(error)))
 
-    async def _link_up(self) -> Link:
+    async def _link_up(self) -> HubLink:
         while True:
             await self._connected.wait()
             self._check_running()
@@ -312,13 +312,13 @@ class Client:
         if self._stopped is not None:
             raise self._stopped
 
-    def _up(self, link: Link) -> None:
+    def _up(self, link: HubLink) -> None:
         self._link = link
         self._registry.up(link)
         self._publishing.up(link)
         self._connected.set()
 
-    def _down(self, link: Link) -> None:
+    def _down(self, link: HubLink) -> None:
         if self._link is link:
             self._link = None
             self._connected.clear()
@@ -326,7 +326,7 @@ class Client:
         self._publishing.down(link)
         self._moved.set()
 
-    async def _settled(self, link: Link) -> None:
+    async def _settled(self, link: HubLink) -> None:
         """Wait until nothing depends on an old connection, or long enough."""
         try:
             async with asyncio.timeout(RETIRE):
@@ -336,7 +336,7 @@ class Client:
         except TimeoutError:
             log.warning("the old connection still had work after %g s", RETIRE)
 
-    async def _handle(self, link: Link, message: dict[str, Any]) -> None:
+    async def _handle(self, link: HubLink, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if self._publishing.answer(message) or await self._registry.handle(link, message):
             self._moved.set()

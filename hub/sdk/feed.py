@@ -18,7 +18,7 @@ from ..runtime.backoff import Backoff
 from .buffer import Buffer, Ended
 from .callbacks import tell
 from .items import Event, Gap, Item, PresenceChange, PresenceKind, Snapshot
-from .link import Link
+from .link import HubLink
 from .members import Change, Members
 from .order import Next, judge
 
@@ -44,8 +44,8 @@ class Feed:
         self.backoff = backoff
         self.buffer: Buffer[Item] = Buffer(limit)
         self.members = Members()
-        self.link: Link | None = None
-        self.asking: Link | None = None
+        self.link: HubLink | None = None
+        self.asking: HubLink | None = None
         self.answered = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lapsed = False
@@ -68,7 +68,7 @@ class Feed:
             entry["since"] = self._asked._asdict()
         return entry
 
-    def attach(self, link: Link, entry: dict[str, Any]) -> None:
+    def attach(self, link: HubLink, entry: dict[str, Any]) -> None:
         """``hub.subscribed``: the feed reads from `link` now.
 
         Raises:

@@ -37,7 +37,7 @@ class Departure:
     window: Window | None = None
 
 
-class Refused(Exception):
+class HandshakeRefused(Exception):
     """No connection came about."""
 
     def __init__(self, departure: Departure) -> None:
@@ -109,11 +109,11 @@ class Endpoint:
                     socket.transport.abort()
                     raise
         except InvalidStatus as error:
-            raise Refused(_of_response(error.response)) from None
+            raise HandshakeRefused(_of_response(error.response)) from None
         except TimeoutError:
-            raise Refused(_again(f"no welcome within {self.deadline:g} s")) from None
+            raise HandshakeRefused(_again(f"no welcome within {self.deadline:g} s")) from None
         except (OSError, InvalidHandshake, EOFError) as error:
-            raise Refused(_again(f"{type(error).__name__}: {_first_line(error)}")) from None
+            raise HandshakeRefused(_again(f"{type(error).__name__}: {_first_line(error)}")) from None
 
     async def _upgrade(self, token: str, resume: str | None) -> Socket:
         url = self.url
@@ -147,11 +147,11 @@ class Endpoint:
                 if message.get("type") == "hub.close":
                     notice = message
                 elif message.get("type") != "hub.error":
-                    raise Refused(_again("the first message was no hub.welcome"))
+                    raise HandshakeRefused(_again("the first message was no hub.welcome"))
         except ConnectionClosed:
-            raise Refused(departure_of(socket, notice)) from None
+            raise HandshakeRefused(departure_of(socket, notice)) from None
         except HubError as error:
-            raise Refused(_again(f"the first message was unreadable: {error.reason}")) from None
+            raise HandshakeRefused(_again(f"the first message was unreadable: {error.reason}")) from None
 
 
 def departure_of(socket: ClientConnection, notice: dict[str, Any] | None) -> Departure:

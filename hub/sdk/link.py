@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hub.client")
 
 
-class Link:
+class HubLink:
     """A connection and its commands. `handle` gets every message that answers none, one after the other.
 
     While `handle` waits (a slow application), nothing more is read: back-pressure reaches the hub by TCP.
@@ -33,7 +33,7 @@ class Link:
         socket: Socket,
         welcome: Welcome,
         encoding: Encoding,
-        handle: "Callable[[Link, dict[str, Any]], Awaitable[None]]",
+        handle: "Callable[[HubLink, dict[str, Any]], Awaitable[None]]",
         timing: Timing,
         deadline: float,
     ) -> None:

@@ -22,7 +22,7 @@ from hub.protocol.errors import HubError
 from ..runtime.backoff import Timing
 from .errors import QueueFull, UnknownOutcome
 from .items import Published, error_of
-from .link import Link
+from .link import HubLink
 
 WINDOW = 64  # unanswered publications on the wire
 UNKNOWN_AFTER = 240.0  # seconds: the contract's 4 minutes, inside the 5 that an `event_id` is remembered
@@ -37,7 +37,7 @@ class Publication:
         self.number = number
         self.message = message
         self.event_id = event_id
-        self.link: Link | None = None
+        self.link: HubLink | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
 
@@ -51,7 +51,7 @@ class Publishing:
         self._unknown_after = unknown_after
         self._waiting: deque[Publication] = deque()
         self._sent: dict[str, Publication] = {}
-        self._link: Link | None = None
+        self._link: HubLink | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._last = 0
 
@@ -76,19 +76,19 @@ class Publishing:
         self._pump()
         return publication
 
-    def up(self, link: Link) -> None:
+    def up(self, link: HubLink) -> None:
         """A new connection."""
         self._link = link
         self._pump()
 
-    def down(self, link: Link) -> None:
+    def down(self, link: HubLink) -> None:
         """A connection is gone: what it did not answer is asked of the next one."""
         if self._link is link:
             self._link = None
         self._again([p for p in self._sent.values() if p.link is link])
         self._pump()
 
-    def awaits(self, link: Link) -> bool:
+    def awaits(self, link: HubLink) -> bool:
         """Whether answers are still to come on `link`."""
         return any(publication.link is link for publication in self._sent.values())
 
@@ -135,7 +135,7 @@ class Publishing:
             if not publication.future.done():
                 self._send(link, publication)
 
-    def _send(self, link: Link, publication: Publication) -> None:
+    def _send(self, link: HubLink, publication: Publication) -> None:
         try:
             link.post(publication.message)
         except HubError as error:

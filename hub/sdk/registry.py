@@ -12,7 +12,7 @@ from hub.protocol.errors import HubError
 
 from .feed import Feed
 from .items import error_of
-from .link import Link
+from .link import HubLink
 
 log = logging.getLogger("hub.client")
 MAX_ENTRY = 2048  # bytes of one entry of a batch; a well-formed one stays below 1,000
@@ -20,7 +20,7 @@ STALL = 1.0  # seconds that the reader waits for a slow application before it lo
 _FATAL_AT_FIRST = ErrorCode.LIMIT
 
 
-class Registry:
+class FeedRegistry:
     """See the module's head.
 
     `pressed` says whether the application waits for an answer that lies behind the events it does not take:
@@ -32,7 +32,7 @@ class Registry:
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
         self._pressed = pressed
         self._adopt = adopt
-        self._link: Link | None = None
+        self._link: HubLink | None = None
 
     def add(self, feed: Feed) -> None:
         """Begin a subscription.
@@ -63,12 +63,12 @@ class Registry:
             self._finish(feed, error)
         self._feeds.clear()
 
-    def up(self, link: Link) -> None:
+    def up(self, link: HubLink) -> None:
         """A new connection: move everything over to it, by position."""
         self._link = link
         self._ask(link, [feed for feed in self._feeds.values() if not feed.lapsed])
 
-    def down(self, link: Link) -> None:
+    def down(self, link: HubLink) -> None:
         """A connection is gone."""
         if self._link is link:
             self._link = None
@@ -89,11 +89,11 @@ class Registry:
         if self._feeds.get(feed.channel) is feed and self._link is not None and self._link.alive:
             self._ask(self._link, [feed])
 
-    def reads(self, link: Link) -> bool:
+    def reads(self, link: HubLink) -> bool:
         """Whether any feed still depends on `link`."""
         return any(feed.link is link for feed in self._feeds.values())
 
-    async def handle(self, link: Link, message: dict[str, Any]) -> bool:
+    async def handle(self, link: HubLink, message: dict[str, Any]) -> bool:
         """A message about a channel; False where it is about none of ours.
 
         Raises:
@@ -125,7 +125,7 @@ class Registry:
         if feed.lapsed and feed.buffer.low:
             self.repair(feed)
 
-    def _ask(self, link: Link, feeds: Iterable[Feed]) -> None:
+    def _ask(self, link: HubLink, feeds: Iterable[Feed]) -> None:
         """Batch subscribes, each within what the hub reads in one message."""
         batch: list[Feed] = []
         entries: list[dict[str, Any]] = []
@@ -142,13 +142,13 @@ class Registry:
         if entries:
             self._send(link, batch, entries)
 
-    def _send(self, link: Link, feeds: list[Feed], entries: list[dict[str, Any]]) -> None:
+    def _send(self, link: HubLink, feeds: list[Feed], entries: list[dict[str, Any]]) -> None:
         for feed in feeds:
             self._cancel(feed)
             feed.asking = link
         link.ask({"type": "subscribe", "channels": entries}, partial(self._answered, link, feeds))
 
-    def _answered(self, link: Link, feeds: list[Feed], reply: dict[str, Any]) -> None:
+    def _answered(self, link: HubLink, feeds: list[Feed], reply: dict[str, Any]) -> None:
         results = [reply] * len(feeds) if "code" in reply else reply.get("results")
         if not isinstance(results, list) or len(results) != len(feeds):
             raise HubError(ErrorCode.BAD_MESSAGE, "hub.subscribed has a result for each channel")
@@ -163,7 +163,7 @@ class Registry:
                     state = {"type": "set_presence", "channel": feed.channel, "state": feed.presence_state}
                     link.post(state)
 
-    def _announced(self, link: Link, channel: str, message: dict[str, Any]) -> None:
+    def _announced(self, link: HubLink, channel: str, message: dict[str, Any]) -> None:
         """A channel of the token. One that the application has itself is asked for by position."""
         if channel not in self._feeds and (feed := self._adopt(channel)) is not None:
             self._feeds[channel] = feed

@@ -19,9 +19,9 @@ from hub.protocol.errors import HubError
 
 from ..runtime.backoff import Backoff, Timing
 from .errors import NotConnected, Stopped, TokenRefused
-from .handshake import Departure, Endpoint, Refused
+from .handshake import Departure, Endpoint, HandshakeRefused
 from .items import State, Status
-from .link import Link
+from .link import HubLink
 from .tokens import TokenSource
 
 log = logging.getLogger("hub.client")
@@ -39,10 +39,10 @@ class Supervisor:
         endpoint: Endpoint,
         tokens: TokenSource,
         timing: Timing,
-        handle: Callable[[Link, dict[str, Any]], Awaitable[None]],
-        up: Callable[[Link], None],
-        down: Callable[[Link], None],
-        settled: Callable[[Link], Awaitable[None]],
+        handle: Callable[[HubLink, dict[str, Any]], Awaitable[None]],
+        up: Callable[[HubLink], None],
+        down: Callable[[HubLink], None],
+        settled: Callable[[HubLink], Awaitable[None]],
         tell: Callable[[Status], None],
     ) -> None:
         self._endpoint = endpoint
@@ -56,7 +56,7 @@ class Supervisor:
         self._backoff = Backoff(timing)
         self._resume: str | None = None
         self._renewed = False
-        self._links: set[Link] = set()
+        self._links: set[HubLink] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -81,7 +81,7 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def renew(self, link: Link) -> None:
+    async def renew(self, link: HubLink) -> None:
         """``hub.token_expiring``: a new token in place, at a moment of our own in the time that is left."""
         if not self._tokens.renewable:
             log.warning("the token expires soon, and there is no callable to get a new one from")
@@ -101,7 +101,7 @@ class Supervisor:
                 log.warning("no new token: %s", type(error).__name__)  # its text may quote a secret
             await self._timing.sleep(backoff.next())
 
-    async def _live(self, link: Link) -> Link:
+    async def _live(self, link: HubLink) -> HubLink:
         """Use `link` until it ends or is asked to leave; returns the one that follows, already in use."""
         await _first(link.ended, link.drained)
         if link.ended.done():
@@ -120,7 +120,7 @@ class Supervisor:
             following.cancel()
             await asyncio.wait({following})
 
-    async def _establish(self, delay: float, reason: str = "", state: State = State.WAITING) -> Link:
+    async def _establish(self, delay: float, reason: str = "", state: State = State.WAITING) -> HubLink:
         """The next connection, however long it takes, in use. `state` is told while it has to wait."""
         while True:
             if delay > 0:
@@ -129,21 +129,21 @@ class Supervisor:
             self._tell(Status(State.CONNECTING, reason))
             try:
                 return await self._open()
-            except Refused as refused:
+            except HandshakeRefused as refused:
                 reason = refused.departure.reason
                 log.info("not connected: %s", reason)
                 delay = self._after(refused.departure)
 
-    async def _open(self) -> Link:
+    async def _open(self) -> HubLink:
         try:
             token = await self._tokens.get()
         except TokenRefused:
             raise
         except Exception as error:  # its text may quote a secret
-            raise Refused(Departure(Then.BACKOFF, f"no token: {type(error).__name__}")) from None
+            raise HandshakeRefused(Departure(Then.BACKOFF, f"no token: {type(error).__name__}")) from None
         socket, welcome = await self._endpoint.open(token, self._resume)
         encoding, deadline = self._endpoint.encoding, self._endpoint.deadline
-        link = Link(socket, welcome, encoding, self._handle, self._timing, deadline)
+        link = HubLink(socket, welcome, encoding, self._handle, self._timing, deadline)
         self._tell(Status(State.CONNECTED, welcome.connection, resumed=self._resume is not None))
         self._resume, self._renewed = welcome.resume, False
         self._backoff.adopt(welcome.reconnect)
@@ -169,11 +169,11 @@ class Supervisor:
         backoff = self._backoff.next()
         return departure.window.pick(self._timing) if departure.window is not None else backoff
 
-    async def _retire(self, link: Link) -> None:
+    async def _retire(self, link: HubLink) -> None:
         await self._settled(link)
         await link.close()
 
-    def _lost(self, link: Link) -> None:
+    def _lost(self, link: HubLink) -> None:
         self._links.discard(link)
         self._down(link)
 

@@ -35,12 +35,12 @@ class Drain:
         """From the notice to the last connection."""
         node = self._node
         node.readiness.draining = True
-        log.info("draining: %d connections", len(node.roster))
+        log.info("draining: %d connections", len(node.connections))
         await self._notice()
         node.admission.stop_accepting()
         await self._send_away(self._spread())
         await self._wait_for_the_last()
-        for connection in list(node.roster.all()):
+        for connection in list(node.connections.all()):
             connection.close(CloseCode.DRAINING, "this node is going away", (0, WINDOW_MS))
         log.info("drained")
 
@@ -57,11 +57,11 @@ class Drain:
         rate = node.peers.accept_rate
         if rate <= 0.0:
             return most  # nobody is known: the longest spread is safe
-        return min(most, max(SHORTEST_S, len(node.roster) / (SHARE * rate)))
+        return min(most, max(SHORTEST_S, len(node.connections) / (SHARE * rate)))
 
     async def _send_away(self, spread: float) -> None:
         node = self._node
-        leaving = list(node.roster.all())
+        leaving = list(node.connections.all())
         random.shuffle(leaving)
         begin, total = node.now(), len(leaving)
         while leaving:
@@ -71,11 +71,11 @@ class Drain:
             await self._sleep(TICK_S)
 
     async def _wait_for_the_last(self) -> None:
-        """Every connection has a deadline of its own, which the wheel keeps; this one bounds them all. Who was
+        """Every connection has a deadline of its own, kept by the timer wheel; this one bounds them all. Who was
         upgraded before and said who it is only now is told too."""
         node = self._node
         end = node.now() + WINDOW_MS / 1000 + HANDOVER_S + 1.0
-        while len(node.roster) and node.now() < end:
-            for connection in list(node.roster.all()):
+        while len(node.connections) and node.now() < end:
+            for connection in list(node.connections.all()):
                 connection.send_away(WINDOW_MS, end - node.now())
             await self._sleep(TICK_S)

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 
-from ..runtime.counters import Metrics
+from ..runtime.counters import Counters
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +19,9 @@ PAUSE_S = 0.5
 BACKLOG = 256  # the loop accepts all that wait in one turn: so many hold it up for some 15 ms, and no more
 
 
-class Acceptor:
+class SocketListener:
     """Listens on `sockets`, which stay the caller's; `make` gives a connection's protocol, `overfull` says that
-    it is the worst. `servers` are those that accept just now, none while it pauses, which `metrics` counts."""
+    it is the worst. `servers` are those that accept just now, none while it pauses, which `counters` counts."""
 
     def __init__(
         self,
@@ -29,10 +29,10 @@ class Acceptor:
         make: Callable[[], asyncio.Protocol],
         tls: ssl.SSLContext | None,
         overfull: Callable[[], bool],
-        metrics: Metrics,
+        counters: Counters,
     ) -> None:
         self.servers: list[asyncio.Server] = []
-        self._metrics = metrics
+        self._counters = counters
         self._sockets = sockets
         self._make = make
         self._tls = tls
@@ -54,7 +54,7 @@ class Acceptor:
                 await self.open()
         elif self._overfull():
             log.warning("too many connections at once: none is accepted for %g s", PAUSE_S)
-            self._metrics.accept_pauses += 1
+            self._counters.accept_pauses += 1
             self._until = now + PAUSE_S
             for server in self.servers:
                 server.close()

@@ -14,18 +14,18 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..app import Hub
-from ..cluster.worker_ipc import NoSiblings, Siblings
-from ..runtime.gc_tuning import Collector
+from ..cluster.worker_ipc import NoWorkerIpc, WorkerIpc
+from ..runtime.gc_tuning import GcTuner
 from ..settings import Settings
 from ..transport.uvicorn_http import SPARE, HttpProtocol
 from ..transport.websocket import WebSocketTransport
 from .drain import Drain
-from .listener import Acceptor
-from .supervisor import DEPARTED, Supervisor
+from .listener import SocketListener
+from .supervisor import DEPARTED, WorkerSupervisor
 
 log = logging.getLogger(__name__)
 
-DOORSTEP_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
+WAITING_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
 NEARLY_SPARE = (
     SPARE * 3 // 4
 )  # TCP connections over those that are allowed: the rest are for a pause to begin
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self._hub = hub
-        self._acceptor: Acceptor | None = None
+        self._listener: SocketListener | None = None
         self._terminated = False
         self.departed = False  # by a request over HTTP, not by a signal
 
@@ -53,15 +53,15 @@ class Server(uvicorn.Server):
         make = functools.partial(
             HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        self._acceptor = Acceptor(sockets or (), make, self.config.ssl, self._overfull, node.metrics)
-        await self._acceptor.open()
-        self.servers = self._acceptor.servers  # uvicorn closes them at the end
+        self._listener = SocketListener(sockets or (), make, self.config.ssl, self._overfull, node.counters)
+        await self._listener.open()
+        self.servers = self._listener.servers  # uvicorn closes them at the end
 
     def _overfull(self) -> bool:
         node = self._hub.node
         assert node is not None
         most = self._hub.settings.connection_limit + NEARLY_SPARE
-        return len(node.admission.doorstep) > DOORSTEP_MOST or len(self.server_state.connections) > most
+        return len(node.admission.accept_queue) > WAITING_MOST or len(self.server_state.connections) > most
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. Nothing is captured, so uvicorn does not raise it again at the end."""
@@ -75,18 +75,18 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """uvicorn's loop, until the node has drained."""
-        node, acceptor = self._hub.node, self._acceptor
+        node, listener = self._hub.node, self._listener
         assert node is not None
-        assert acceptor is not None
+        assert listener is not None
         draining: asyncio.Task[None] | None = None
-        collector = Collector()
+        collector = GcTuner()
         ticks = itertools.count()
         while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
             if draining is None and node.readiness.drain_requested.is_set():
                 self.departed = not self._terminated
                 draining = asyncio.create_task(Drain(node).run())
             collector.tick()
-            await acceptor.tick()
+            await listener.tick()
             await asyncio.sleep(0.1)
         if draining is not None:
             draining.cancel()
@@ -131,23 +131,23 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
     `sockets` listen already; several workers make their own.
     """
     if settings.workers == 1:
-        _serve_one(settings, sockets, NoSiblings())
+        _serve_one(settings, sockets, NoWorkerIpc())
         return 0
-    Collector()
-    supervisor = Supervisor(
+    GcTuner()
+    supervisor = WorkerSupervisor(
         settings.host,
         settings.port,
         settings.workers,
-        lambda own, siblings: _serve_one(settings, own, siblings),
+        lambda own, worker_ipc: _serve_one(settings, own, worker_ipc),
     )
     log.info("%d workers on %s port %d", settings.workers, settings.host, supervisor.port)
     return supervisor.run()
 
 
-def _serve_one(settings: Settings, sockets: list[socket.socket] | None, siblings: Siblings) -> int:
+def _serve_one(settings: Settings, sockets: list[socket.socket] | None, worker_ipc: WorkerIpc) -> int:
     for sock in sockets or ():
         bound_unsent(sock, settings.unsent_bytes)
-    hub = Hub(settings, siblings)
+    hub = Hub(settings, worker_ipc)
     server = Server(server_config(hub), hub)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets))

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..cluster.worker_ipc import UnixSiblings
+from ..cluster.worker_ipc import UnixWorkerIpc
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ FAILURES = 5  # failures at the start in a row, and the supervisor gives up
 WAIT_S = 0.2
 STOP = (signal.SIGTERM, signal.SIGINT)
 
-Work = Callable[[list[socket.socket], UnixSiblings], int]
+Work = Callable[[list[socket.socket], UnixWorkerIpc], int]
 
 
-class Supervisor:
+class WorkerSupervisor:
     """Keeps `count` workers alive. `work` serves on the sockets it is given and returns the exit status."""
 
     def __init__(self, host: str, port: int, count: int, work: Work) -> None:
@@ -119,7 +119,7 @@ class Supervisor:
         status = 1
         try:
             listener = _bound(self._host, self._port)
-            status = self._work([listener], UnixSiblings(self._folder, index, self._count))
+            status = self._work([listener], UnixWorkerIpc(self._folder, index, self._count))
         except BaseException:
             log.exception("worker %d failed", index)
         finally:

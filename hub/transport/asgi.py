@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from ..commands.handshake import Gate, Handshake, Refused
+from ..commands.handshake import Handshaker, UpgradeRefused, UpgradeRequest
 from ..connections.connection import Connection
 from ..protocol.codes import CloseCode
 from ..protocol.frames import Encoding, bodies, shortened
@@ -26,42 +26,42 @@ _GONE = (
 
 
 class AsgiTransport:
-    """A `connection.Shell` over an ASGI WebSocket. What is written waits in `_queue` for the writer task; the
+    """A `connection.Transport` over an ASGI WebSocket. What is written waits in `_queue` for the writer task; the
     outbox is blocked while more than `write_buffer_bytes` wait there, so that it stays bounded."""
 
-    def __init__(self, websocket: WebSocket, gate: Gate) -> None:
+    def __init__(self, websocket: WebSocket, handshaker: Handshaker) -> None:
         self._websocket = websocket
-        self._gate = gate
-        self._high = gate.node.settings.write_buffer_bytes
+        self._handshaker = handshaker
+        self._high = handshaker.node.settings.write_buffer_bytes
         self._queue: list[bytes] = []
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._may_read = asyncio.Event()
         self._may_read.set()
         self._close: tuple[int, str] | None = None
-        self._limit = gate.node.settings.message_bytes
+        self._limit = handshaker.node.settings.message_bytes
         self._connection: Connection | None = None
         self._task = asyncio.current_task()
         self._given_up = False
 
     async def run(self) -> None:
         """From the handshake to the end of the connection."""
-        websocket, gate = self._websocket, self._gate
+        websocket, handshaker = self._websocket, self._handshaker
         try:
-            entry = await gate.decide(_handshake(websocket))
-        except Refused as refused:
+            entry = await handshaker.decide(_handshake(websocket))
+        except UpgradeRefused as refused:
             await _refuse(websocket, refused)
             return
         try:
             await websocket.accept(entry.subprotocol)
         except _GONE:
             return  # the client did not wait for it
-        gate.node.admission.opened(entry.address)
-        connection = Connection(gate.node, self, entry.encoding, entry.console, entry.address)
+        handshaker.node.admission.opened(entry.address)
+        connection = Connection(handshaker.node, self, entry.encoding, entry.console, entry.address)
         self._connection = connection
         writer = asyncio.create_task(self._write_all(connection))
         try:
-            await gate.begin(connection, entry)
+            await handshaker.begin(connection, entry)
             code = await self._read_all(connection)
         except asyncio.CancelledError:
             if not self._given_up:
@@ -69,16 +69,16 @@ class AsgiTransport:
             code = CloseCode.ABNORMAL
         except Exception:
             connection.close(CloseCode.INTERNAL, "the hub failed; its log says why")
-            await asyncio.wait([writer], timeout=gate.node.settings.close_timeout)
+            await asyncio.wait([writer], timeout=handshaker.node.settings.close_timeout)
             raise
         finally:
-            gate.node.admission.lost(entry.address)
+            handshaker.node.admission.lost(entry.address)
             connection.gone(CloseCode.ABNORMAL)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
         log.debug("%s closed with %s", connection.id, code)
 
-    # connection.Shell
+    # connections.transport.Transport
 
     def write(self, data: bytes) -> None:
         """Hand frames to the writer."""
@@ -100,7 +100,7 @@ class AsgiTransport:
         self._connection = None
         self._wake.set()
         self.resume_reading()
-        asyncio.get_running_loop().call_later(self._gate.node.settings.close_timeout, self._give_up)
+        asyncio.get_running_loop().call_later(self._handshaker.node.settings.close_timeout, self._give_up)
 
     def pause_reading(self) -> None:
         """Back-pressure on the client."""
@@ -170,14 +170,14 @@ class AsgiTransport:
             self._queue.clear()
 
 
-def _handshake(websocket: WebSocket) -> Handshake:
+def _handshake(websocket: WebSocket) -> UpgradeRequest:
     headers = {name.lower(): value for name, value in websocket.headers.items()}
     peer = websocket.client.host if websocket.client else "local"
     secure = websocket.url.scheme == "wss"
-    return Handshake(websocket.url.query, headers, websocket.scope.get("subprotocols", ()), peer, secure)
+    return UpgradeRequest(websocket.url.query, headers, websocket.scope.get("subprotocols", ()), peer, secure)
 
 
-async def _refuse(websocket: WebSocket, refused: Refused) -> None:
+async def _refuse(websocket: WebSocket, refused: UpgradeRefused) -> None:
     """By HTTP where the server has the extension for it, which all current ones have; else 403 says no more."""
     if "websocket.http.response" not in websocket.scope.get("extensions", {}):
         await websocket.close()

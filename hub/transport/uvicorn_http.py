@@ -9,7 +9,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHeaderValue
 from websockets.http11 import Request, Response
 
-from ..connections.accept_queue import Doorstep
+from ..connections.accept_queue import AcceptQueue
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from .upgrade_response import plain_problem, problem
@@ -23,7 +23,7 @@ class HttpProtocol(HttpToolsProtocol):
     """A head of more than `HEAD_BYTES` is answered 431, one that is not there within `auth_timeout` of its
     beginning (or of the connection) 408; either ends the connection. A bound is exceeded by at most one read.
     With no descriptor to spare a connection is answered 503 at once: one that is not accepted would wait.
-    The first bytes of each connection wait their turn on the doorstep, and meanwhile nothing more is read.
+    The first bytes of each connection wait their turn in the accept queue, and meanwhile nothing more is read.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        node = app_state["hub_gate"].node
+        node = app_state["hub_handshaker"].node
         settings = node.settings
-        self._doorstep: Doorstep | None = node.admission.doorstep
+        self._accept_queue: AcceptQueue | None = node.admission.accept_queue
         self._head_s: float = settings.auth_timeout
         self._most: int = settings.connection_limit + SPARE
         self._waits = False
@@ -60,10 +60,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; those that bring no head to its end count towards its bound."""
-        doorstep, self._doorstep = self._doorstep, None
-        if doorstep is None:
+        accept_queue, self._accept_queue = self._accept_queue, None
+        if accept_queue is None:
             self._take(data)
-        elif not doorstep.enter(lambda: self._enter(data)):
+        elif not accept_queue.enter(lambda: self._enter(data)):
             self._forget_head()
             self.transport.pause_reading()
             self._waits = True

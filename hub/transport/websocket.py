@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
-from ..commands.handshake import Entry, Gate, Handshake, Refused
+from ..commands.handshake import Handshaker, Upgrade, UpgradeRefused, UpgradeRequest
 from ..connections.connection import Connection
 from ..delivery.outbox import NO_FD
 from ..protocol.codes import CloseCode, ErrorCode
@@ -33,7 +33,7 @@ _CONTROL = (Opcode.PING, Opcode.PONG)
 
 
 class WebSocketTransport(asyncio.Protocol):
-    """A `connection.Shell` over one TCP connection; see the module's head.
+    """A `connection.Transport` over one TCP connection; see the module's head.
 
     `uvicorn_http` makes it with the upgrade request at hand (`upgrade`), uvicorn counts it in `connections`.
     """
@@ -45,7 +45,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_counted",
         "_fragments",
         "_full",
-        "_gate",
+        "_handshaker",
         "_peer",
         "_pong",
         "_settings",
@@ -62,8 +62,8 @@ class WebSocketTransport(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self._gate: Gate = app_state["hub_gate"]
-        self._settings = self._gate.node.settings
+        self._handshaker: Handshaker = app_state["hub_handshaker"]
+        self._settings = self._handshaker.node.settings
         self._connections: set[Any] = server_state.connections
         self._ws = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
         self._transport: asyncio.Transport | None = None
@@ -115,7 +115,7 @@ class WebSocketTransport(asyncio.Protocol):
             connection.gone(received.code if received is not None else CloseCode.ABNORMAL)
         self._connections.discard(self)
         if self._counted:
-            self._gate.node.admission.lost(self._peer)
+            self._handshaker.node.admission.lost(self._peer)
         self._cancel_close_timer()
         self._transport = None
         # The parser's suspended generators refer to the protocol object: a cycle, broken here, because a full
@@ -142,7 +142,7 @@ class WebSocketTransport(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    # connection.Shell
+    # connections.transport.Transport
 
     def write(self, data: bytes) -> None:
         """Send frames."""
@@ -205,13 +205,13 @@ class WebSocketTransport(asyncio.Protocol):
             for entry in line.split(",")
             if entry.strip()
         ]
-        handshake = Handshake(query, headers, offered, self._peer, self._tls)
-        self._gate.node.tasks.spawn(self._decide(handshake, response))
+        handshake = UpgradeRequest(query, headers, offered, self._peer, self._tls)
+        self._handshaker.node.tasks.spawn(self._decide(handshake, response))
 
-    async def _decide(self, handshake: Handshake, response: Response) -> None:
+    async def _decide(self, handshake: UpgradeRequest, response: Response) -> None:
         try:
-            entry = await self._gate.decide(handshake)
-        except Refused as refused:
+            entry = await self._handshaker.decide(handshake)
+        except UpgradeRefused as refused:
             self._respond(upgrade_response.problem(refused.status, refused.error))
             return
         except Exception:
@@ -223,8 +223,8 @@ class WebSocketTransport(asyncio.Protocol):
             response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
         await self._open(response, entry)
 
-    async def _open(self, response: Response, entry: Entry) -> None:
-        node = self._gate.node
+    async def _open(self, response: Response, entry: Upgrade) -> None:
+        node = self._handshaker.node
         self._peer, self._counted = entry.address, True
         node.admission.opened(entry.address)
         assert self._transport is not None
@@ -241,7 +241,7 @@ class WebSocketTransport(asyncio.Protocol):
             connection.outbox.push(response.serialize())
         self.resume_reading()
         try:
-            await self._gate.begin(connection, entry)
+            await self._handshaker.begin(connection, entry)
         except Exception:
             connection.close(CloseCode.INTERNAL, _broken().reason)
             raise

@@ -5,7 +5,7 @@ import pytest
 from hub.auth.api_keys import ApiKeys
 from hub.auth.claims import identity
 from hub.auth.identity import Identity
-from hub.auth.revocations import Entry, Revocations, parse
+from hub.auth.revocations import RevocationEntry, Revocations, parse
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
@@ -42,7 +42,7 @@ def test_the_moment_travels_to_other_nodes(clock: Clock) -> None:
     assert entry == f"sub@{NOW!r}:a:n@n"
     assert Revocations(clock).stamp(entry) == entry
     assert Revocations(clock).stamp("jti:t1") == "jti:t1"
-    assert parse(entry) == Entry("sub", "a:n@n", NOW)
+    assert parse(entry) == RevocationEntry("sub", "a:n@n", NOW)
     clock.now += 100  # the other node hears of it later, or starts anew
     other = Revocations(clock)
     assert other.add(entry, UNTIL)

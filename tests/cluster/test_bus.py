@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.auth.signing import Signer
-from hub.cluster.bus import Control
-from hub.runtime.counters import Metrics
+from hub.cluster.bus import CommandBus
+from hub.runtime.counters import Counters
 from hub.runtime.tasks import Tasks
 
 NOW = 1_000_000.0
@@ -22,10 +22,10 @@ JSON = st.recursive(
 ORIGIN = {"from": "n_2", "number": 1, "at": NOW}
 
 
-def make() -> tuple[Control, list[Any], Metrics]:
+def make() -> tuple[CommandBus, list[Any], Counters]:
     done: list[Any] = []
-    metrics = Metrics()
-    control = Control("n_1", None, SIGNER, Tasks(), metrics, lambda: NOW)  # type: ignore[arg-type]
+    metrics = Counters()
+    control = CommandBus("n_1", None, SIGNER, Tasks(), metrics, lambda: NOW)  # type: ignore[arg-type]
     control.handlers["disconnect"] = lambda command: done.append(command["user"])
     return control, done, metrics
 
@@ -55,7 +55,7 @@ def test_a_command_is_done_once() -> None:
 
 def test_what_is_remembered_is_forgotten_once_it_is_too_old() -> None:
     now = NOW
-    control = Control("n_1", None, SIGNER, Tasks(), Metrics(), lambda: now)  # type: ignore[arg-type]
+    control = CommandBus("n_1", None, SIGNER, Tasks(), Counters(), lambda: now)  # type: ignore[arg-type]
     for number in range(1000):
         now += 1.0
         control.on_command(signed({"do": "nothing", "from": "n_2", "number": number, "at": now}))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from hub.broker.base import Inbox, Member, Published
 from hub.broker.memory.broker import MemoryBroker
-from hub.delivery.channel import Channel, Tails
+from hub.delivery.channel import Channel, TailBytes
 from hub.delivery.outbox import Outbox
 from hub.delivery.subscription import Subscription
 from hub.namespaces import Namespace, Namespaces
 from hub.protocol.event import Event, Publication, Version
 from hub.protocol.frames import Encoding, bodies
-from hub.runtime.flush import Turn
+from hub.runtime.flush import FlushScheduler
 
 from ..support import virtual
 
@@ -60,7 +60,7 @@ class Reader:
     _waiting: list[bytes] = field(default_factory=list)
     outbox: Outbox = field(init=False)
 
-    def begin(self, channel: Channel, turn: Turn) -> None:
+    def begin(self, channel: Channel, turn: FlushScheduler) -> None:
         self.outbox = Outbox(self, turn, Encoding.JSON, NEVER, lambda: None)
         subscription = Subscription(self, self.outbox, channel, own=self.own, rate=self.rate)
         channel.go_live(subscription, channel.top)
@@ -99,9 +99,9 @@ readers = st.tuples(
 
 async def play(namespace: str, script: list[tuple[Any, ...]], kinds: list[tuple[Any, ...]]) -> None:
     loop = asyncio.get_running_loop()
-    turn = Turn(loop.call_soon)
+    turn = FlushScheduler(loop.call_soon)
     name = f"{namespace}:1"
-    channel = Channel(name, TABLE.of(name), turn, Tails(), lambda _: None)
+    channel = Channel(name, TABLE.of(name), turn, TailBytes(), lambda _: None)
     broker = MemoryBroker(TABLE, clock=loop.time)
     await broker.start(Node(channel))
     await broker.listen(name)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hub.connections.accept_queue import PERIOD_S, SLICE_S, Doorstep
+from hub.connections.accept_queue import PERIOD_S, SLICE_S, AcceptQueue
 
 
 def busy(seconds: float) -> None:
@@ -16,12 +16,12 @@ def busy(seconds: float) -> None:
 
 async def test_who_comes_alone_does_not_wait() -> None:
     done: list[int] = []
-    assert Doorstep().enter(lambda: done.append(1))
+    assert AcceptQueue().enter(lambda: done.append(1))
     assert done == [1]
 
 
 async def test_a_herd_is_taken_in_slices_and_in_order() -> None:
-    doorstep, done, ticks = Doorstep(), [], []
+    doorstep, done, ticks = AcceptQueue(), [], []
 
     def work(number: int) -> None:
         busy(SLICE_S / 3)
@@ -45,7 +45,7 @@ async def test_a_herd_is_taken_in_slices_and_in_order() -> None:
 
 
 async def test_one_that_fails_takes_nobody_with_it() -> None:
-    doorstep, done = Doorstep(), []
+    doorstep, done = AcceptQueue(), []
     errors: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
 
@@ -61,4 +61,4 @@ async def test_one_that_fails_takes_nobody_with_it() -> None:
             await asyncio.sleep(PERIOD_S)
     assert [str(error) for error in errors] == ["broken"]
     with pytest.raises(RuntimeError):
-        Doorstep().enter(fail)
+        AcceptQueue().enter(fail)

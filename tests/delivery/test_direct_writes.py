@@ -11,13 +11,13 @@ import orjson
 import pytest
 import uvloop
 
-from hub.delivery.channel import Channel, Tails
+from hub.delivery.channel import Channel, TailBytes
 from hub.delivery.outbox import Outbox
-from hub.delivery.prepared import Push
+from hub.delivery.prepared import PreparedMessage
 from hub.namespaces import Namespace
 from hub.protocol.event import Event
 from hub.protocol.frames import Encoding, bodies, frame
-from hub.runtime.flush import Turn
+from hub.runtime.flush import FlushScheduler
 
 from .test_outbox import Receiver
 
@@ -39,7 +39,7 @@ class Counting(Outbox):
 class Peer(asyncio.Protocol):
     """The hub's end of a socket, as the fast lane has it."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: FlushScheduler) -> None:
         self.turn = turn
         self.pong = b""
         self.lost = asyncio.get_running_loop().create_future()
@@ -63,8 +63,10 @@ class Peer(asyncio.Protocol):
         self.lost.set_result(None)
 
 
-def make_channel(turn: Turn) -> Channel:
-    return Channel("doc:1", Namespace.model_validate({"mode": "log"}), turn, Tails(), lambda channel: None)
+def make_channel(turn: FlushScheduler) -> Channel:
+    return Channel(
+        "doc:1", Namespace.model_validate({"mode": "log"}), turn, TailBytes(), lambda channel: None
+    )
 
 
 def event(offset: int, size: int) -> Event:
@@ -118,7 +120,7 @@ def test_every_byte_arrives_in_order(make_loop: Callable[[], asyncio.AbstractEve
 
     async def story(client: socket.socket, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        turn = Turn(loop.call_soon)
+        turn = FlushScheduler(loop.call_soon)
         _, peer = await loop.connect_accepted_socket(lambda: Peer(turn), ours)
         try:
             await talk(client, peer, make_channel(turn))
@@ -136,7 +138,9 @@ def test_every_byte_arrives_in_order(make_loop: Callable[[], asyncio.AbstractEve
             sent["event"].append(one.frame(Encoding.JSON))
             channel.append(one)
             if draw.random() < 0.1:
-                pages = [Push({"page": [offset, number] * draw.choice((1, 500))}) for number in range(3)]
+                pages = [
+                    PreparedMessage({"page": [offset, number] * draw.choice((1, 500))}) for number in range(3)
+                ]
                 sent["page"] += [page.frame(Encoding.JSON) for page in pages]
                 outbox.hold(pages)
             if draw.random() < 0.1:
@@ -173,7 +177,7 @@ def test_a_descriptor_that_is_somebody_elses_by_now_gets_nothing(
 
     async def story(client: socket.socket, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        turn = Turn(loop.call_soon)
+        turn = FlushScheduler(loop.call_soon)
         channel = make_channel(turn)
         _, peer = await loop.connect_accepted_socket(lambda: Peer(turn), ours)
         del ours

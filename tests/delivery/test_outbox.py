@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hub.delivery.outbox import Outbox
 from hub.protocol.event import Burst, Event
 from hub.protocol.frames import Encoding, bodies, frame
-from hub.runtime.flush import Turn
+from hub.runtime.flush import FlushScheduler
 
 
 class Wire:
@@ -36,10 +36,10 @@ class Receiver:
         self.conflates = conflates
 
 
-def make(limit: int = 1_000_000) -> tuple[Outbox, Wire, Turn, list[str]]:
+def make(limit: int = 1_000_000) -> tuple[Outbox, Wire, FlushScheduler, list[str]]:
     wire = Wire()
     overflows: list[str] = []
-    turn = Turn(lambda run: None)
+    turn = FlushScheduler(lambda run: None)
     outbox = Outbox(wire, turn, Encoding.JSON, limit, lambda: overflows.append("over"), fd=0)
     wire.outbox = outbox
     return outbox, wire, turn, overflows

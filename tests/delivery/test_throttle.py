@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from hub.delivery.channel import Channel, Tails
+from hub.delivery.channel import Channel, TailBytes
 from hub.delivery.outbox import Outbox
 from hub.delivery.subscription import Subscription
 from hub.namespaces import Mode, Namespace
 from hub.protocol.frames import Encoding
-from hub.runtime.flush import Turn
+from hub.runtime.flush import FlushScheduler
 
 from ..support import virtual
 from .test_outbox import Wire, event
@@ -19,10 +19,10 @@ def play(
     mode: Mode, rate: float, story: Callable[[Channel, Wire], Coroutine[Any, Any, None]], limit: int = 100_000
 ) -> None:
     async def main() -> None:
-        turn = Turn(asyncio.get_running_loop().call_soon)
+        turn = FlushScheduler(asyncio.get_running_loop().call_soon)
         wire = Wire()
         outbox = Outbox(wire, turn, Encoding.JSON, limit, lambda: None)
-        channel = Channel("job:1", Namespace(mode=mode), turn, Tails(), lambda channel: None)
+        channel = Channel("job:1", Namespace(mode=mode), turn, TailBytes(), lambda channel: None)
         channel.epoch = "e"
         channel.go_live(Subscription(None, outbox, channel, rate=rate), 0)
         await story(channel, wire)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hub.runtime import gc_tuning
-from hub.runtime.gc_tuning import Collector
+from hub.runtime.gc_tuning import GcTuner
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ class Knot:
 
 
 def test_what_stays_is_not_looked_at_again() -> None:
-    made = Collector()
+    made = GcTuner()
     kept = [Knot() for _ in range(1000)]
     made.tick()
     assert len(gc.get_objects()) < 1000, "frozen ones are not the collector's any more"
@@ -41,7 +41,7 @@ def test_what_stays_is_not_looked_at_again() -> None:
 def test_a_young_cycle_goes_and_an_old_one_at_long_last(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(gc_tuning.time, "monotonic", lambda: now)
-    made = Collector()
+    made = GcTuner()
     knot = Knot()
     old = weakref.ref(knot)
     made.tick()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.runtime.bucket import Bucket
-from hub.runtime.timer_wheel import Wheel
+from hub.runtime.bucket import TokenBucket
+from hub.runtime.timer_wheel import TimerWheel
 
 
 class Loop:
@@ -46,7 +46,7 @@ class Item:
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=20))
 def test_each_is_called_once_and_never_early(delays: list[float]) -> None:
     loop = Loop()
-    wheel = Wheel(loop)
+    wheel = TimerWheel(loop)
     items = [(loop.now + delay, Item()) for delay in delays]
     for when, item in items:
         wheel.at(when, item)
@@ -58,7 +58,7 @@ def test_each_is_called_once_and_never_early(delays: list[float]) -> None:
 
 def test_an_item_has_one_time() -> None:
     loop = Loop()
-    wheel = Wheel(loop)
+    wheel = TimerWheel(loop)
     item = Item()
     wheel.at(101.0, item)
     wheel.at(105.0, item)
@@ -76,7 +76,7 @@ def test_one_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None
             raise RuntimeError("broken")
 
     loop = Loop()
-    wheel = Wheel(loop)
+    wheel = TimerWheel(loop)
     item = Item(again=1.0)
     wheel.at(101.0, Broken())
     wheel.at(101.0, item)
@@ -88,7 +88,7 @@ def test_one_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0.1, 3)), max_size=50))
 def test_a_bucket_never_gives_more_than_its_rate(takes: list[tuple[float, float]]) -> None:
     now, given_out = 0.0, 0.0
-    bucket = Bucket(2.0, 5.0, now)
+    bucket = TokenBucket(2.0, 5.0, now)
     for pause, count in takes:
         now += pause
         wait = bucket.take(now, count)
@@ -103,12 +103,12 @@ def test_a_bucket_never_gives_more_than_its_rate(takes: list[tuple[float, float]
 
 def test_a_bucket_that_holds_lets_nothing_overtake_what_it_refused() -> None:
     now = 1000.0
-    bucket = Bucket(100.0, 2.0, now, hold=0.25)
+    bucket = TokenBucket(100.0, 2.0, now, hold=0.25)
     assert [bucket.take(now) for _ in range(3)] == [0.0, 0.0, 0.25]
     for late in (0.02, 0.1, 0.249):
         assert bucket.take(now + late) == pytest.approx(0.25 - late)
     assert bucket.take(now + 0.25) == 0.0
-    slow = Bucket(0.5, 1.0, now, hold=0.25)
+    slow = TokenBucket(0.5, 1.0, now, hold=0.25)
     slow.take(now)
     assert slow.take(now) == pytest.approx(2.0)
     assert slow.take(now + 1.9) == pytest.approx(0.1)

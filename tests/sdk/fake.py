@@ -162,7 +162,7 @@ def problem(status: int, detail: str, **headers: str) -> Response:
     body = json.dumps({"status": status, "detail": detail}).encode()
     fields = Headers({"Content-Type": "application/problem+json", "Content-Length": str(len(body))})
     fields.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return Response(status, "Refused", fields, body)
+    return Response(status, "HandshakeRefused", fields, body)
 
 
 async def cut(peer: Peer) -> None:

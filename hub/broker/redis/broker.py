@@ -21,7 +21,7 @@ from .client.address import parse
 from .client.tuning import Stats, Tuning, log
 from .due import DueList
 from .greeting import Greeting, Look
-from .keys import Keys
+from .keys import KeyNames
 from .leases import RedisLeases
 from .presence import RedisPresence
 from .registry import RedisRegistry
@@ -54,7 +54,7 @@ class RedisBroker:
         self._tuning = tuning or Tuning()
         self._node_id = node_id
         self._visitor = visitor
-        self._keys = Keys(prefix)
+        self._keys = KeyNames(prefix)
         self._greeting = Greeting(self._keys, self._sites, namespaces, self.stats)
         self._listener: Listener | None = None
         self._channels_of: dict[bytes, str] = {}

@@ -16,7 +16,7 @@ from . import scripts
 from .client.connection import Command
 from .client.topology import Topology
 from .client.tuning import Stats
-from .keys import Keys
+from .keys import KeyNames
 from .store import Request, Store
 
 IDEMPOTENCY_MS = 300_000
@@ -35,7 +35,7 @@ class RedisChannels:
         self,
         store: Store,
         topology: Topology,
-        keys: Keys,
+        keys: KeyNames,
         namespaces: Namespaces,
         clock: Callable[[], float],
         stats: Stats,

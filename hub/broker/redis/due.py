@@ -16,7 +16,7 @@ import msgpack
 
 from ...protocol.errors import HubError
 from .client.tuning import Stats, Tuning, log
-from .keys import DUE_BUCKETS, Keys
+from .keys import DUE_BUCKETS, KeyNames
 from .scripts import DUE_ADD, DUE_DONE, DUE_TAKE
 from .store import Request, Store
 
@@ -29,7 +29,7 @@ _AT_ONCE = 100  # items of one bucket that a node takes in one go
 class DueList:
     """See the module's head. Items are tuples of a kind, a channel, and what the kind needs."""
 
-    def __init__(self, store: Store, keys: Keys, tuning: Tuning, stats: Stats) -> None:
+    def __init__(self, store: Store, keys: KeyNames, tuning: Tuning, stats: Stats) -> None:
         self.handlers: dict[str, Handler] = {}
         self._store = store
         self._keys = keys

@@ -16,7 +16,7 @@ from .client.command_connection import Commander, WrongServer
 from .client.connection import Command, Link, LinkError
 from .client.errors import code_of
 from .client.tuning import Stats
-from .keys import Keys
+from .keys import KeyNames
 from .scripts import SETTINGS
 
 RING_MS = 60_000
@@ -29,7 +29,7 @@ FORMAT = 1
 class Greeting:
     """What a node says to each server before it uses it, and again while it lives."""
 
-    def __init__(self, keys: Keys, sites: Sequence[Site], namespaces: Namespaces, stats: Stats) -> None:
+    def __init__(self, keys: KeyNames, sites: Sequence[Site], namespaces: Namespaces, stats: Stats) -> None:
         self._keys = keys
         self._stats = stats
         self._ring = ring_of(sites)
@@ -96,7 +96,7 @@ class Look:
     `needs_a_hub` refuses a server where none has ever run.
     """
 
-    def __init__(self, keys: Keys, sites: Sequence[Site], who: str, *, needs_a_hub: bool) -> None:
+    def __init__(self, keys: KeyNames, sites: Sequence[Site], who: str, *, needs_a_hub: bool) -> None:
         self._keys = keys
         self._ring = ring_of(sites)
         self._who = who

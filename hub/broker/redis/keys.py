@@ -25,7 +25,7 @@ from zlib import crc32
 DUE_BUCKETS = 16
 
 
-class Keys:
+class KeyNames:
     """The names under one prefix."""
 
     def __init__(self, prefix: str) -> None:

@@ -18,7 +18,7 @@ from ..base import Published
 from . import format as wire
 from .channels import RedisChannels
 from .due import DueList
-from .keys import Keys
+from .keys import KeyNames
 from .scripts import LEASED
 from .store import Request, Store
 
@@ -31,7 +31,7 @@ class RedisLeases:
     """Publishing, with leases."""
 
     def __init__(
-        self, channels: RedisChannels, store: Store, keys: Keys, namespaces: Namespaces, due: DueList
+        self, channels: RedisChannels, store: Store, keys: KeyNames, namespaces: Namespaces, due: DueList
     ) -> None:
         self._channels = channels
         self._store = store

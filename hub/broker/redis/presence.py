@@ -16,7 +16,7 @@ from ..base import Member
 from .client.topology import Topology
 from .client.tuning import Stats
 from .due import DueList
-from .keys import Keys
+from .keys import KeyNames
 from .scripts import ENTER, LEAVE, MEMBERS, NODE_MEMBERS, SET_STATE, Script
 from .store import Request, Store
 
@@ -30,7 +30,14 @@ class RedisPresence:
     """`Presence` over Redis."""
 
     def __init__(
-        self, store: Store, topology: Topology, keys: Keys, due: DueList, node: str, limit: int, stats: Stats
+        self,
+        store: Store,
+        topology: Topology,
+        keys: KeyNames,
+        due: DueList,
+        node: str,
+        limit: int,
+        stats: Stats,
     ) -> None:
         self._store = store
         self._topology = topology

@@ -17,7 +17,7 @@ from .client.errors import unavailable
 from .client.tuning import Stats, Tuning
 from .due import DueList
 from .greeting import Look
-from .keys import Keys
+from .keys import KeyNames
 from .leases import RedisLeases
 from .servers import make_topology
 from .store import Store
@@ -38,7 +38,7 @@ class RedisPublishing:
         self.stats = Stats()
         self._sites = parse(urls)
         self._tuning = tuning or Tuning()
-        self._keys = Keys(prefix)
+        self._keys = KeyNames(prefix)
         self._clock = clock
         self._look = Look(self._keys, self._sites, "this publisher", needs_a_hub=True)
         self._leases: RedisLeases | None = None

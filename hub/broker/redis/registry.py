@@ -7,7 +7,7 @@ from .client.connection import LinkError
 from .client.hash_slot import tag_of
 from .client.topology import Topology
 from .greeting import Greeting
-from .keys import Keys
+from .keys import KeyNames
 from .presence import RedisPresence
 from .scripts import NODES, REVOCATIONS
 from .store import Request, Store
@@ -17,7 +17,7 @@ class RedisRegistry:
     """`Registry` over Redis. Each thing lives on the server that its name belongs to."""
 
     def __init__(
-        self, store: Store, topology: Topology, keys: Keys, greeting: Greeting, presence: RedisPresence
+        self, store: Store, topology: Topology, keys: KeyNames, greeting: Greeting, presence: RedisPresence
     ) -> None:
         self._store = store
         self._topology = topology

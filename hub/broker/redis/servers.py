@@ -10,13 +10,13 @@ from .client.shard import Shard
 from .client.subscriber_connection import Hearer, ShardListener
 from .client.topology import Ring, Topology
 from .client.tuning import Stats, Tuning
-from .keys import Keys
+from .keys import KeyNames
 from .scripts import SOURCES
 
 
 def make_topology(
     sites: Sequence[Site],
-    keys: Keys,
+    keys: KeyNames,
     node_id: str,
     greet: Greet,
     hearer: Hearer | None,

@@ -18,7 +18,7 @@ from .rates import Rates
 BODY_S = 30.0  # a body has to be there by then
 
 
-class Requests:
+class HttpContext:
     """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status."""
 
     def __init__(self, node: Node, api_keys: ApiKeys) -> None:
