@@ -1,14 +1,3 @@
-"""A real Redis for each test of a deployment."""
+"""The Redis of a test."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
-from ..broker.redis.servers import RedisServer
-
-
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with RedisServer(tmp_path / "redis") as server:
-        yield server
+from ..support.redis import redis as redis
