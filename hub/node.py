@@ -25,8 +25,8 @@ from .connections.admission import Admission
 from .connections.connection import Connection
 from .connections.table import ConnectionTable
 from .connections.transport import Window
+from .delivery.channel import Subscription
 from .delivery.prepared import PreparedMessage
-from .delivery.subscription import Subscription
 from .presence.board import PresenceBoard
 from .protocol import codes, ids
 from .protocol.codes import CloseCode, ErrorCode

@@ -8,7 +8,7 @@ from ..auth.revocations import Revocations, parse
 from ..broker.base import Registry
 from ..connections.connection import Connection
 from ..connections.table import ConnectionTable
-from ..delivery.subscription import Subscription
+from ..delivery.channel import Subscription
 from ..protocol.codes import CloseCode
 from ..recovery.table import ChannelTable
 from .bus import CommandBus

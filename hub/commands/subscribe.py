@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..connections.connection import Connection, about
-from ..delivery.channel import Channel
-from ..delivery.prepared import PreparedMessage
-from ..delivery.subscription import Subscription
+from ..delivery.channel import Channel, Subscription
+from ..delivery.prepared import PreparedMessage, fragments, paged
 from ..node import Node
 from ..presence.board import Arrival
-from ..presence.members import encoded, pages
+from ..presence.members import encoded
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import Subscribe, SubscribeMany
 from ..protocol.errors import HubError
@@ -38,11 +37,11 @@ class _Joined:
         """The reply, as far as there is room for it."""
         fields, late, whole = self.fields, [], True
         if self.members is not None:
-            first, *others = pages(self.members, room.members // 2)
-            room.take(sum(len(body) + 1 for body in self.members[: len(first)]))
-            fields = {**fields, "members": first}
+            first, *others = paged(self.members, room.members // 2) or [[]]
+            room.take(sum(len(body) + 1 for body in first))
+            fields = {**fields, "members": fragments(first)}
             head = {"type": "hub.join", "channel": self.command.channel}
-            late = [PreparedMessage({**head, "members": page}) for page in others]
+            late = [PreparedMessage({**head, "members": fragments(page)}) for page in others]
         if self.start.snapshot is not None:
             whole = self.start.snapshot.fits(room.snapshots)
             if whole:

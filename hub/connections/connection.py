@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from ..auth.identity import Identity
 from ..delivery import prepared
+from ..delivery.channel import Subscription
 from ..delivery.outbox import NO_FD, Outbox, Sink
-from ..delivery.subscription import Subscription
 from ..namespaces import Namespace
 from ..protocol import codes, console
 from ..protocol.codec import encode

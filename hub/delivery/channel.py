@@ -8,6 +8,8 @@ one is decided once for all of them:
     top + 1                pass: to the tail, and at the end of the turn to every subscriber
     top or below           drop: it was seen
     above, or other epoch  `doubt`: events were lost; the table refills from the broker
+
+A channel and its subscriptions know each other, so they stand in one module.
 """
 
 import os
@@ -19,7 +21,7 @@ from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..runtime.flush import FlushScheduler
 from .outbox import Outbox
-from .subscription import Subscription
+from .throttle import Throttle
 
 
 class TailBytes:
@@ -30,6 +32,102 @@ class TailBytes:
 
     def __init__(self) -> None:
         self.bytes = 0
+
+
+class Subscription:
+    """`plain` ones take a channel's bursts as they are, which is the fast path. The others keep count of what
+    they `sent`: those with ``echo: false``, with a `rate`, or that went live at a snapshot ahead of the node.
+
+    `own`: the member whose events are one's own, and not wanted (``echo: false``).
+    `ended`: it was replaced or ended, and whatever still works for it stops.
+    """
+
+    __slots__ = (
+        "_throttle",
+        "channel",
+        "conflates",
+        "ended",
+        "outbox",
+        "own",
+        "owner",
+        "plain",
+        "presence",
+        "queued",
+        "sent",
+    )
+
+    def __init__(
+        self,
+        owner: object,
+        outbox: Outbox,
+        channel: "Channel",
+        *,
+        own: str | None = None,
+        rate: float | None = None,
+        presence: str | None = None,
+    ) -> None:
+        self.owner = owner
+        self.outbox = outbox
+        self.channel = channel
+        self.conflates = channel.namespace.conflates
+        self.own = own
+        self.plain = own is None and rate is None
+        self.presence = presence
+        self.sent = 0
+        self.queued = 0
+        self.ended = False
+        self._throttle = None if rate is None else Throttle(self, rate)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether `sent` has to be kept for as long as the subscription lives."""
+        return self.own is not None or self._throttle is not None
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Live events for a subscription that is not plain."""
+        for event in events:
+            if event.offset and event.offset <= self.sent:
+                continue
+            if self.own is not None and event.origin == self.own:
+                continue
+            if self._throttle is None:
+                self.outbox.deliver_event(event, self)
+            else:
+                self._throttle.take(event)
+
+    def replay(self, events: Sequence[Event]) -> int:
+        """Stored events, in order, to an outbox that has room; returns the bytes sent."""
+        frames = []
+        for event in events:
+            if self.own is not None and event.origin == self.own:
+                continue
+            conflated = event.offset - self.sent - 1
+            encoding = self.outbox.encoding
+            frames.append(
+                event.conflated_frame(encoding, conflated) if conflated > 0 else event.frame(encoding)
+            )
+            self.sent = event.offset
+        data = b"".join(frames)
+        if data:
+            self.outbox.push(data)
+        return len(data)
+
+    def settle(self) -> None:
+        """It goes on at another place, or something is to be said: what a `rate` holds back leaves before."""
+        if self._throttle is not None:
+            self._throttle.flush()
+
+    def resume(self, events: Sequence[Event]) -> None:
+        """Events of a `state` channel that were missed, merged by key where the outbox is under pressure."""
+        for event in events:
+            if self.own is None or event.origin != self.own:
+                self.outbox.deliver_event(event, self)
+
+    def end(self) -> None:
+        """It was replaced or ended."""
+        self.ended = True
+        if self._throttle is not None:
+            self._throttle.stop()
 
 
 class Channel:

@@ -1,6 +1,6 @@
 """What the hub says to many receivers at once: encoded and framed once for each encoding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -36,8 +36,7 @@ class SnapshotPages:
     def __init__(self, channel: str, events: Sequence[Event], frame_bytes: int) -> None:
         self._channel = channel
         # A little room for what stands around the events.
-        self._pages = _paged([event.body() for event in events], frame_bytes - 1024)
-
+        self._pages = paged((event.body() for event in events), frame_bytes - 1024)
         self.size = sum(len(body) + 1 for page in self._pages for body in page)
         self._pushes: list[PreparedMessage] | None = None
 
@@ -48,7 +47,7 @@ class SnapshotPages:
     @property
     def inline(self) -> dict[str, Any]:
         """The `snapshot` field of a message into which all of it fits."""
-        return {"snapshot": [orjson.Fragment(body) for page in self._pages for body in page]}
+        return {"snapshot": [fragment for page in self._pages for fragment in fragments(page)]}
 
     @property
     def deferred(self) -> dict[str, Any]:
@@ -66,7 +65,7 @@ class SnapshotPages:
                     {
                         "type": "hub.snapshot",
                         "channel": self._channel,
-                        "events": [orjson.Fragment(body) for body in page],
+                        "events": fragments(page),
                         "more": number < last,
                     }
                 )
@@ -75,7 +74,8 @@ class SnapshotPages:
         return self._pushes
 
 
-def _paged(bodies: list[bytes], most: int) -> list[list[bytes]]:
+def paged(bodies: Iterable[bytes], most: int) -> list[list[bytes]]:
+    """Encoded things in lists of at most `most` bytes with their commas; one that is longer stands alone."""
     pages: list[list[bytes]] = []
     room = 0
     for body in bodies:
@@ -85,3 +85,8 @@ def _paged(bodies: list[bytes], most: int) -> list[list[bytes]]:
         pages[-1].append(body)
         room -= len(body) + 1
     return pages
+
+
+def fragments(bodies: Iterable[bytes]) -> list[orjson.Fragment]:
+    """Encoded things as they stand in a message that is about to be encoded."""
+    return [orjson.Fragment(body) for body in bodies]

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from ..broker.base import Broker, Member
-from ..delivery.channel import Channel
-from ..delivery.subscription import Subscription
+from ..delivery.channel import Channel, Subscription
 from ..protocol.errors import HubError
 from ..runtime.tasks import Tasks
 from .notifier import Notifier, Present

@@ -1,6 +1,6 @@
-"""The members of a channel, as they are written: each encoded once, in lists that fit into frames."""
+"""The members of a channel, as they are written: each encoded once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -34,16 +34,3 @@ def members_fields(members: Iterable[Member], *, by_user: bool = False) -> list[
 def encoded(members: Iterable[Member]) -> list[bytes]:
     """The JSON of each."""
     return [orjson.dumps(member_fields(member)) for member in members]
-
-
-def pages(bodies: Sequence[bytes], most: int) -> list[list[orjson.Fragment]]:
-    """Encoded members in lists of at most `most` bytes; one that is longer stands alone. At least one list."""
-    found: list[list[orjson.Fragment]] = [[]]
-    size = 0
-    for body in bodies:
-        if found[-1] and size + len(body) + 1 > most:
-            found.append([])
-            size = 0
-        found[-1].append(orjson.Fragment(body))
-        size += len(body) + 1
-    return found

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from ..broker.base import Member
-from ..delivery.prepared import PreparedMessage
-from ..delivery.subscription import Subscription
-from .members import encoded, pages
+from ..delivery.channel import Subscription
+from ..delivery.prepared import PreparedMessage, fragments, paged
+from .members import encoded
 
 ROOM = 1024  # bytes of a frame around the members in it
 BEHIND_PART = 0.25  # of its outbox's limit: what may wait there before a watcher falls behind
@@ -120,10 +120,10 @@ class Notifier:
                 {
                     "type": f"hub.{'join' if number and change == 'presence' else change}",
                     "channel": channel,
-                    "members": page,
+                    "members": fragments(page),
                 }
             )
-            for number, page in enumerate(pages(bodies, self._page_bytes))
+            for number, page in enumerate(paged(bodies, self._page_bytes) or [[]])
         ]
 
 

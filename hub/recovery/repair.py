@@ -11,9 +11,8 @@ import random
 from collections.abc import Callable, Sequence
 
 from ..broker.base import Broker, Page
-from ..delivery.channel import Channel
+from ..delivery.channel import Channel, Subscription
 from ..delivery.prepared import PreparedMessage, SnapshotPages
-from ..delivery.subscription import Subscription
 from ..namespaces import Mode
 from ..protocol.errors import HubError
 from ..protocol.position import Position, Top

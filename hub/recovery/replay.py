@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..broker.base import Page
-from ..delivery.channel import Channel
+from ..delivery.channel import Channel, Subscription
 from ..delivery.outbox import Outbox
 from ..delivery.prepared import PreparedMessage
-from ..delivery.subscription import Subscription
 from ..protocol.errors import HubError
 from ..protocol.event import Event
 from ..protocol.recovery import Cause, Gap

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hub.protocol.position import Position
 
@@ -12,11 +12,34 @@ from .buffer import Ended
 from .feed import Feed
 from .items import Gap, History, Item, Published, Snapshot
 
-if TYPE_CHECKING:
-    from .client import Client
-
 OnGap = Callable[[Gap], Awaitable[None] | None]
 OnSnapshot = Callable[[Snapshot], Awaitable[None] | None]
+
+
+class Commands(Protocol):
+    """What a subscription has its client do."""
+
+    def begin(self, feed: Feed) -> None:
+        """Ask for the channel, now and after each reconnect."""
+
+    def leave(self, feed: Feed) -> None:
+        """Ask for it no more."""
+
+    def taken(self, feed: Feed) -> None:
+        """The application took an item: there is room for another."""
+
+    @property
+    def publish(self) -> Callable[..., Awaitable[Published]]:
+        """`Client.publish`: one publication, and where it stands."""
+
+    async def set_presence(self, channel: str, state: Any) -> None:
+        """One's own state in the channel."""
+
+    async def history(self, channel: str, since: Position | str | None = None, limit: int = 100) -> History:
+        """Stored events."""
+
+    async def call(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A command and its reply."""
 
 
 class Subscription:
@@ -32,7 +55,7 @@ class Subscription:
     """
 
     def __init__(
-        self, client: "Client", feed: Feed, on_gap: OnGap | None = None, on_snapshot: OnSnapshot | None = None
+        self, client: Commands, feed: Feed, on_gap: OnGap | None = None, on_snapshot: OnSnapshot | None = None
     ) -> None:
         self._client = client
         self._feed = feed

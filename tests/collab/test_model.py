@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from hub.broker.base import Inbox, Member, Published
 from hub.broker.memory.broker import MemoryBroker
-from hub.delivery.channel import Channel, TailBytes
+from hub.delivery.channel import Channel, Subscription, TailBytes
 from hub.delivery.outbox import Outbox
-from hub.delivery.subscription import Subscription
 from hub.namespaces import Namespace, Namespaces
 from hub.protocol.event import Event, Publication, Version
 from hub.protocol.frames import Encoding, bodies

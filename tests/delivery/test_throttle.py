@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from hub.delivery.channel import Channel, TailBytes
+from hub.delivery.channel import Channel, Subscription, TailBytes
 from hub.delivery.outbox import Outbox
-from hub.delivery.subscription import Subscription
 from hub.namespaces import Mode, Namespace
 from hub.protocol.frames import Encoding
 from hub.runtime.flush import FlushScheduler
