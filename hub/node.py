@@ -276,9 +276,11 @@ class Node:
 
     # Events
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
-        """Publish; an error in one leaves the others."""
-        results = await self.broker.publish(publications)
+    async def publish(
+        self, publications: Sequence[Publication], *, ordered: bool = False
+    ) -> list[Published | HubError]:
+        """Publish; an error in one leaves the others. `ordered` as `Broker.publish` has it."""
+        results = await self.broker.publish(publications, ordered=ordered)
         self.counters.published += sum(not isinstance(result, HubError) for result in results)
         return results
 

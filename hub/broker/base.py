@@ -10,9 +10,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Event, Publication
 from ..protocol.position import Position, Top
+
+SOURCES = 1024
+"""Names of sources that one channel keeps the positions of."""
+
+FULL_RETRY_MS = 60_000
+"""After this a channel that holds too many keys or names may be tried again: they leave by their time."""
+
+
+UNTRIED_RETRY_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,8 @@ class Published:
     """The answer to a publication. `position` is None on ephemeral channels.
 
     `stale`: the version guard refused it, and `position` is that of the key's current event.
-    `duplicate`: it was stored before under this `event_id`, and `position` is that of then.
+    `duplicate`: it was stored before under this `event_id`, and `position` is that of then; or its source
+    handed it on before, and `position` is the channel's top.
     """
 
     event_id: str
@@ -166,11 +177,20 @@ class Broker(Protocol):
     async def close(self) -> None:
         """Let go of everything, within 5 s."""
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+    async def publish(
+        self, publications: Sequence[Publication], *, ordered: bool = False
+    ) -> list[Published | HubError]:
         """Store and announce each, in order where the channel is the same; an error in one leaves the others.
 
-        The idempotency of `event_id` (5 minutes, within a channel and a publisher) is looked up first: the
-        same id with another body is ``conflict``. Then, in `state` channels, the version: a key that was
+        `ordered`: what is stored of them for one channel is a prefix of those that were not refused for good,
+        also where no answer comes; those behind a refusal that may pass are ``unavailable``, untried.
+
+        The position of `source` is looked at first: one that is not above the highest of its name is a
+        duplicate. It is kept in the same atomic step as the event, lives as long as the numbering, and moves
+        too where the event turns out to be a duplicate or stale. More than `SOURCES` names in a channel are
+        ``limit``. Then the idempotency of `event_id` (5 minutes or `event_id_ttl_ms`, within a channel and a
+        publisher): the same id with another body is ``conflict``; bodies are compared by value while the
+        event is stored, later as they were written. Then, in `state` channels, the version: a key that was
         published with versions takes only a newer one, and after a `final` only a higher attempt. A key more
         than `snapshot_keys` is ``limit``. With `lease_ms`, unless the key is published again or made final in
         time, one event of type ``lease_expired`` follows with payload ``{"last": <event's fields>}``.
@@ -209,3 +229,15 @@ class Broker(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """What went wrong and was dealt with since the start, by a short name: for metrics."""
+
+
+def untried(channel: str) -> HubError:
+    """The answer to an entry of an ordered batch behind one that has to wait."""
+    why = "not tried: an entry before it for this channel was refused for the moment"
+    return HubError(ErrorCode.UNAVAILABLE, why, channel=channel, retry_after_ms=UNTRIED_RETRY_MS)
+
+
+def too_many_sources(channel: str) -> HubError:
+    """The answer to a publication with one name too many."""
+    why = f"the channel keeps positions of {SOURCES} sources, which is the limit"
+    return HubError(ErrorCode.LIMIT, why, channel=channel, retry_after_ms=FULL_RETRY_MS)

@@ -7,8 +7,9 @@ from ..auth.identity import Identity
 from ..connections.connection import Connection
 from ..node import Node
 from ..protocol.codes import CloseCode, ErrorCode
-from ..protocol.commands import Authenticate, CommandId, Subscribe
+from ..protocol.commands import Authenticate, Subscribe
 from ..protocol.errors import HubError
+from ..protocol.fields import CommandId
 from ..protocol.position import Position
 from ..protocol.session import SessionState
 from .permissions import forbidden

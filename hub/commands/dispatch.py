@@ -14,7 +14,6 @@ from ..protocol.commands import (
     Authenticate,
     Command,
     ListPresence,
-    Publish,
     ReadHistory,
     SetPresence,
     Subscribe,
@@ -22,6 +21,7 @@ from ..protocol.commands import (
     Unsubscribe,
 )
 from ..protocol.errors import HubError
+from ..protocol.publications import Publish
 from ..recovery.history import history_fields
 from ..recovery.replay import room
 from .authenticate import authenticate
@@ -60,7 +60,7 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
     if isinstance(result, HubError):
         raise result
     if command.id is not None:
-        fields = published_fields(command.channel, result)
+        fields = published_fields(command, result)
         connection.reply(command.id, {"type": "hub.published", **fields})
 
 

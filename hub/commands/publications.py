@@ -8,9 +8,9 @@ from ..broker.base import Published
 from ..namespaces import Mode, Namespaces
 from ..protocol.codec import loads_json
 from ..protocol.codes import ErrorCode
-from ..protocol.commands import Publish
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
+from ..protocol.publications import Publish
 
 Check = Callable[[Any], object]
 
@@ -39,8 +39,10 @@ class PublicationChecks:
             raise _forbidden(f"only services publish in the namespace {name}")
         if not identity.may_publish(command.channel):
             raise _forbidden(f"no grant of this token allows publish on {command.channel}")
-        if command.lease_ms is not None and not identity.service:
-            raise _forbidden("only services give leases")
+        if not identity.service:
+            _check_for_services(command)
+        if command.source is not None and not namespace.stored:
+            raise _bad("source needs a channel whose events are stored: its position is kept with them")
         if command.lease_ms is not None or command.version is not None:
             if namespace.mode is not Mode.STATE:
                 raise _bad("version and lease_ms need a channel of mode state")
@@ -61,6 +63,9 @@ class PublicationChecks:
             lease_ms=command.lease_ms,
             sender=None if identity.service else identity.user,
             origin=origin,
+            event_id_ttl_ms=command.event_id_ttl_ms,
+            meta=command.meta,
+            source=command.source,
         )
 
     def _check_payload(self, command: Publish) -> None:
@@ -75,6 +80,15 @@ class PublicationChecks:
                 check(loads_json(command.payload))
             except ValueError as error:
                 raise _bad(f"the payload does not fit the namespace's schema: {str(error)[:200]}") from None
+
+
+def _check_for_services(command: Publish) -> None:
+    if command.lease_ms is not None:
+        raise _forbidden("only services give leases")
+    if command.source is not None:
+        raise _forbidden("only services give a source")
+    if command.event_id_ttl_ms is not None:
+        raise _forbidden("only services say how long an event_id is remembered (event_id_ttl_ms)")
 
 
 def compile_schema(path: str) -> Check:
@@ -105,12 +119,16 @@ def _bad(why: str) -> HubError:
     return HubError(ErrorCode.BAD_MESSAGE, why)
 
 
-def published_fields(channel: str, published: Published) -> dict[str, Any]:
+def published_fields(command: Publish, published: Published) -> dict[str, Any]:
     """The answer to a publication, without `type` and `id`."""
-    fields: dict[str, Any] = {"channel": channel}
+    fields: dict[str, Any] = {"channel": command.channel}
     if published.position is not None:
         fields["epoch"], fields["offset"] = published.position
     fields["event_id"] = published.event_id
     if published.stale:
         fields["stale"] = True
+    if published.duplicate and command.source is not None:
+        fields["duplicate"] = True
+    if command.warnings:
+        fields["warnings"] = command.warnings
     return fields

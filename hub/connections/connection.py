@@ -20,11 +20,11 @@ from ..protocol.codes import CloseCode, ErrorCode, Then
 from ..protocol.commands import (
     Authenticate,
     Command,
-    CommandId,
     Ping,
     SubscribeMany,
 )
 from ..protocol.errors import HubError
+from ..protocol.fields import CommandId
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..protocol.session import HelpRequested, Session, SessionState

@@ -3,8 +3,10 @@
 from typing import Any
 
 from ..protocol.codes import ErrorCode
-from ..protocol.commands import LEASE_MS, MAX_HISTORY, MAX_NAME
+from ..protocol.commands import MAX_HISTORY
+from ..protocol.fields import MAX_NAME
 from ..protocol.position import MAX_OFFSET
+from ..protocol.publications import EVENT_ID_TTL_MS, LEASE_MS, MAX_SOURCE, META_ENTRIES, META_NAME
 from .publish import MAX_BATCH
 
 Schema = dict[str, Any]
@@ -81,6 +83,34 @@ LEASE: Schema = {
     "description": "unless the key is published again in so many milliseconds, the hub publishes "
     "`lease_expired` (services; `state` channels)",
 }
+EVENT_ID_TTL: Schema = {
+    "type": "integer",
+    "minimum": EVENT_ID_TTL_MS.start,
+    "maximum": EVENT_ID_TTL_MS.stop - 1,
+    "description": "for so many milliseconds the `event_id` is remembered, 5 minutes by default (services)",
+}
+META: Schema = {
+    "type": "object",
+    "description": "what travels with the event beside its payload, as `traceparent`: at most 1 KiB of JSON",
+    "maxProperties": META_ENTRIES,
+    "propertyNames": {"pattern": f"^{META_NAME}$"},
+    "additionalProperties": {"type": "string"},
+    "examples": [{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}],
+}
+SOURCE: Schema = {
+    **record(
+        "name position",
+        name=text("the source, as the bridge calls it", minLength=1, maxLength=MAX_SOURCE),
+        position={
+            "description": "n means [0, n]",
+            "oneOf": [_NUMBER, array(_NUMBER, minItems=2, maxItems=2)],
+        },
+    ),
+    "description": "all of this source for this channel up to here has been handed on: a position that is not "
+    "above the highest is a repetition, and nothing is stored (services; stored modes)",
+    "examples": [{"name": "orders:kafka/3", "position": 17}],
+}
+WARNINGS = array(text("a field that the hub does not know", examples=['unknown field "kye"']))
 RETRY_AFTER = whole("milliseconds to wait before trying again")
 
 _PUBLICATION = record(
@@ -92,7 +122,10 @@ _PUBLICATION = record(
     final=FINAL,
     version=optional(VERSION),
     event_id=optional(EVENT_ID),
+    event_id_ttl_ms=optional(EVENT_ID_TTL),
     lease_ms=optional(LEASE),
+    meta=optional(META),
+    source=optional(SOURCE),
 )
 _BROADCAST = record(
     "channels event payload",
@@ -102,6 +135,9 @@ _BROADCAST = record(
     key=optional(KEY),
     final=FINAL,
     event_id=optional(EVENT_ID),
+    event_id_ttl_ms=optional(EVENT_ID_TTL),
+    meta=optional(META),
+    source=optional(SOURCE),
 )
 _PUBLISHED = record(
     "channel event_id",
@@ -110,6 +146,8 @@ _PUBLISHED = record(
     offset=OFFSET,
     event_id=EVENT_ID,
     stale=flag("the version was not newer than the key's: nothing was stored, this is the current position"),
+    duplicate=flag("the source handed it on before: nothing was stored, this is the channel's last position"),
+    warnings=WARNINGS,
 )
 _FAILED = record(
     "code reason retry",
@@ -150,6 +188,7 @@ _EVENT = record(
     final=FINAL,
     version=VERSION,
     **{"from": text("the publishing user; absent where a service published")},
+    meta=META,
     payload=PAYLOAD,
 )
 _GAP = record(
@@ -230,11 +269,19 @@ _READINESS = record(
 
 SCHEMAS: dict[str, Schema] = {
     "Publication": _PUBLICATION,
-    "Batch": record("events", events=array(ref("Publication"), minItems=1, maxItems=MAX_BATCH)),
+    "Batch": record(
+        "events",
+        events=array(ref("Publication"), minItems=1, maxItems=MAX_BATCH),
+        ordered=flag(
+            "what is stored for a channel is a prefix of its entries that were not refused for good"
+        ),
+    ),
     "Broadcast": _BROADCAST,
     "Published": _PUBLISHED,
     "Failed": _FAILED,
-    "Results": record("results", results=array({"anyOf": [ref("Published"), ref("Failed")]})),
+    "Results": record(
+        "results", results=array({"anyOf": [ref("Published"), ref("Failed")]}), warnings=WARNINGS
+    ),
     "Problem": _PROBLEM,
     "Event": _EVENT,
     "Gap": _GAP,

@@ -23,12 +23,22 @@ class Version(NamedTuple):
         return self.number if self.attempt == 0 else [self.attempt, self.number]
 
 
+class Source(NamedTuple):
+    """Where a publication comes from, and how far in it: all that came before it for its channel was handed on.
+
+    `position` is the source's generation and the number in it, compared as versions are.
+    """
+
+    name: str
+    position: Version
+
+
 class Event:
     """One item of application data in a channel: immutable, encoded and framed once for every receiver.
 
     `offset` is 0 on ephemeral channels. `payload` is checked JSON. `sender` is the publishing user where it
-    was no service (`from` on the wire). `origin` is the publishing connection, known to the hub only
-    (``echo: false``), and never on the wire.
+    was no service (`from` on the wire). `meta` is a checked JSON object of strings. `origin` is the publishing
+    connection, known to the hub only (``echo: false``), and never on the wire.
     """
 
     __slots__ = (
@@ -38,6 +48,7 @@ class Event:
         "final",
         "id",
         "key",
+        "meta",
         "offset",
         "origin",
         "payload",
@@ -61,6 +72,7 @@ class Event:
         version: Version | None = None,
         sender: str | None = None,
         origin: str | None = None,
+        meta: bytes | None = None,
     ) -> None:
         self.channel = channel
         self.offset = offset
@@ -73,13 +85,14 @@ class Event:
         self.version = version
         self.sender = sender
         self.origin = origin
+        self.meta = meta
         self._json: bytes | None = None
         self._msgpack: bytes | None = None
 
     @property
     def size(self) -> int:
         """Bytes that this event occupies, about: for queue and memory budgets."""
-        return len(self.payload) + _OVERHEAD
+        return len(self.payload) + _OVERHEAD + (0 if self.meta is None else len(self.meta))
 
     def frame(self, encoding: Encoding) -> bytes:
         """The frame that every receiver of `encoding` gets: the same bytes object each time."""
@@ -117,6 +130,8 @@ class Event:
             fields["from"] = self.sender
         if conflated:
             fields["conflated"] = conflated
+        if self.meta is not None:
+            fields["meta"] = orjson.Fragment(self.meta)
         fields["payload"] = orjson.Fragment(self.payload)
         return fields
 
@@ -142,6 +157,7 @@ class Event:
             self.version,
             self.sender,
             self.origin,
+            self.meta,
         )
 
 
@@ -168,7 +184,8 @@ class Publication:
     """What a publisher asked for, checked at the edge; the broker makes an `Event` of it.
 
     `publisher` is whom an `event_id` belongs to: the token's `sub` or the key's name. `event_id` is None
-    where the publisher gave none (then nothing is deduplicated). `lease_ms` is 1,000 to 3,600,000.
+    where the publisher gave none (then nothing is deduplicated), and remembered for `event_id_ttl_ms`, else
+    for 5 minutes. `lease_ms` is 1,000 to 3,600,000.
     """
 
     channel: str
@@ -182,8 +199,18 @@ class Publication:
     lease_ms: int | None = None
     sender: str | None = None
     origin: str | None = None
+    event_id_ttl_ms: int | None = None
+    meta: bytes | None = None
+    source: Source | None = None
 
     @property
     def body(self) -> tuple[object, ...]:
-        """What an ``event_id`` stands for: a second publication of the same id has to be equal in it."""
-        return self.type, self.payload, self.key, self.final, self.version, self.lease_ms
+        """What an ``event_id`` stands for: a second publication of the same id has to be equal in it.
+
+        `meta` is no part of it: a repetition has another trace.
+        """
+        return self.body_with(self.payload)
+
+    def body_with(self, payload: bytes) -> tuple[object, ...]:
+        """`body`, had the payload been written as this."""
+        return self.type, payload, self.key, self.final, self.version, self.lease_ms

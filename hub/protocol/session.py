@@ -17,9 +17,10 @@ from typing import Any
 
 from .codec import decode
 from .codes import ErrorCode
-from .commands import Command, CommandId, command_id, parse
+from .commands import Command, parse
 from .console import is_console_line, parse_line
 from .errors import HubError
+from .fields import CommandId, command_id
 from .frames import Encoding
 
 MAX_FAULTS = 10

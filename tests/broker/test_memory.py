@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from hub.broker.memory.answers import IDEMPOTENCY_S
 from hub.broker.memory.broker import MemoryBroker
 from hub.broker.memory.registry import MemoryRegistry
-from hub.broker.memory.streams import IDEMPOTENCY_S, Stream
+from hub.broker.memory.streams import Stream
 from hub.broker.memory.timers import Alarm, Timers
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol import ids
@@ -80,13 +81,13 @@ class TestForgetting:
             await publish(broker, "log:a", event_id=str(number))
             harness.clock.now += 10
         [stream] = broker._streams.values()
-        assert len(stream.records) == 20
+        assert len(stream.answers) == 20
         harness.clock.now += IDEMPOTENCY_S - 100 + 0.5
         broker.tick()
-        assert list(stream.records) == [("svc", str(number)) for number in range(11, 20)]
+        assert list(stream.answers) == [("svc", str(number)) for number in range(11, 20)]
         harness.clock.now += 200
         broker.tick()
-        assert stream.records == {}
+        assert len(stream.answers) == 0
 
     async def test_an_answer_between_two_sweeps_has_its_exact_age(self, harness: MemoryHarness) -> None:
         broker = harness.memory
@@ -96,7 +97,7 @@ class TestForgetting:
         harness.clock.now += IDEMPOTENCY_S - 0.25
         broker.tick()
         [stream] = broker._streams.values()
-        assert list(stream.records) == [("svc", "y")]
+        assert list(stream.answers) == [("svc", "y")]
         harness.clock.now += 0.25
         assert not (await publish(broker, "log:a", b"2", event_id="y")).duplicate
 

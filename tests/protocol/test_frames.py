@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import SessionState
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from hub.protocol.event import Burst, Event
@@ -15,7 +15,7 @@ SIZES = [0, 1, 125, 126, 127, 65535, 65536, 70000]
 
 
 def read(data: bytes) -> list[Frame]:
-    peer = ClientProtocol(parse_uri("ws://host/"), state=SessionState.OPEN, max_size=None)
+    peer = ClientProtocol(parse_uri("ws://host/"), state=State.OPEN, max_size=None)
     peer.receive_data(data)
     frames = peer.events_received()
     assert peer.parser_exc is None

@@ -17,10 +17,10 @@ from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
-from ..base import Inbox, Listener, Member, Page, Presence, Published, Registry, ShardHealth
+from ..base import Inbox, Listener, Member, Page, Presence, Published, Registry, ShardHealth, untried
 from .presence import MemoryPresence
 from .registry import MemoryRegistry
-from .streams import IDEMPOTENCY_S, Keyed, Stream
+from .streams import Keyed, Stream
 from .timers import Alarm, Timers
 
 _PRUNE_EVERY_S = 1.0  # idempotency records leave in sweeps; a lookup knows their exact age
@@ -68,15 +68,23 @@ class MemoryBroker:
         """As `Broker.counts`: nothing of it happens here."""
         return {}
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+    async def publish(
+        self, publications: Sequence[Publication], *, ordered: bool = False
+    ) -> list[Published | HubError]:
         """As `Broker.publish`."""
         now = self._now()
         results: list[Published | HubError] = []
+        held: set[str] = set()
         for publication in publications:
+            if publication.channel in held:
+                results.append(untried(publication.channel))
+                continue
             try:
                 results.append(self._publish(publication, now))
             except HubError as error:
                 results.append(error)
+                if ordered and error.retry:
+                    held.add(publication.channel)
         return results
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
@@ -149,14 +157,14 @@ class MemoryBroker:
         del self._streams[stream.channel]
         for keyed in stream.keys.values():
             self._timers.cancel(keyed.alarm)
-        for alarm in (stream.life_alarm, stream.history_alarm, stream.records_alarm):
+        for alarm in (stream.life_alarm, stream.history_alarm, stream.answers_alarm):
             self._timers.cancel(alarm)
 
     def _prune(self, stream: Stream) -> None:
         now = self._clock()
-        stream.prune_records(now)
-        if stream.records:
-            self._timers.set(stream.records_alarm, now + _PRUNE_EVERY_S)
+        stream.answers.prune(now)
+        if stream.answers:
+            self._timers.set(stream.answers_alarm, max(now + _PRUNE_EVERY_S, stream.answers.first_end))
 
     def _publish(self, publication: Publication, now: float) -> Published:
         stream = self._streams.get(publication.channel)
@@ -165,10 +173,19 @@ class MemoryBroker:
             if not rules.stored:
                 return self._pass_on(publication, now)
             stream = self._begin(publication.channel, rules, now)
-        event_id = publication.event_id
-        if event_id is None:
-            event_id = ids.event_id(int(now * 1000), getrandbits(ids.EVENT_BITS))
-        else:
+        event_id = publication.event_id or ids.event_id(int(now * 1000), getrandbits(ids.EVENT_BITS))
+        if publication.source is None:
+            return self._put(stream, publication, event_id, now)
+        before = stream.handed_on(publication.source, event_id)
+        if before is not None:
+            return before
+        published = self._put(stream, publication, event_id, now)
+        stream.sources[publication.source.name] = publication.source.position
+        return published
+
+    def _put(self, stream: Stream, publication: Publication, event_id: str, now: float) -> Published:
+        """Store and announce, unless an `event_id` or a version stands against it."""
+        if publication.event_id is not None:
             before = stream.recorded(publication, event_id, now)
             if before is not None:
                 return before
@@ -184,9 +201,7 @@ class MemoryBroker:
 
     def _pass_on(self, publication: Publication, now: float) -> Published:
         """Ephemeral: nothing is stored, so nothing is compared with what was before either."""
-        event_id = publication.event_id
-        if event_id is None:
-            event_id = ids.event_id(int(now * 1000), getrandbits(ids.EVENT_BITS))
+        event_id = publication.event_id or ids.event_id(int(now * 1000), getrandbits(ids.EVENT_BITS))
         if self._listener is not None and publication.channel in self._listened:
             self._listener.on_event("", _event(publication, 0, event_id, now))
         return Published(event_id, None)
@@ -197,9 +212,9 @@ class MemoryBroker:
         self._timers.set(stream.history_alarm, now + rules.history_ttl)
         self._timers.set(stream.life_alarm, now + rules.meta_ttl)
         if publication.event_id is not None:
-            if not stream.records:
-                self._timers.set(stream.records_alarm, now + IDEMPOTENCY_S)
-            stream.record(publication, event.id, event.offset, now)
+            end = stream.record(publication, event.id, event.offset, now)
+            if end < stream.answers_alarm.due:
+                self._timers.set(stream.answers_alarm, end)
         if stream.state and event.key is not None:
             self._store_keyed(stream, event.key, event, publication.lease_ms, now)
 
@@ -255,4 +270,5 @@ def _event(publication: Publication, offset: int, event_id: str, now: float) -> 
         version=publication.version,
         sender=publication.sender,
         origin=publication.origin,
+        meta=publication.meta,
     )

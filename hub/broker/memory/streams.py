@@ -1,20 +1,16 @@
 """One stored channel in memory: numbering, history, the latest event by key, idempotency, read cursors."""
 
 from collections.abc import Callable
-from itertools import islice
 
 from ...namespaces import Mode, Namespace
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
-from ...protocol.event import Event, Publication, Version
+from ...protocol.event import Event, Publication, Source, Version
 from ...protocol.position import Position, Top
-from ..base import Inbox, Page, Published
+from ...protocol.values import same_value
+from ..base import FULL_RETRY_MS, SOURCES, Inbox, Page, Published, too_many_sources
+from .answers import Answer, Answers
 from .timers import Alarm
-
-IDEMPOTENCY_S = 300.0
-"""For so long the answer to a publication with an `event_id` is remembered."""
-
-_FULL_RETRY_MS = 60_000  # a key leaves the snapshot by its time, so trying again soon is of no use
 
 
 class Keyed:
@@ -57,6 +53,8 @@ class Stream:
     __slots__ = (
         "_room",
         "_size",
+        "answers",
+        "answers_alarm",
         "channel",
         "cursors",
         "epoch",
@@ -65,9 +63,8 @@ class Stream:
         "keys",
         "life_alarm",
         "offset",
-        "records",
-        "records_alarm",
         "rules",
+        "sources",
         "state",
     )
 
@@ -86,13 +83,12 @@ class Stream:
         self.offset = 0
         self.events: list[Event] = []
         self.keys: dict[str, Keyed] = {}  # in the order of offsets: a key that is published moves to the end
-        self.records: dict[
-            tuple[str, str], tuple[int, int, float]
-        ] = {}  # body's hash, offset, expiry; by age
+        self.answers = Answers()
         self.cursors: dict[str, int] = {}
+        self.sources: dict[str, Version] = {}
         self.life_alarm = Alarm(lambda: forget(self))
         self.history_alarm = Alarm(self.events.clear)
-        self.records_alarm = Alarm(lambda: prune(self))
+        self.answers_alarm = Alarm(lambda: prune(self))
         self._size = rules.history_size
         # The list is cut once for many appends: cutting its head moves all the rest.
         self._room = self._size + max(16, self._size >> 3)
@@ -142,12 +138,27 @@ class Stream:
                     ErrorCode.LIMIT,
                     f"the channel holds {self.rules.snapshot_keys} keys, which is its limit (snapshot_keys)",
                     channel=self.channel,
-                    retry_after_ms=_FULL_RETRY_MS,
+                    retry_after_ms=FULL_RETRY_MS,
                 )
             return None
         if keyed.refuses(publication.version):
             return Published(event_id, Position(self.epoch, keyed.event.offset), stale=True)
         return None
+
+    def handed_on(self, source: Source, event_id: str) -> Published | None:
+        """The answer to a publication that its source has handed on before; None where it is a new one.
+
+        Raises:
+            HubError: ``limit`` where it would be a name too many.
+        """
+        highest = self.sources.get(source.name)
+        if highest is None:
+            if len(self.sources) >= SOURCES:
+                raise too_many_sources(self.channel)
+            return None
+        if source.position > highest:
+            return None
+        return Published(event_id, Position(self.epoch, self.offset), duplicate=True)
 
     def recorded(self, publication: Publication, event_id: str, now: float) -> Published | None:
         """The answer of then to a publication that was stored before under its `event_id`.
@@ -155,32 +166,30 @@ class Stream:
         Raises:
             HubError: ``conflict`` where it was another one.
         """
-        record = self.records.get((publication.publisher, event_id))
-        if record is None or record[2] <= now:
+        answer = self.answers.find((publication.publisher, event_id), now)
+        if answer is None:
             return None
-        if record[0] != hash(publication.body):
+        if answer.body != hash(publication.body) and not self._repeats(publication, answer):
             raise HubError(
                 ErrorCode.CONFLICT,
                 "another event was published under this event_id",
                 channel=self.channel,
             )
-        return Published(event_id, Position(self.epoch, record[1]), duplicate=True)
+        return Published(event_id, Position(self.epoch, answer.offset), duplicate=True)
 
-    def record(self, publication: Publication, event_id: str, offset: int, now: float) -> None:
-        """Remember that a publication was stored at `offset`."""
+    def record(self, publication: Publication, event_id: str, offset: int, now: float) -> float:
+        """Remember that a publication was stored at `offset`; returns until when."""
         name = (publication.publisher, event_id)
-        self.records.pop(name, None)  # an expired one would keep its old place in the order of age
-        self.records[name] = (hash(publication.body), offset, now + IDEMPOTENCY_S)
+        return self.answers.put(name, hash(publication.body), offset, now, publication.event_id_ttl_ms)
 
-    def prune_records(self, now: float) -> None:
-        """Forget the answers that are too old."""
-        gone = 0
-        for _, _, expires in self.records.values():
-            if expires > now:
-                break
-            gone += 1
-        for name in list(islice(self.records, gone)):
-            del self.records[name]
+    def _repeats(self, publication: Publication, answer: Answer) -> bool:
+        """Whether a publication is that of then, its payload only written in another way."""
+        events = self.read(answer.offset - 1, 1).events
+        if not events or events[0].offset != answer.offset:
+            return False
+        before = events[0].payload
+        alike = hash(publication.body_with(before)) == answer.body
+        return alike and same_value(before, publication.payload)
 
     def inbox(self, user: str) -> Inbox:
         """As `Broker.inbox`."""

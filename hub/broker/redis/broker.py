@@ -122,9 +122,11 @@ class RedisBroker:
 
     # Channels
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+    async def publish(
+        self, publications: Sequence[Publication], *, ordered: bool = False
+    ) -> list[Published | HubError]:
         """As `Broker.publish`."""
-        return await self._leases.publish(publications)
+        return await self._leases.publish(publications, ordered=ordered)
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
         """As `Broker.read`."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from random import getrandbits
-from typing import Any
+from typing import Any, NamedTuple
+
+import hiredis
 
 from ...namespaces import Mode, Namespace, Namespaces
 from ...protocol import ids
@@ -10,10 +12,12 @@ from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
-from ..base import Inbox, Page, Published
+from ...protocol.values import same_value
+from ..base import FULL_RETRY_MS, Inbox, Page, Published, too_many_sources, untried
 from . import format as wire
 from . import scripts
 from .client.connection import Command
+from .client.errors import failed
 from .client.topology import Topology
 from .client.tuning import Stats
 from .keys import KeyNames
@@ -25,7 +29,22 @@ IDEMPOTENCY_MS = 300_000
 MAX_PAYLOAD = 8 * 1024 * 1024
 """Bytes. A subscriber whose output buffer in Redis passes 32 MB is cut off, and with it a whole node."""
 
-_FULL_RETRY_MS = 60_000  # a key leaves the snapshot by its time, so trying again soon is of no use
+MOST_IN_ORDER = 100
+"""Publications that one call of the script takes: while it runs, nobody else is served."""
+
+Answer = tuple[Published | HubError, str]
+"""What a publication gave, and the lease that it replaced ("": none)."""
+
+
+class Asked(NamedTuple):
+    """A publication on its way: `args` are the script's own, `answer_key` is where its answer is remembered."""
+
+    place: int
+    publication: Publication
+    event_id: str
+    rules: Namespace
+    answer_key: str
+    args: Command
 
 
 class RedisChannels:
@@ -48,39 +67,58 @@ class RedisChannels:
         self._stats = stats
 
     async def publish(
-        self, publications: Sequence[Publication], leases: Sequence[str | None] | None = None
+        self,
+        publications: Sequence[Publication],
+        leases: Sequence[str | None] | None = None,
+        *,
+        ordered: bool = False,
     ) -> list[tuple[Published | HubError, str]]:
         """As `Broker.publish`, and beside each the lease that it replaced ("": none).
 
         `leases` are the names under which the leases of the publications are on the due-list.
         """
         now_ms = int(self._clock() * 1000)
-        requests: list[Request] = []
-        answers: list[tuple[Published | HubError, str] | str] = []
-        for index, publication in enumerate(publications):
+        answers: dict[int, Answer] = {}
+        asked: list[Asked] = []
+        for place, publication in enumerate(publications):
             try:
-                event_id = publication.event_id or new_event_id(now_ms)
-                requests.append(
-                    self._request(publication, event_id, now_ms, leases[index] if leases else None)
-                )
-                answers.append(event_id)
+                asked.append(self._asked(place, publication, now_ms, leases[place] if leases else None))
             except HubError as error:
-                answers.append((error, ""))
-        replies = iter(await self._store.run(requests))
-        return [
-            answer
-            if isinstance(answer, tuple)
-            else self._published(publication.channel, answer, next(replies))
-            for publication, answer in zip(publications, answers, strict=True)
-        ]
+                answers[place] = (error, "")
+        if ordered:
+            await self._in_order([each for each in asked if each.rules.stored], answers)
+            asked = [each for each in asked if not each.rules.stored]
+        replies = await self._store.run([self._asking([each]) for each in asked])
+        for each, reply in zip(asked, replies, strict=True):
+            answers[each.place] = await self._settled(each, reply)
+        return [answers[place] for place in range(len(publications))]
 
-    async def expire(self, publication: Publication, event_id: str, lease: str) -> Published | None:
+    async def _in_order(self, asked: Sequence[Asked], answers: dict[int, Answer]) -> None:
+        """A channel's entries by one call of the script, so that none is stored behind one that is not."""
+        waiting: dict[str, list[Asked]] = {}
+        for each in asked:
+            waiting.setdefault(each.publication.channel, []).append(each)
+        while waiting:
+            pieces = [entries[:MOST_IN_ORDER] for entries in waiting.values()]
+            replies = await self._store.run([self._asking(piece) for piece in pieces])
+            for piece, reply in zip(pieces, replies, strict=True):
+                channel = piece[0].publication.channel
+                rest = waiting.pop(channel)[len(piece) :]
+                for each, part in zip(piece, _parts(reply, piece), strict=True):
+                    answers[each.place] = await self._settled(each, part)
+                last, _ = answers[piece[-1].place]
+                if isinstance(last, HubError) and last.retry:
+                    answers |= {each.place: (untried(channel), "") for each in rest}
+                elif rest:
+                    waiting[channel] = rest
+
+    async def expire(self, publication: Publication, lease: str) -> Published | None:
         """Publish that a lease has run out; None where it no longer stands."""
-        request = self._request(publication, event_id, int(self._clock() * 1000), None, lease)
-        reply = await self._store.one(request)
+        asked = self._asked(0, publication, int(self._clock() * 1000), None, lease)
+        reply = await self._store.one(self._asking([asked]))
         if isinstance(reply, list) and reply[0] == b"unleased":
             return None
-        answer, _ = self._published(publication.channel, event_id, reply)
+        answer, _ = await self._settled(asked, reply)
         if isinstance(answer, HubError):
             raise answer
         return answer
@@ -146,73 +184,107 @@ class RedisChannels:
         )
         return Request(channel, script, self._keys.stored(channel), (*head, *args))
 
-    def _request(
+    def _asked(
         self,
+        place: int,
         publication: Publication,
-        event_id: str,
         now_ms: int,
         lease: str | None,
         expired_lease: str | None = None,
-    ) -> Request:
+    ) -> Asked:
+        """What the script needs to know of one publication."""
         channel = publication.channel
         rules = self._namespaces.of(channel)
         if len(publication.payload) > MAX_PAYLOAD:
             raise HubError(ErrorCode.TOO_LARGE, f"a payload has at most {MAX_PAYLOAD} bytes", channel=channel)
+        event_id = publication.event_id or new_event_id(now_ms)
         blob = wire.entry(publication, event_id, now_ms)
-        keys = self._keys
         verb = self._topology.of(channel).publish
-        name = keys.announcements(channel)
         if not rules.stored:
-            return Request(channel, None, (), (verb, name, wire.ephemeral(blob)))
-        names = keys.stored(channel)
-        body = ""
+            args: Command = (verb, self._keys.announcements(channel), wire.ephemeral(blob))
+            return Asked(place, publication, event_id, rules, "", args)
+        answer_key = body = ""
         if publication.event_id is not None:
-            digest = wire.digest_of_id(publication.publisher, publication.event_id)
-            names = (*names, keys.answered(channel, digest))
+            name = wire.digest_of_id(publication.publisher, publication.event_id)
+            answer_key = self._keys.answered(channel, name)
             body = wire.digest(publication)
-        args: Command = (
+        args = (blob, body, publication.event_id_ttl_ms or IDEMPOTENCY_MS)
+        source = publication.source
+        if rules.mode is Mode.STATE and publication.key is not None:
+            follows = "s" if source is None else "sf"
+            args = (*args, follows, *_keyed(publication, rules, lease), expired_lease or "")
+        else:
+            args = (*args, "" if source is None else "f")
+        if source is not None:
+            args = (*args, source.name, *source.position)
+        return Asked(place, publication, event_id, rules, answer_key, args)
+
+    def _asking(self, asked: Sequence[Asked]) -> Request:
+        """The request for entries of one channel."""
+        first = asked[0]
+        rules, channel = first.rules, first.publication.channel
+        if not rules.stored:
+            return Request(channel, None, (), first.args)
+        head: Command = (
             int(rules.meta_ttl * 1000),
-            verb,
-            name,
-            blob,
+            self._topology.of(channel).publish,
+            self._keys.announcements(channel),
             rules.history_size,
             int(rules.history_ttl * 1000),
-            body,
-            IDEMPOTENCY_MS,
         )
-        if rules.mode is Mode.STATE and publication.key is not None:
-            args = (*args, "s", *_keyed(publication, rules, lease), expired_lease or "")
-        else:
-            args = (*args, "")
-        return Request(channel, scripts.PUBLISH, names, args)
+        names = self._keys.stored(channel)
+        if len(asked) == 1:
+            names = (*names, first.answer_key) if first.answer_key else names
+            return Request(channel, scripts.PUBLISH, names, (*head, *first.args))
+        names = (*names, *(each.answer_key for each in asked if each.answer_key))
+        return Request(
+            channel, scripts.PUBLISH, names, (*head, *(arg for each in asked for arg in each.args))
+        )
 
-    def _published(self, channel: str, event_id: str, reply: Any) -> tuple[Published | HubError, str]:
+    async def _settled(self, asked: Asked, reply: Any) -> Answer:
+        """The answer that a reply of the script stands for."""
         if isinstance(reply, HubError):
             return reply, ""
         if not isinstance(reply, list):  # the number of receivers: an ephemeral event
-            return Published(event_id, None), ""
+            return Published(asked.event_id, None), ""
         status = reply[0]
         if status == b"ok":
             position = Position(reply[1].decode(), int(reply[2]))
-            return Published(event_id, position), reply[3].decode() if reply[3] else ""
+            return Published(asked.event_id, position), reply[3].decode() if reply[3] else ""
         if status in (b"dup", b"stale"):
             position = Position(reply[1].decode(), int(reply[2]))
             stale = status == b"stale"
-            return Published(event_id, position, stale=stale, duplicate=not stale), ""
-        return self._refused(channel, status, reply), ""
+            return Published(asked.event_id, position, stale=stale, duplicate=not stale), ""
+        if status == b"conflict" and await self._repeats(asked.publication, reply):
+            position = Position(reply[2].decode(), int(reply[3]))
+            return Published(asked.event_id, position, duplicate=True), ""
+        return self._refused(asked.publication.channel, status, reply), ""
+
+    async def _repeats(self, publication: Publication, reply: list[Any]) -> bool:
+        """Whether a publication is that of then, its payload only written in another way."""
+        offset = int(reply[3])
+        page = await self.read(publication.channel, offset - 1, 1)
+        if not page.events or page.events[0].offset != offset:
+            return False
+        before = page.events[0].payload
+        return wire.is_body(publication, before, reply[1].decode()) and same_value(
+            before, publication.payload
+        )
 
     def _refused(self, channel: str, status: bytes, reply: list[Any]) -> HubError:
         if status == b"conflict":
             return HubError(
                 ErrorCode.CONFLICT, "another event was published under this event_id", channel=channel
             )
+        if status == b"limit" and reply[1] == b"sources":
+            return too_many_sources(channel)
         if status == b"limit":
             limit = self._namespaces.of(channel).snapshot_keys
             return HubError(
                 ErrorCode.LIMIT,
                 f"the channel holds {limit} keys, which is its limit (snapshot_keys)",
                 channel=channel,
-                retry_after_ms=_FULL_RETRY_MS,
+                retry_after_ms=FULL_RETRY_MS,
             )
         self._stats.note("healed", "%s: stored data was spoiled and is gone: %s", channel, reply[1])
         return HubError(
@@ -246,6 +318,14 @@ class RedisChannels:
 
     def _unreadable(self, channel: str, error: ValueError) -> None:
         self._stats.note("unreadable_entries", "%s: an entry was skipped: %s", channel, error)
+
+
+def _parts(reply: Any, piece: Sequence[Asked]) -> list[Any]:
+    """The replies to publications of one channel."""
+    if len(piece) == 1 or isinstance(reply, HubError):
+        return [reply] * len(piece)
+    parts = [failed(str(part)) if isinstance(part, hiredis.ReplyError) else part for part in reply[1]]
+    return parts + [untried(each.publication.channel) for each in piece[len(parts) :]]
 
 
 def new_event_id(now_ms: int) -> str:

@@ -1,7 +1,8 @@
 """The bytes of stored entries and of announcements, version first.
 
     entry         version, then MessagePack
-                  [id, time, type, payload, key, final, attempt, number, sender, origin]
+                  [id, time, type, payload, key, final, attempt, number, sender, origin], then what there is
+                  of [meta]; what follows it is of a later release, and left alone
     announcement  version, kind, then
       e  epoch|offset|entry      an event (ephemeral: |0|entry)
       r                          the numbering began anew: everybody look
@@ -34,27 +35,28 @@ class Unreadable(ValueError):
 def entry(publication: Publication, event_id: str, time_ms: int) -> bytes:
     """What is stored of a publication."""
     version = publication.version
-    body: bytes = _pack(
-        (
-            event_id,
-            time_ms,
-            publication.type,
-            publication.payload,
-            publication.key,
-            publication.final,
-            None if version is None else version.attempt,
-            None if version is None else version.number,
-            publication.sender,
-            publication.origin,
-        )
+    fields: tuple[object, ...] = (
+        event_id,
+        time_ms,
+        publication.type,
+        publication.payload,
+        publication.key,
+        publication.final,
+        None if version is None else version.attempt,
+        None if version is None else version.number,
+        publication.sender,
+        publication.origin,
     )
+    if publication.meta is not None:
+        fields = (*fields, publication.meta)
+    body: bytes = _pack(fields)
     return _HEAD + body
 
 
 def event(channel: str, offset: int, data: bytes) -> Event:
     """The event of an entry."""
-    fields = _unpack(data, 10)
-    id, time, type, payload, key, final, attempt, number, sender, origin = fields
+    id, time, type, payload, key, final, attempt, number, sender, origin, *more = _unpack(data, 10)
+    meta = more[0] if more and isinstance(more[0], bytes) else None  # another release's tail is no fault
     if not (
         isinstance(id, str)
         and isinstance(time, int)
@@ -78,6 +80,7 @@ def event(channel: str, offset: int, data: bytes) -> Event:
         version=None if attempt is None else Version(attempt, number),
         sender=sender,
         origin=origin,
+        meta=meta,
     )
 
 
@@ -104,7 +107,7 @@ def kind(data: bytes) -> int:
 
 def presence(data: bytes) -> tuple[str, Member]:
     """The change and the member of an announcement of kind `PRESENCE`."""
-    change, user, name, named, owner, info, state = _unpack(data[:1] + data[2:], 7)
+    change, user, name, named, owner, info, state = _unpack(data[:1] + data[2:], 7)[:7]
     text = (change, user, name, owner)
     if not all(isinstance(part, str) for part in text) or change not in ("join", "leave", "update"):
         raise Unreadable("a presence whose fields are of other types")
@@ -113,7 +116,7 @@ def presence(data: bytes) -> tuple[str, Member]:
 
 def ack(data: bytes) -> tuple[str, Inbox]:
     """The user and the inbox of an announcement of kind `ACK`."""
-    user, epoch, cursor, unread = _unpack(data[:1] + data[2:], 4)
+    user, epoch, cursor, unread = _unpack(data[:1] + data[2:], 4)[:4]
     if not (isinstance(user, str) and isinstance(epoch, str)):
         raise Unreadable("an ack whose fields are of other types")
     if not (isinstance(cursor, int) and isinstance(unread, int)):
@@ -123,8 +126,17 @@ def ack(data: bytes) -> tuple[str, Inbox]:
 
 def digest(publication: Publication) -> str:
     """What tells the body of a publication from another."""
-    body: bytes = _pack(publication.body)
-    return blake2b(body, digest_size=12).hexdigest()
+    return _digest(publication.body)
+
+
+def is_body(publication: Publication, payload: bytes, known: str) -> bool:
+    """Whether a digest (`known`) is that of the publication, had its payload been written as this."""
+    return _digest(publication.body_with(payload)) == known
+
+
+def _digest(body: tuple[object, ...]) -> str:
+    packed: bytes = _pack(body)
+    return blake2b(packed, digest_size=12).hexdigest()
 
 
 def digest_of_id(publisher: str, event_id: str) -> str:
@@ -141,7 +153,7 @@ def _unpack(data: bytes, count: int) -> list[Any]:
         raise Unreadable(f"no MessagePack: {type(error).__name__}") from None
     if not isinstance(fields, list) or len(fields) < count:
         raise Unreadable("fields are missing")
-    return fields[:count]
+    return fields
 
 
 def _optional(value: object) -> bytes | None:

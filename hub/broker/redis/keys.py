@@ -2,13 +2,14 @@
 
 | key | type | what |
 |---|---|---|
-| ``p:{c}:m`` | string | the numbering: epoch|offset|incarnation|previous epoch|offset at the fork |
+| ``p:{c}:m`` | string | the numbering: epoch|offset|incarnation|previous epoch|offset at the fork (0…: see o) |
 | ``p:{c}:s`` | stream | the history: id = offset, one field ``e`` |
 | ``p:{c}:k`` | hash | the snapshot: key → offset|event |
 | ``p:{c}:x`` | zset | when a key leaves the snapshot |
 | ``p:{c}:v`` | hash | what guards a key: attempt|number|closed |
 | ``p:{c}:l`` | hash | leases: key → id|deadline |
 | ``p:{c}:c`` | hash | read cursors: user → epoch|offset |
+| ``p:{c}:o`` | hash | sources: name → generation|number; '' → the epoch of the last write |
 | ``p:{c}:i:<digest>`` | string | an answered ``event_id``: body's digest|epoch|offset |
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
 | ``p:{c}:e`` | pub/sub | announcements |

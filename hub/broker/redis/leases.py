@@ -14,7 +14,7 @@ import orjson
 from ...namespaces import Mode, Namespaces
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
-from ..base import Published
+from ..base import Published, untried
 from . import format as wire
 from .channels import RedisChannels
 from .due import DueList
@@ -41,12 +41,14 @@ class RedisLeases:
         self._tasks: set[asyncio.Task[object]] = set()
         due.handlers[_KIND] = self._look
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+    async def publish(
+        self, publications: Sequence[Publication], *, ordered: bool = False
+    ) -> list[Published | HubError]:
         """As `Broker.publish`."""
         leases = [self._lease(publication) for publication in publications]
         if any(leases):
-            return await self._publish_leased(publications, leases)
-        answers = await self._channels.publish(publications)
+            return await self._publish_leased(publications, leases, ordered)
+        answers = await self._channels.publish(publications, ordered=ordered)
         for publication, (_, replaced) in zip(publications, answers, strict=True):
             if replaced:
                 self._tidy(publication, None, replaced)
@@ -63,7 +65,7 @@ class RedisLeases:
         return f"{getrandbits(64):016x}" if state else None
 
     async def _publish_leased(
-        self, publications: Sequence[Publication], leases: Sequence[str | None]
+        self, publications: Sequence[Publication], leases: Sequence[str | None], ordered: bool
     ) -> list[Published | HubError]:
         asked = [
             self._adding(publication, lease)
@@ -75,9 +77,11 @@ class RedisLeases:
             reply if lease is not None and isinstance(reply := next(told), HubError) else None
             for lease in leases
         ]
+        if ordered:
+            _hold_back(publications, results)
         going = [index for index, result in enumerate(results) if result is None]
         answers = await self._channels.publish(
-            [publications[index] for index in going], [leases[index] for index in going]
+            [publications[index] for index in going], [leases[index] for index in going], ordered=ordered
         )
         for index, (answer, replaced) in zip(going, answers, strict=True):
             results[index] = answer
@@ -112,8 +116,18 @@ class RedisLeases:
         publication = Publication(
             channel, EXPIRED, _payload(channel, reply[1]), publisher="", event_id=f"lease:{lease}", key=key
         )
-        await self._channels.expire(publication, f"lease:{lease}", lease)
+        await self._channels.expire(publication, lease)
         return None
+
+
+def _hold_back(publications: Sequence[Publication], results: list[Published | HubError | None]) -> None:
+    """Nothing of a channel is published behind one whose lease could not be told."""
+    held: set[str] = set()
+    for index, publication in enumerate(publications):
+        if publication.channel in held:
+            results[index] = untried(publication.channel)
+        elif results[index] is not None:
+            held.add(publication.channel)
 
 
 def _payload(channel: str, value: bytes) -> bytes:

@@ -74,8 +74,10 @@ class RedisPublishing:
         """Let go."""
         await self._topology.close()
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Published | HubError]:
+    async def publish(
+        self, publications: Sequence[Publication], *, ordered: bool = False
+    ) -> list[Published | HubError]:
         """As `Broker.publish`."""
         if self._leases is None:
             raise RuntimeError("start() comes first")
-        return await self._leases.publish(publications)
+        return await self._leases.publish(publications, ordered=ordered)

@@ -27,7 +27,7 @@ if ARGV[9] ~= '' then
     cursor, moved = wanted, 1
     redis.call('HSET', KEYS[7], ARGV[8], epoch .. '|' .. text(cursor))
     redis.call('PEXPIRE', KEYS[7], ARGV[5])
-    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    prolong()
   end
 end
 local unread = offset - math.max(cursor, lowest - 1)

@@ -3,21 +3,38 @@
 -- ARGV[5] meta_ttl in ms  [6] the verb of announcements  [7] where they go
 
 local epoch, offset, incarnation, previous, fork
+local sourced -- whether the channel keeps positions of sources
+
+local function sources_key()
+  return string.sub(KEYS[1], 1, -2) .. 'o'
+end
 
 local function announce(data)
   redis.call(ARGV[6], ARGV[7], data)
 end
 
+-- A nought before the last number says `sourced`: what does not know of it reads the same number.
 local function keep()
-  redis.call('SET', KEYS[1],
-    epoch .. '|' .. text(offset) .. '|' .. ARGV[1] .. '|' .. previous .. '|' .. text(fork), 'PX', ARGV[5])
+  redis.call('SET', KEYS[1], epoch .. '|' .. text(offset) .. '|' .. ARGV[1] .. '|' .. previous .. '|'
+    .. (sourced and '0' or '') .. text(fork), 'PX', ARGV[5])
+  if sourced then
+    redis.call('PEXPIRE', sources_key(), ARGV[5])
+  end
+end
+
+-- It was used: the numbering, and what lives as long, stay for their time.
+local function prolong()
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  if sourced then
+    redis.call('PEXPIRE', sources_key(), ARGV[5])
+  end
 end
 
 -- A numbering from nothing. What an older one left would only spoil it.
 local function begin()
-  epoch, offset, previous, fork = ARGV[4], 0, '', 0
+  epoch, offset, previous, fork, sourced = ARGV[4], 0, '', 0, false
   keep() -- first: where the memory is full, this fails, and nothing was changed
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], sources_key())
 end
 
 -- Stored data that can't be worked with (a key of another type, a stream ahead of its numbering):
@@ -49,6 +66,7 @@ do
     end
   else
     offset, fork = tonumber(o), tonumber(f)
+    sourced = #f > 1 and string.sub(f, 1, 1) == '0'
     if incarnation ~= ARGV[1] then
       if ARGV[2] ~= '1' then
         return {'incarnation'}
@@ -56,6 +74,9 @@ do
       -- Another server process, or other data in it: it may lack what the one before had given out.
       previous, fork, epoch = epoch, offset, ARGV[4]
       keep()
+      if sourced and redis.call('EXISTS', sources_key()) == 1 then
+        redis.pcall('HSET', sources_key(), '', epoch)
+      end
     end
   end
 end
@@ -81,6 +102,6 @@ local function found_entries(entries, fault)
     heal(fault)
     return top('1', {})
   end
-  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  prolong()
   return top(text(lowest), entries)
 end

@@ -4,6 +4,6 @@ if fault then
   heal(fault)
   lowest = 1
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
+prolong()
 redis.call('PEXPIRE', KEYS[7], ARGV[5])
 return top(text(lowest))

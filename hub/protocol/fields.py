@@ -1,0 +1,79 @@
+"""Single fields of a decoded message: each is read and checked here, whichever command it stands in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .channels import namespace_of
+from .codec import describe
+from .codes import ErrorCode
+from .errors import HubError
+from .position import MAX_OFFSET, Position
+
+CommandId = str | int | None
+
+MAX_NAME = 128  # characters of an event's type, key and id, of a command's id
+
+
+def command_id(message: Mapping[str, Any]) -> CommandId:
+    """The `id` of a message, None where it has none that could be echoed."""
+    value = message.get("id")
+    if isinstance(value, str) and len(value) <= MAX_NAME:
+        return value
+    return value if type(value) is int and abs(value) <= MAX_OFFSET else None
+
+
+def channel(message: Mapping[str, Any]) -> str:
+    """The field `channel`, inside the grammar."""
+    value = message.get("channel")
+    if not isinstance(value, str):
+        raise bad(f"channel must be a string, {found(message, 'channel')}")
+    namespace_of(value)
+    return value
+
+
+def name(message: Mapping[str, Any], field: str, most: int = MAX_NAME) -> str:
+    """A field that is a name: some printable characters."""
+    value = message.get(field)
+    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
+        raise bad(f"{field} must be a string of 1 to {most} printable characters")
+    return value
+
+
+def optional_name(message: Mapping[str, Any], field: str) -> str | None:
+    """As `name`, None where it is missing or null."""
+    return None if message.get(field) is None else name(message, field)
+
+
+def flag(message: Mapping[str, Any], field: str, default: bool) -> bool:
+    """A field that is true or false."""
+    value = message.get(field, default)
+    if not isinstance(value, bool):
+        raise bad(f"{field} must be true or false, not {describe(value)}")
+    return value
+
+
+def position(value: Any, field: str) -> Position:
+    """A position, as an object or as text."""
+    if isinstance(value, str):
+        return Position.parse(value)
+    if not isinstance(value, dict):
+        raise bad(f"{field} must be an object with epoch and offset, not {describe(value)}")
+    return Position.checked(value.get("epoch"), value.get("offset"))
+
+
+def pair(value: Any, field: str, first: str) -> tuple[int, int]:
+    """A number n, which means (0, n), or two of them; `first` says what the first one is."""
+    parts = [0, value] if not isinstance(value, list) else value
+    if len(parts) != 2 or any(type(part) is not int or not 0 <= part <= MAX_OFFSET for part in parts):
+        raise bad(f"{field} must be an integer from 0 to 2^53-1, or [{first}, number] of two such")
+    return parts[0], parts[1]
+
+
+def found(message: Mapping[str, Any], field: str) -> str:
+    """What stands in a field instead, for reasons."""
+    return f"not {describe(message[field])}" if field in message else "and it is missing"
+
+
+def bad(why: str) -> HubError:
+    """The message is wrong, and why."""
+    return HubError(ErrorCode.BAD_MESSAGE, why)
