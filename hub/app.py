@@ -9,7 +9,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .auth.addresses import TrustedProxies
 from .auth.api_keys import ApiKeys
-from .auth.jwks import JwksKeys
 from .auth.keyring import KeyRing
 from .auth.keys import ALGORITHMS, Keys, StaticKeys
 from .auth.origins import Origins
@@ -126,6 +125,9 @@ def make_keys(settings: Settings) -> Keys:
             )
         )
     if settings.jwks_url:
+        # An HTTP client is a fifth of what a hub imports; most hubs fetch nothing.
+        from .auth.jwks import JwksKeys
+
         sources.append(JwksKeys(settings.jwks_url, algorithms=settings.jwt_algorithms))
     return KeyRing(sources)
 
