@@ -72,7 +72,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "jwt_audience": "What the claim `aud` must name. Unset: it is not looked at.",
         "jwks_url": "The address of an issuer's key set, fetched and kept.",
         "api_keys": "Keys of backend services by name, of 16 bytes or more: "
-        '`{"backend":"a-key-of-16-bytes-or-more"}`.',
+        '`{"backend":"a-key-of-16-bytes-or-more"}`, or with rights of its own '
+        '`{"worker":{"key":"…","publish":["job:*"]},"ops":{"key":"…","admin":"write"}}`.',
         "node_secret": "What nodes sign for each other with. Unset: `jwt_secret`. Needed over Redis where there "
         "is no `jwt_secret`.",
         "query_token": "Whether a token may stand in the query (`?token=`), where proxies may log it.",

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .auth.addresses import TrustedProxies
-from .auth.api_keys import ApiKeys
+from .auth.api_keys import ApiKey, ApiKeys
+from .auth.identity import Level
 from .auth.keyring import KeyRing
 from .auth.keys import ALGORITHMS, Keys, StaticKeys
 from .auth.origins import Origins
@@ -24,7 +26,7 @@ from .http.app import build
 from .http.context import HttpContext
 from .node import Node
 from .protocol import ids
-from .settings import Settings
+from .settings import ApiKeyRules, Settings
 
 
 class NotStarted(RuntimeError):
@@ -156,7 +158,15 @@ def problems(settings: Settings) -> list[str]:
 
 def make_api_keys(settings: Settings) -> ApiKeys:
     """The services' keys."""
-    return ApiKeys({name: key.get_secret_value() for name, key in settings.api_keys.items()})
+    return ApiKeys({name: _api_key(entry) for name, entry in settings.api_keys.items()})
+
+
+def _api_key(entry: SecretStr | ApiKeyRules) -> ApiKey:
+    if isinstance(entry, SecretStr):
+        return ApiKey(entry.get_secret_value())
+    named = {"subscribe": entry.subscribe, "publish": entry.publish, "presence": entry.presence}
+    admin = Level[entry.admin.upper()] if entry.admin else Level.NONE
+    return ApiKey(entry.key.get_secret_value(), named, admin)
 
 
 def make_broker(settings: Settings, node_id: str, *, visitor: bool = False) -> Broker:

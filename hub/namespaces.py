@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .protocol.channels import namespace_of
+from .protocol.channels import RESERVED, namespace_of
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 
@@ -68,6 +68,8 @@ class Namespace(BaseModel):
         return self.mode is not Mode.LOG
 
 
+_RESERVED_RULES = Namespace(mode=Mode.EPHEMERAL)
+
 SHIPPED: dict[str, dict[str, Any]] = {
     "job": {"mode": "state", "history_ttl": 86400.0},
     "doc": {"mode": "log", "client_publish": True, "presence": True},
@@ -90,7 +92,7 @@ class Namespaces:
             HubError: ``bad_channel`` or ``unknown_namespace``.
         """
         name = namespace_of(channel)
-        namespace = self._table.get(name)
+        namespace = _RESERVED_RULES if name == RESERVED else self._table.get(name)
         if namespace is None:
             known = ", ".join(sorted(self._table))
             raise HubError(ErrorCode.UNKNOWN_NAMESPACE, f"no namespace {name} here; known are {known}")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
+from .auth.channel_right import ChannelRight
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
 from .auth.revocations import Revocations
@@ -195,6 +196,16 @@ class Node:
         self.revocations.check(identity)
         return identity
 
+    async def verify_channel(self, token: str) -> ChannelRight:
+        """What a channel token allows.
+
+        Raises:
+            HubError: exactly why not.
+        """
+        right = await self._authenticator.verify_channel(token)
+        self.revocations.check(right)
+        return right
+
     def returning(self, resume: str | None, user: str) -> Returning | None:
         """The connection that a `resume` value continues; it may be any node's."""
         return self._resume.check(resume, user) if resume else None
@@ -248,10 +259,18 @@ class Node:
     def drop(self, connection: Connection, name: str) -> None:
         """End a subscription, where there is one."""
         subscription = connection.subscriptions.pop(name, None)
+        connection.let_go(name)
         if subscription is not None:
             subscription.channel.flush()  # what came before its end goes out before the word of it
             subscription.settle()
             self._end(connection, subscription, at_once=True)
+
+    def withdraw(self, connection: Connection, channel: str, code: ErrorCode, reason: str) -> None:
+        """End a subscription whose right has ended, and say why."""
+        if channel in connection.subscriptions:
+            self.drop(connection, channel)
+            fields = {"channel": channel, "code": code.value, "reason": reason}
+            connection.push({"type": "hub.unsubscribed", **fields})
 
     def replace(self, connection: Connection, subscription: Subscription) -> None:
         """`subscription` takes the place of the one that the connection had of this channel."""

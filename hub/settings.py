@@ -1,9 +1,9 @@
 """Every setting with its default, once: `HUB_*` in the environment, or ``hub.toml``."""
 
 import resource
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -12,9 +12,22 @@ from pydantic_settings import (
 )
 
 from .namespaces import SHIPPED, Namespace, Namespaces
+from .protocol.channels import RESERVED
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+class ApiKeyRules(BaseModel):
+    """An API key that may do what it names and nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: SecretStr
+    subscribe: list[str] = Field(default_factory=list)
+    publish: list[str] = Field(default_factory=list)
+    presence: list[str] = Field(default_factory=list)
+    admin: Literal["read", "write"] | None = None
 
 
 class Settings(BaseSettings):
@@ -50,7 +63,7 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwks_url: str | None = None
-    api_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    api_keys: dict[str, SecretStr | ApiKeyRules] = Field(default_factory=dict)
     node_secret: SecretStr | None = None
     query_token: bool = True
     allowed_origins: list[str] = Field(default_factory=list)
@@ -104,6 +117,8 @@ class Settings(BaseSettings):
         """The shipped namespaces stand unless a setting of the same name changes some of their rules."""
         if not isinstance(value, dict):
             return value
+        if RESERVED in value:
+            raise ValueError(f"the namespace {RESERVED} is the hub's own, and has no rules to be set")
         table: dict[str, Any] = {name: dict(rules) for name, rules in SHIPPED.items()}
         for name, rules in value.items():
             rules = rules.model_dump(by_alias=True) if isinstance(rules, Namespace) else rules
@@ -114,6 +129,13 @@ class Settings(BaseSettings):
     def table(self) -> Namespaces:
         """The namespaces, shipped and own."""
         return Namespaces(self.namespaces) if self.namespaces else Namespaces.shipped()
+
+    @property
+    def service_key(self) -> str | None:
+        """The first of the API keys."""
+        for entry in self.api_keys.values():
+            return (entry.key if isinstance(entry, ApiKeyRules) else entry).get_secret_value()
+        return None
 
     @property
     def connection_limit(self) -> int:

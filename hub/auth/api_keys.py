@@ -2,15 +2,45 @@
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from .grants import EVERYTHING
-from .identity import Grants, Identity
+from .claims import grants
+from .identity import Grants, Identity, Level
 
 MIN_BYTES = 16
 
-_ALL = Grants(EVERYTHING, EVERYTHING, EVERYTHING)
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A service's key, and what it may do.
+
+    `grants` None is the plain form: all channels, and all that a service could do from the beginning. Else
+    patterns by verb, as a token's, of which it has those that are named; `admin` is for the hub itself.
+    """
+
+    key: str = field(repr=False)
+    grants: Mapping[str, Sequence[str]] | None = None
+    admin: Level = Level.NONE
+
+    def identity(self, name: str) -> Identity:
+        """Whom it speaks for: a service without an end."""
+        return Identity(
+            user=name,
+            expires_at=math.inf,
+            grants=self._grants(),
+            service=True,
+            name=f"key:{name}",
+            control=Level.WRITE if self.grants is None else self.admin,
+            admin=self.admin,
+        )
+
+    def _grants(self) -> Grants:
+        named = self.grants
+        if named is None:
+            return grants(("*",), ("*",), ("*",))
+        return grants(*(tuple(named.get(verb, ())) for verb in ("subscribe", "publish", "presence")))
 
 
 class ApiKeys:
@@ -20,7 +50,7 @@ class ApiKeys:
     how much of a key was guessed, and the keys themselves are not kept.
     """
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, ApiKey]) -> None:
         self._salt = secrets.token_bytes(32)
         self._problems: list[str] = []
         self._identities: dict[bytes, Identity] = {}
@@ -28,25 +58,23 @@ class ApiKeys:
             self._add(name, key)
 
     def verify(self, key: str) -> Identity | None:
-        """The service whose key this is, with all grants and without an end; None: it is nobody's."""
+        """The service whose key this is, with its grants and without an end; None: it is nobody's."""
         return self._identities.get(self._digest(key))
 
     def problems(self) -> list[str]:
         """What is wrong with the settings, in words; such keys are not used."""
         return list(self._problems)
 
-    def _add(self, name: str, key: str) -> None:
-        digest = self._digest(key)
+    def _add(self, name: str, key: ApiKey) -> None:
+        digest = self._digest(key.key)
         if not name:
             self._problems.append("an API key has no name")
-        elif len(key.encode(errors="surrogatepass")) < MIN_BYTES:
+        elif len(key.key.encode(errors="surrogatepass")) < MIN_BYTES:
             self._problems.append(f"the API key {name} is too short; it needs {MIN_BYTES} bytes or more")
         elif (other := self._identities.get(digest)) is not None:
             self._problems.append(f"the API keys {other.user} and {name} are the same")
         else:
-            self._identities[digest] = Identity(
-                user=name, expires_at=math.inf, grants=_ALL, service=True, name=f"key:{name}"
-            )
+            self._identities[digest] = key.identity(name)
 
     def _digest(self, key: str) -> bytes:
         return blake2b(key.encode(errors="surrogatepass"), key=self._salt, digest_size=32).digest()

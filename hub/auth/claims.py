@@ -6,10 +6,11 @@ from typing import Any
 
 import orjson
 
-from ..protocol.channels import namespace_of
+from ..protocol.channels import is_reserved, namespace_of
 from ..protocol.errors import HubError
+from .channel_right import ChannelRight
 from .grants import pattern
-from .identity import Grants, Identity
+from .identity import Grants, Identity, Level
 from .refusals import expired, invalid
 
 MAX_ID = 256
@@ -20,7 +21,8 @@ LEEWAY_S = 10.0
 # A date in milliseconds would make a token that lives for 50,000 years: a common slip, and a dangerous one.
 _MAX_TIME = 100_000_000_000
 
-HUB_FIELDS = ("subscribe", "publish", "presence", "channels", "info", "service")
+HUB_FIELDS = ("subscribe", "publish", "presence", "channels", "info", "service", "admin")
+CHANNEL_FIELDS = ("publish", "presence", "info")
 
 
 def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) -> Identity:
@@ -30,22 +32,56 @@ def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) ->
         HubError: ``token_expired``, or ``token_invalid`` with the claim and what is wrong with it.
     """
     user = _user(claims)
-    expires_at = _time(claims, "exp")
-    if expires_at is None:
-        raise invalid("claim exp is missing")
-    issued_at = _time(claims, "iat")
-    _check_times(now, leeway, expires_at, _time(claims, "nbf"), issued_at)
+    expires_at, issued_at = _life(claims, now, leeway)
     hub = _hub(claims)
+    service = _flag(hub, "service")
+    admin = _admin(hub)
     return Identity(
         user=user,
         expires_at=expires_at,
         grants=grants(_grant(hub, "subscribe"), _grant(hub, "publish"), _grant(hub, "presence")),
         channels=_channels(hub),
         info=_info(hub),
-        service=_flag(hub, "service"),
+        service=service,
         issued_at=issued_at,
         jti=_jti(claims),
         name=user,
+        control=Level.WRITE if service else admin,
+        admin=admin,
+    )
+
+
+def is_channel_token(claims: Mapping[str, Any]) -> bool:
+    """Whether the token speaks of one channel, and so lets nobody in."""
+    return claims.get("channel") is not None
+
+
+def channel_right(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) -> ChannelRight:
+    """Check the claims of a channel token at the Unix time `now`.
+
+    Raises:
+        HubError: ``token_expired``, or ``token_invalid`` with the claim and what is wrong with it.
+    """
+    channel = claims.get("channel")
+    if not isinstance(channel, str):
+        raise invalid("claim channel must be a string")
+    try:
+        namespace_of(channel)
+    except HubError as error:
+        raise invalid(f"claim channel: {error.reason}") from None
+    if is_reserved(channel):
+        raise invalid("claim channel: the channels of the namespace hub are not given away")
+    expires_at, issued_at = _life(claims, now, leeway)
+    hub = _hub(claims)
+    return ChannelRight(
+        user=_user(claims),
+        channel=channel,
+        expires_at=expires_at,
+        publish=_flag(hub, "publish"),
+        presence=_flag(hub, "presence"),
+        info=_info(hub),
+        issued_at=issued_at,
+        jti=_jti(claims),
     )
 
 
@@ -78,6 +114,16 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _life(claims: Mapping[str, Any], now: float, leeway: float) -> tuple[float, float | None]:
+    """`exp` and `iat`, checked."""
+    expires_at = _time(claims, "exp")
+    if expires_at is None:
+        raise invalid("claim exp is missing")
+    issued_at = _time(claims, "iat")
+    _check_times(now, leeway, expires_at, _time(claims, "nbf"), issued_at)
+    return expires_at, issued_at
 
 
 def _check_times(
@@ -175,3 +221,12 @@ def _flag(hub: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool | None):
         raise invalid(f"claim hub.{name} must be true or false")
     return bool(value)
+
+
+def _admin(hub: Mapping[str, Any]) -> Level:
+    value = hub.get("admin")
+    if value is None:
+        return Level.NONE
+    if value not in ("read", "write"):
+        raise invalid("claim hub.admin must be read or write")
+    return Level[value.upper()]

@@ -8,6 +8,7 @@ import orjson
 
 from ..protocol.errors import HubError
 from . import claims, jws
+from .channel_right import ChannelRight
 from .grants import Pattern
 from .identity import Identity
 from .tokens import Authenticator
@@ -20,14 +21,14 @@ async def explain(authenticator: Authenticator, token: str, now: float) -> list[
     The lines quote the token: they are for its holder, never for a log.
     """
     try:
-        identity = await authenticator.verify(token)
+        proven = await authenticator.read(token)
     except HubError as error:
         return [f"refused ({error.code.value}): {error.reason}", *_told(token)]
     parsed = jws.parse(token)
     return [
-        f"valid: speaks for {identity.user}, and expires {_moment(identity.expires_at, now)}",
+        f"valid: speaks for {proven.user}, and expires {_moment(proven.expires_at, now)}",
         _header(parsed),
-        *_allowed(identity),
+        *(_allowed(proven) if isinstance(proven, Identity) else _allowed_in_channel(proven)),
         *_ignored(jws.claims(parsed)),
     ]
 
@@ -49,6 +50,21 @@ def _allowed(identity: Identity) -> list[str]:
         lines.append(f"shows in presence {identity.info.decode()}")
     if identity.service:
         lines.append("is a service: may disconnect, revoke, drain, and publish without `from`")
+    if identity.admin:
+        lines.append(f"may {identity.admin.name.lower()} what only people who run the hub may (admin)")
+    return lines
+
+
+def _allowed_in_channel(right: ChannelRight) -> list[str]:
+    lines = [
+        f"is a channel token: it goes with subscribe, and may subscribe to {right.channel}, nothing else"
+    ]
+    if right.publish:
+        lines.append(f"may publish to {right.channel}, where its namespace takes publications of clients")
+    if right.presence:
+        lines.append(f"may see and have presence in {right.channel}")
+    if right.info is not None:
+        lines.append(f"shows in presence {right.info.decode()}")
     return lines
 
 
@@ -59,7 +75,8 @@ def _patterns(pattern: Pattern) -> str:
 def _ignored(found: Mapping[str, Any]) -> list[str]:
     """A misspelt grant is no error, and grants nothing: say so."""
     hub = found.get("hub")
-    names = sorted(set(hub) - set(claims.HUB_FIELDS)) if isinstance(hub, dict) else []
+    known = claims.CHANNEL_FIELDS if claims.is_channel_token(found) else claims.HUB_FIELDS
+    names = sorted(set(hub) - set(known)) if isinstance(hub, dict) else []
     return [f"claim hub.{name} is unknown and ignored" for name in names]
 
 

@@ -1,9 +1,18 @@
 """Who a connection or a request is, and what it may do. Past `auth/` nobody sees a raw claims dict."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
-from ..protocol.channels import is_channel
+from ..protocol.channels import is_channel, is_reserved
 from .grants import Pattern
+
+
+class Level(IntEnum):
+    """How much of the hub itself somebody may see or change; each holds those before."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,8 @@ class Identity:
     `expires_at` and `issued_at` are Unix seconds (`issued_at` None where the token does not say;
     `expires_at` is infinite for an API key). `channels` are subscribed by the server. `info` is JSON that
     presence shows. `name` is whom an `event_id` belongs to: the `sub`, or ``key:<name>`` of an API key.
+    `control` is what it may do with connections, tokens and the node: each service but one whose key names its
+    rights. `admin` is the right to what only people who run the hub may see, which must be named.
     """
 
     user: str
@@ -33,20 +44,24 @@ class Identity:
     issued_at: float | None = None
     jti: str | None = None
     name: str = field(default="")
+    control: Level = Level.NONE
+    admin: Level = Level.NONE
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether a grant allows it; one's own ``user:<sub>`` is always allowed, compared literally."""
+        if is_reserved(channel):
+            return self.admin >= Level.READ
         return (
             self.grants.subscribe.matches(channel) or channel == self.own_channel or channel in self.channels
         )
 
     def may_publish(self, channel: str) -> bool:
         """Whether a grant allows publishing; the namespace has its own say."""
-        return self.grants.publish.matches(channel)
+        return self.grants.publish.matches(channel) and not is_reserved(channel)
 
     def may_presence(self, channel: str) -> bool:
         """Whether a grant allows seeing and having presence."""
-        return self.grants.presence.matches(channel)
+        return self.grants.presence.matches(channel) and not is_reserved(channel)
 
     @property
     def own_channel(self) -> str | None:

@@ -3,15 +3,35 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from .claims import MAX_ID
-from .identity import Identity
 from .refusals import invalid
 
 MAX_ENTRIES = 100_000
 _PRUNE_EVERY_S = 60.0
+
+
+class Token(Protocol):
+    """What a revocation looks at, of a connection's token or of a channel's."""
+
+    @property
+    def user(self) -> str:
+        """Its `sub`."""
+
+    @property
+    def jti(self) -> str | None:
+        """Its name."""
+
+    @property
+    def issued_at(self) -> float | None:
+        """Its `iat`."""
+
+    @property
+    def expires_at(self) -> float:
+        """Its `exp`; infinite where there was no token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +128,22 @@ class Revocations:
         self._entries[parsed.target] = after
         return after != before
 
-    def is_revoked(self, identity: Identity) -> bool:
+    def is_revoked(self, token: Token) -> bool:
         """Whether the token was taken back."""
-        if not self._entries or math.isinf(identity.expires_at):
+        if not self._entries or math.isinf(token.expires_at):
             return False
-        if identity.jti is not None and self._standing(f"jti:{identity.jti}") is not None:
+        if token.jti is not None and self._standing(f"jti:{token.jti}") is not None:
             return True
-        user = self._standing(f"sub:{identity.user}")
-        return user is not None and (identity.issued_at is None or identity.issued_at <= user.since)
+        user = self._standing(f"sub:{token.user}")
+        return user is not None and (token.issued_at is None or token.issued_at <= user.since)
 
-    def check(self, identity: Identity) -> None:
+    def check(self, token: Token) -> None:
         """Refuse a token that was taken back.
 
         Raises:
             HubError: ``token_invalid``.
         """
-        if self.is_revoked(identity):
+        if self.is_revoked(token):
             raise invalid("this token was revoked")
 
     def prune(self) -> None:

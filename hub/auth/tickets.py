@@ -10,7 +10,7 @@ import orjson
 
 from ..broker.base import Registry
 from .claims import grants
-from .identity import Identity
+from .identity import Identity, Level
 from .refusals import expired, invalid
 from .signing import Signer
 
@@ -91,6 +91,8 @@ def dump(identity: Identity) -> bytes:
                 identity.grants.publish.patterns,
                 identity.grants.presence.patterns,
             ],
+            "control": int(identity.control),
+            "admin": int(identity.admin),
         }
     )
 
@@ -123,6 +125,9 @@ def _identity(value: dict[str, Any]) -> Identity:
         issued_at=value["iat"],
         jti=value["jti"],
         name=value["name"],
+        # A node of 0.1 writes neither: its services may do all that they may there.
+        control=Level(value.get("control", Level.WRITE if value["service"] else Level.NONE)),
+        admin=Level(value.get("admin", Level.NONE)),
     )
 
 

@@ -6,13 +6,16 @@ from hashlib import sha256
 from typing import Any
 
 from . import claims, jws
+from .channel_right import ChannelRight
 from .identity import Identity
 from .keys import Keys, refusal
 from .refusals import invalid
 
+Proven = Identity | ChannelRight
+
 
 class Authenticator:
-    """Checks tokens.
+    """Checks tokens: those that say who somebody is, and those for one channel.
 
     A good token is remembered by its SHA-256 until it expires, so that a storm of reconnects costs a hash for
     each: at least the `remembered` last used ones, and at most twice as many. The memory is dropped when the keys'
@@ -40,8 +43,8 @@ class Authenticator:
         self._remembered = remembered
         # Two generations, the older one forgotten as a whole: a table in which entries come and go one by one
         # is rebuilt again and again, in megabytes that the allocator does not get back.
-        self._recent: dict[bytes, Identity] = {}
-        self._older: dict[bytes, Identity] = {}
+        self._recent: dict[bytes, Proven] = {}
+        self._older: dict[bytes, Proven] = {}
         self._version = keys.version()
 
     async def verify(self, token: str) -> Identity:
@@ -50,6 +53,28 @@ class Authenticator:
         Raises:
             HubError: ``unauthenticated``, ``token_invalid`` or ``token_expired`` with the exact reason, and
                 ``unavailable`` where the keys can't be had just now.
+        """
+        found = await self.read(token)
+        if isinstance(found, ChannelRight):
+            raise invalid("this token is for one channel only (claim channel): it goes with subscribe")
+        return found
+
+    async def verify_channel(self, token: str) -> ChannelRight:
+        """The right that a channel token proves; whose it is and for which channel is for the caller to compare.
+
+        Raises:
+            HubError: as `verify`.
+        """
+        found = await self.read(token)
+        if isinstance(found, Identity):
+            raise invalid("this is no channel token: the claim channel is missing")
+        return found
+
+    async def read(self, token: str) -> Proven:
+        """What a token proves, of whichever kind it is.
+
+        Raises:
+            HubError: as `verify`.
         """
         digest = _digest(token)
         known = self._recall(digest)
@@ -62,9 +87,10 @@ class Authenticator:
 
     def verify_cached(self, token: str) -> Identity | None:
         """The identity of a token that was verified before and still holds, without waiting; else None."""
-        return self._recall(_digest(token))
+        known = self._recall(_digest(token))
+        return known if isinstance(known, Identity) else None
 
-    def _recall(self, digest: bytes) -> Identity | None:
+    def _recall(self, digest: bytes) -> Proven | None:
         self._drop_outdated()
         known = self._recent.get(digest)
         if known is None:
@@ -77,7 +103,7 @@ class Authenticator:
             return None
         return known
 
-    async def _check(self, token: str) -> Identity:
+    async def _check(self, token: str) -> Proven:
         parsed = jws.parse(token)
         if self._algorithms is not None and (why := refusal(parsed.algorithm, self._algorithms)) is not None:
             raise invalid(why)
@@ -86,16 +112,18 @@ class Authenticator:
             raise invalid("the signature does not match: another key signed this token, or it was changed")
         return self._read(jws.claims(parsed))
 
-    def _read(self, found: dict[str, Any]) -> Identity:
+    def _read(self, found: dict[str, Any]) -> Proven:
         claims.check_addressed(found, self._issuer, self._audience)
+        if claims.is_channel_token(found):
+            return claims.channel_right(found, self._clock(), self._leeway)
         return claims.identity(found, self._clock(), self._leeway)
 
-    def _remember(self, digest: bytes, identity: Identity) -> None:
+    def _remember(self, digest: bytes, proven: Proven) -> None:
         if not self._remembered:
             return
         if len(self._recent) >= self._remembered:
             self._older, self._recent = self._recent, {}
-        self._recent[digest] = identity
+        self._recent[digest] = proven
 
     def _drop_outdated(self) -> None:
         version = self._keys.version()

@@ -70,6 +70,9 @@ def _serve(verbs: "Verbs") -> None:
 def _token(verbs: "Verbs") -> None:
     verb = _verb(verbs, "token", "tokens", "sign a token with HUB_JWT_SECRET and print it")
     verb.add_argument("--user", required=True, metavar="U", help="who it speaks for: the claim sub")
+    verb.add_argument(
+        "--for-channel", metavar="C", help="a channel token: for this channel only, to go with subscribe"
+    )
     for grant, text in (
         ("subscribe", "may subscribe to channels like P (* is any run of characters)"),
         ("publish", "may publish to channels like P"),
@@ -78,10 +81,11 @@ def _token(verbs: "Verbs") -> None:
     ):
         metavar = "C" if grant == "channels" else "P"
         verb.add_argument(
-            f"--{grant}", action="extend", nargs="+", default=[], metavar=metavar, help=f"{text}; repeatable"
+            f"--{grant}", action="extend", nargs="*", metavar=metavar, help=f"{text}; repeatable"
         )
     verb.add_argument("--info", metavar="JSON", help="what presence shows of the user")
     verb.add_argument("--service", action="store_true", help="a backend: may do all that an API key may")
+    verb.add_argument("--admin", choices=("read", "write"), help="a person who runs the hub")
     verb.add_argument("--ttl", default="1h", help="how long it is good: 90s, 15m, 1h, 7d (1h)")
 
 

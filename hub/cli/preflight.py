@@ -4,7 +4,7 @@ import secrets
 
 from .. import app
 from ..commands.publications import compile_schema
-from ..settings import Settings
+from ..settings import ApiKeyRules, Settings
 
 HOW_TO_SET_A_KEY = (
     "there is no key to check tokens with: set HUB_JWT_SECRET "
@@ -23,6 +23,12 @@ def remarks(settings: Settings) -> list[str]:
     found = []
     if not settings.api_keys:
         found.append("HUB_API_KEYS is empty: only tokens with hub.service:true speak for a backend")
+    plain = [name for name, entry in settings.api_keys.items() if not isinstance(entry, ApiKeyRules)]
+    if plain:
+        found.append(
+            f"HUB_API_KEYS: {', '.join(plain)} may publish and read everything, and is no admin; "
+            '{"key":"…","publish":["job:*"]} binds a key, and "admin":"read" or "write" makes it one'
+        )
     if not settings.allowed_origins:
         found.append("HUB_ALLOWED_ORIGINS is empty: browsers connect from pages of the hub's own host only")
     elif "*" in settings.allowed_origins:

@@ -49,9 +49,9 @@ def service_bearer(given: str | None) -> str:
     found = given or os.environ.get("HUB_TOKEN") or os.environ.get("HUB_API_KEY")
     if found:
         return found
-    keys = configuration.load().api_keys
-    if keys:
-        return next(iter(keys.values())).get_secret_value()
+    key = configuration.load().service_key
+    if key is not None:
+        return key
     raise Failure("who asks? set HUB_API_KEY (or HUB_TOKEN), or HUB_API_KEYS as the hub has it")
 
 

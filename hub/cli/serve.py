@@ -61,7 +61,7 @@ def open_to_pages(settings: Settings) -> Settings:
 
 def dev_lines(settings: Settings) -> list[str]:
     """What the person at the terminal needs to talk to this hub: the keys of this run, and a wscat line."""
-    key = next(iter(settings.api_keys.values())).get_secret_value()
+    key = settings.service_key
     lines = [
         "",
         "Development mode: keys that were not set are made up, and another start makes up others.",

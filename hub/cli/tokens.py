@@ -23,24 +23,52 @@ _SPAN = re.compile(r"([1-9][0-9]{0,8})([smhd]?)\Z")
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
-    hub: dict[str, Any] = {
-        name: getattr(args, name)
-        for name in ("subscribe", "publish", "presence", "channels")
-        if getattr(args, name)
-    }
+    settings = configuration.load()
+    if args.for_channel is None:
+        hub, more = _session_rights(args), {}
+    else:
+        hub, more = _channel_rights(args), {"channel": args.for_channel}
     if args.info is not None:
         hub["info"] = _info(args.info)
-    if args.service:
-        hub["service"] = True
-    settings = configuration.load()
-    token = sign(settings, args.user, hub, span(args.ttl))
+    token = sign(settings, args.user, hub, span(args.ttl), **more)
     asyncio.run(_check(settings, token))
     print(token)
     return 0
 
 
-def sign(settings: Settings, user: str, hub: dict[str, Any], ttl_s: float) -> str:
-    """A token by the hub's secret, with the issuer and audience that it asks for.
+def _session_rights(args: argparse.Namespace) -> dict[str, Any]:
+    """The claim `hub` of a connection's token."""
+    hub: dict[str, Any] = {}
+    for name in ("subscribe", "publish", "presence", "channels"):
+        given = getattr(args, name)
+        if given:
+            hub[name] = given
+        elif given is not None:
+            raise Failure(f"--{name} needs a channel, as in --{name} 'job:*'")
+    if args.service:
+        hub["service"] = True
+    if args.admin:
+        hub["admin"] = args.admin
+    return hub
+
+
+def _channel_rights(args: argparse.Namespace) -> dict[str, Any]:
+    """The claim `hub` of a channel token: `--publish` and `--presence` alone, as the channel is said already."""
+    for name in ("subscribe", "channels", "service", "admin"):
+        if getattr(args, name):
+            raise Failure(f"--{name} has no place in a token for one channel")
+    hub: dict[str, Any] = {}
+    for name in ("publish", "presence"):
+        given = getattr(args, name)
+        if given not in (None, [], [args.for_channel]):
+            raise Failure(f"--{name} stands alone beside --for-channel: it is for that channel")
+        if given is not None:
+            hub[name] = True
+    return hub
+
+
+def sign(settings: Settings, user: str, hub: dict[str, Any], ttl_s: float, **more: str) -> str:
+    """A token by the hub's secret, with the issuer and audience that it asks for. `more` are further claims.
 
     Raises:
         Failure: the hub has no secret, or takes no tokens by one.
@@ -65,7 +93,7 @@ def sign(settings: Settings, user: str, hub: dict[str, Any], ttl_s: float) -> st
     with warnings.catch_warnings():
         # The hub has its own rule of how long a secret has to be, and it was asked above.
         warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)
-        return jwt.encode({**claims, "hub": hub}, settings.jwt_secret.get_secret_value(), algorithm)
+        return jwt.encode({**claims, **more, "hub": hub}, settings.jwt_secret.get_secret_value(), algorithm)
 
 
 def span(text: str) -> int:
@@ -84,7 +112,7 @@ async def _check(settings: Settings, token: str) -> None:
     """A token that the hub would refuse is not handed out."""
     keys = make_keys(settings)
     try:
-        await make_authenticator(settings, keys).verify(token)
+        await make_authenticator(settings, keys).read(token)
     except HubError as error:
         raise Failure(error.reason) from None
     finally:

@@ -6,10 +6,13 @@ from typing import Any
 
 from ..auth.revocations import Revocations, parse
 from ..broker.base import Registry
+from ..connections.channel_rights import ChannelRights
 from ..connections.connection import Connection
 from ..connections.table import ConnectionTable
 from ..delivery.channel import Subscription
-from ..protocol.codes import CloseCode
+from ..protocol.codes import CloseCode, ErrorCode
+from ..protocol.commands import Subscribe, Unsubscribe
+from ..protocol.position import Position
 from ..recovery.table import ChannelTable
 from .bus import CommandBus
 
@@ -39,6 +42,8 @@ class ClusterCommands:
         bus.handlers.update(
             disconnect=self._on_disconnect,
             revoke=self._on_revoke,
+            subscribe=self._on_subscribe,
+            unsubscribe=self._on_unsubscribe,
             connections=self._on_find_connections,
             subscribers=self._on_count_subscribers,
         )
@@ -50,6 +55,41 @@ class ClusterCommands:
             HubError: the storage is away.
         """
         await self._bus.send("disconnect", user=user, connection=connection, reconnect=reconnect)
+
+    async def subscribe(
+        self,
+        *,
+        user: str | None,
+        connection: str | None,
+        channel: str,
+        since: Position | None,
+        deadline_s: float,
+    ) -> tuple[int, bool]:
+        """Give a user's connections, or one, the right to a channel, and subscribe them: how many there were, and
+        whether every node answered.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        position = None if since is None else str(since)
+        target = {"user": user, "connection": connection, "channel": channel}
+        return await self._count("subscribe", deadline_s, **target, since=position)
+
+    async def unsubscribe(
+        self, *, user: str | None, connection: str | None, channel: str, deadline_s: float
+    ) -> tuple[int, bool]:
+        """End the subscription of a user's connections, or of one; as `subscribe`.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        target = {"user": user, "connection": connection, "channel": channel}
+        return await self._count("unsubscribe", deadline_s, **target)
+
+    async def _count(self, do: str, deadline_s: float, **fields: str | None) -> tuple[int, bool]:
+        nodes = await self._nodes()
+        answers = await self._bus.ask(do, nodes, deadline_s, **fields)
+        return sum(answers), len(answers) >= nodes
 
     async def revoke(self, entry: str, until: float) -> None:
         """Take tokens back, on every node, also those that start later. `entry` is ``sub:…`` or ``jti:…``.
@@ -97,14 +137,31 @@ class ClusterCommands:
     # Heard
 
     def _on_disconnect(self, command: dict[str, Any]) -> None:
-        targets = self._connections.of_user(command["user"]) if command["user"] else []
-        if command["connection"] and (found := self._connections.get(command["connection"])) is not None:
-            targets.append(found)
-        for connection in targets:
+        for connection in self._meant(command):
             if command["reconnect"]:
                 connection.close(CloseCode.OVERLOADED, "a service asked for a new connection")
             else:
                 connection.close(CloseCode.KICKED, "a service closed this connection")
+
+    def _meant(self, command: dict[str, Any]) -> list[Connection]:
+        """The connections here that a command names, by user or id."""
+        if command["user"]:
+            return self._connections.of_user(command["user"])
+        found = self._connections.get(command["connection"])
+        return [] if found is None else [found]
+
+    def _on_subscribe(self, command: dict[str, Any]) -> int:
+        since = None if command["since"] is None else Position.parse(command["since"])
+        targets = self._meant(command)
+        for connection in targets:
+            connection.start(Subscribe(None, command["channel"], since, given=True))
+        return len(targets)
+
+    def _on_unsubscribe(self, command: dict[str, Any]) -> int:
+        targets = self._meant(command)
+        for connection in targets:
+            connection.start(Unsubscribe(None, command["channel"], taken=True))
+        return len(targets)
 
     def _on_revoke(self, command: dict[str, Any]) -> None:
         self._apply(command["entry"], command["until"])
@@ -119,6 +176,15 @@ class ClusterCommands:
         for connection in targets:
             if connection.identity is not None and self._revocations.is_revoked(connection.identity):
                 connection.close(CloseCode.REVOKED, "this token was revoked")
+            elif connection.rights is not None:
+                self._withdraw_revoked(connection, connection.rights)
+
+    def _withdraw_revoked(self, connection: Connection, rights: ChannelRights) -> None:
+        """End the subscriptions whose own tokens were taken back."""
+        for right in rights.all():
+            if self._revocations.is_revoked(right):
+                why = f"the token of {right.channel} was revoked"
+                connection.node.withdraw(connection, right.channel, ErrorCode.REVOKED, why)
 
     def _on_find_connections(self, command: dict[str, Any]) -> list[dict[str, Any]]:
         query = command["query"]

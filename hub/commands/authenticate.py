@@ -12,7 +12,7 @@ from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
 from ..protocol.position import Position
 from ..protocol.session import SessionState
-from .permissions import forbidden
+from .permissions import forbidden, rights_in
 from .subscribe import subscribe
 
 
@@ -85,12 +85,12 @@ async def _renew(node: Node, connection: Connection, identity: Identity, command
     reply = {"type": "hub.authenticated", "user": identity.user, "expires_at": expires_at}
     connection.reply(command.id, reply)
     for name in list(connection.subscriptions):
+        rights = rights_in(connection, name)
         present = connection.subscriptions[name].presence is not None
-        verb = "subscribe" if not identity.may_subscribe(name) else "presence"
-        if verb == "subscribe" or (present and not identity.may_presence(name)):
-            node.drop(connection, name)
+        verb = "subscribe" if not rights.may_subscribe(name) else "presence"
+        if verb == "subscribe" or (present and not rights.may_presence(name)):
             reason = f"no grant of the new token allows {verb} on {name}"
-            connection.push({"type": "hub.unsubscribed", "channel": name, "reason": reason})
+            node.withdraw(connection, name, ErrorCode.FORBIDDEN, reason)
     new = [name for name in identity.channels if name not in connection.subscriptions]
     await _subscribe_by_token(
         node, connection, [Subscribe(None, name, command.since.get(name)) for name in new]

@@ -15,6 +15,7 @@ from ..protocol.commands import (
     Command,
     ListPresence,
     ReadHistory,
+    Renew,
     SetPresence,
     Subscribe,
     SubscribeMany,
@@ -25,7 +26,8 @@ from ..protocol.publications import Publish
 from ..recovery.history import history_fields
 from ..recovery.replay import room
 from .authenticate import authenticate
-from .permissions import check_presence, check_subscribe, forbidden, identity_of, owns_inbox
+from .channel_rights import renew
+from .permissions import check_presence, check_subscribe, forbidden, identity_of, owns_inbox, rights_in
 from .publications import published_fields
 from .subscribe import subscribe, subscribe_many
 
@@ -43,13 +45,18 @@ async def execute(node: Node, connection: Connection, command: Command) -> None:
 
 
 async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe) -> None:
+    if command.taken:
+        why = "a service has ended this subscription"
+        node.withdraw(connection, command.channel, ErrorCode.REVOKED, why)
+        return
     node.drop(connection, command.channel)
     connection.reply(command.id, {"type": "hub.unsubscribed", "channel": command.channel})
 
 
 async def _publish(node: Node, connection: Connection, command: Publish) -> None:
     identity = identity_of(connection)
-    publication = node.publication_checks.publication(command, identity, connection.member)
+    allowed = rights_in(connection, command.channel).may_publish(command.channel)
+    publication = node.publication_checks.publication(command, identity, connection.member, allowed=allowed)
     if not identity.service:
         namespace = node.namespaces.of(command.channel)
         name = command.channel.partition(":")[0]
@@ -66,20 +73,20 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
 
 async def _history(node: Node, connection: Connection, command: ReadHistory) -> None:
     namespace = node.namespaces.of(command.channel)
-    check_subscribe(identity_of(connection), command.channel)
+    check_subscribe(rights_in(connection, command.channel), command.channel)
     # Pages are long. One at a time, each once there is room for it: who asks for many at once is slow only
     # when it does not read, and no more than one waits in memory.
     async with connection.long_reply():
         if await room(connection.outbox, lambda: not connection.closed):
             most = node.settings.frame_bytes - ROOM
             fields = await history_fields(node.broker, namespace, command, most)
-            check_subscribe(identity_of(connection), command.channel)
+            check_subscribe(rights_in(connection, command.channel), command.channel)
             connection.reply(command.id, {"type": "hub.history", "channel": command.channel, **fields})
 
 
 async def _list_presence(node: Node, connection: Connection, command: ListPresence) -> None:
     enabled = node.namespaces.of(command.channel).presence
-    check_presence(identity_of(connection), command.channel, enabled=enabled)
+    check_presence(rights_in(connection, command.channel), command.channel, enabled=enabled)
     members = await node.broker.presence.members(command.channel)
     body = orjson.dumps(members_fields(members, by_user=command.by_user))
     if len(body) > node.settings.frame_bytes - ROOM:
@@ -92,7 +99,7 @@ async def _list_presence(node: Node, connection: Connection, command: ListPresen
 async def _set_presence(node: Node, connection: Connection, command: SetPresence) -> None:
     enabled = node.namespaces.of(command.channel).presence
     identity = identity_of(connection)
-    check_presence(identity, command.channel, enabled=enabled)
+    check_presence(rights_in(connection, command.channel), command.channel, enabled=enabled)
     subscription = connection.subscriptions.get(command.channel)
     if subscription is None or subscription.presence is None:
         why = f"this connection is not present in {command.channel}: subscribe with presence first"
@@ -107,7 +114,7 @@ async def _ack(node: Node, connection: Connection, command: Ack) -> None:
     identity = identity_of(connection)
     if not node.namespaces.of(command.channel).inbox:
         raise HubError(ErrorCode.BAD_CHANNEL, f"the namespace of {command.channel} has no inbox")
-    check_subscribe(identity, command.channel)
+    check_subscribe(rights_in(connection, command.channel), command.channel)
     if not owns_inbox(identity, command.channel):
         raise forbidden(f"the read cursor of {command.channel} is its user's only")
     if connection.acked is None:
@@ -129,6 +136,7 @@ _HANDLERS: dict[type, Callable[[Node, Connection, Any], Awaitable[None]]] = {
     Authenticate: authenticate,
     Subscribe: subscribe,
     SubscribeMany: subscribe_many,
+    Renew: renew,
     Unsubscribe: _unsubscribe,
     Publish: _publish,
     ReadHistory: _history,

@@ -1,6 +1,7 @@
 """Checks that several commands share."""
 
 from ..auth.identity import Identity
+from ..connections.channel_rights import Either, Rights
 from ..connections.connection import Connection
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
@@ -17,20 +18,31 @@ def identity_of(connection: Connection) -> Identity:
     return connection.identity
 
 
+def rights_in(connection: Connection, channel: str) -> Rights:
+    """What a connection may do in a channel: by its token, and by that channel's.
+
+    Raises:
+        HubError: ``unauthenticated``, as `identity_of`.
+    """
+    identity = identity_of(connection)
+    right = None if connection.rights is None else connection.rights.get(channel)
+    return identity if right is None else Either(identity, right)
+
+
 def owns_inbox(identity: Identity, channel: str) -> bool:
     """In `user:` the read cursor belongs to that user; elsewhere each reader has one."""
     return not channel.startswith("user:") or channel == identity.own_channel
 
 
-def check_subscribe(identity: Identity, channel: str) -> None:
+def check_subscribe(rights: Rights, channel: str) -> None:
     """Raises:
     HubError: ``forbidden``.
     """
-    if not identity.may_subscribe(channel):
+    if not rights.may_subscribe(channel):
         raise forbidden(f"no grant of this token allows subscribe on {channel}")
 
 
-def check_presence(identity: Identity, channel: str, *, enabled: bool) -> None:
+def check_presence(rights: Rights, channel: str, *, enabled: bool) -> None:
     """`enabled`: the channel's namespace has presence.
 
     Raises:
@@ -38,7 +50,7 @@ def check_presence(identity: Identity, channel: str, *, enabled: bool) -> None:
     """
     if not enabled:
         raise bad_channel(f"the namespace of {channel} has no presence")
-    if not identity.may_presence(channel):
+    if not rights.may_presence(channel):
         raise forbidden(f"no grant of this token allows presence on {channel}")
 
 

@@ -27,8 +27,11 @@ class PublicationChecks:
             if namespace.schema_ is not None
         }
 
-    def publication(self, command: Publish, identity: Identity, origin: str | None) -> Publication:
-        """The publication that `identity` asks for; `origin` is the publishing connection.
+    def publication(
+        self, command: Publish, identity: Identity, origin: str | None, *, allowed: bool | None = None
+    ) -> Publication:
+        """The publication that `identity` asks for; `origin` is the publishing connection. `allowed`: whether it
+        has the right to, where more than its own grants count.
 
         Raises:
             HubError: why it may not be published.
@@ -37,7 +40,7 @@ class PublicationChecks:
         if not identity.service and not namespace.client_publish:
             name = command.channel.partition(":")[0]
             raise _forbidden(f"only services publish in the namespace {name}")
-        if not identity.may_publish(command.channel):
+        if not (identity.may_publish(command.channel) if allowed is None else allowed):
             raise _forbidden(f"no grant of this token allows publish on {command.channel}")
         if not identity.service:
             _check_for_services(command)

@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..auth.channel_right import ChannelRight
+from ..connections.channel_rights import Either
 from ..connections.connection import Connection, about
 from ..delivery.channel import Channel, Subscription
 from ..delivery.prepared import PreparedMessage, fragments, paged
@@ -16,7 +18,8 @@ from ..protocol.commands import Subscribe, SubscribeMany
 from ..protocol.errors import HubError
 from ..recovery import replay
 from ..recovery.start import Start, decide_start
-from .permissions import check_presence, check_subscribe, identity_of, owns_inbox
+from .channel_rights import check_right, right_for
+from .permissions import check_presence, check_subscribe, identity_of, owns_inbox, rights_in
 
 ROOM = 2048  # bytes of a reply beside its snapshot and members
 BATCH = 32  # subscriptions of one command that open at once
@@ -32,6 +35,7 @@ class _Joined:
     fields: dict[str, Any]
     members: Sequence[bytes] | None
     arrival: Arrival | None
+    right: ChannelRight | None
 
     def reply(self, room: "_Room") -> "_Reply":
         """The reply, as far as there is room for it."""
@@ -73,10 +77,13 @@ class _Room:
 
 
 async def subscribe(node: Node, connection: Connection, command: Subscribe) -> None:
+    if command.given and command.channel in connection.subscriptions:
+        _keep(connection, command)
+        return
     joined = await _join(node, connection, command)
     reply = joined.reply(_Room(node, connection, 1))
     connection.reply(command.id, {"type": "hub.subscribed", **reply.fields})
-    node.replace(connection, joined.subscription)
+    _take_place(node, connection, joined)
     _begin(node, connection, joined, reply)
 
 
@@ -91,11 +98,23 @@ async def subscribe_many(node: Node, connection: Connection, command: SubscribeM
     connection.reply(command.id, fields)
     for result in results:  # all of them stand, and count, before the next command looks
         if isinstance(result, _Joined):
-            node.replace(connection, result.subscription)
+            _take_place(node, connection, result)
     for result, reply in zip(results, replies, strict=True):
         if isinstance(result, _Joined):
             _begin(node, connection, result, reply)
             await asyncio.sleep(0)
+
+
+def _keep(connection: Connection, command: Subscribe) -> None:
+    """A service gives the right to what is subscribed already: it stays as it is, from now on by that right too."""
+    if connection.rights is None or connection.rights.get(command.channel) is None:
+        connection.hold(ChannelRight(connection.who[0], command.channel))
+
+
+def _take_place(node: Node, connection: Connection, joined: _Joined) -> None:
+    node.replace(connection, joined.subscription)
+    if joined.right is not None and not joined.subscription.ended:
+        connection.hold(joined.right)
 
 
 async def _join_all(
@@ -130,7 +149,7 @@ def _admitted(
     if isinstance(result, HubError):
         return result
     try:
-        _may_subscribe(node, connection, result.command, ready)
+        _may_subscribe(node, connection, result.command, result.right, ready)
     except HubError as error:
         _turn_back(node, connection, result.command, result.subscription.channel, result.arrival)
         return about(result.command, error)
@@ -142,11 +161,13 @@ async def _join(
     node: Node, connection: Connection, command: Subscribe, ready: Collection[str] = ()
 ) -> _Joined:
     """Everything up to the reply. The channel stays in use until `_begin` or `_turn_back`."""
-    _may_subscribe(node, connection, command, ready)
+    node.namespaces.of(command.channel)
+    right = await right_for(node, connection, command)
+    _may_subscribe(node, connection, command, right, ready)
     channel = await node.channels.acquire(command.channel)
     arrival = None if command.presence is None else node.presence.arrive(connection, channel.name)
     try:
-        members = await _enter(node, connection, command, channel)
+        members = await _enter(node, connection, command, channel, right)
         unread = await _unread(node, connection, channel)
         start = await decide_start(
             node.channels,
@@ -155,7 +176,9 @@ async def _join(
             node.settings.recovery_limit,
             node.settings.frame_bytes,
         )
-        _may_subscribe(node, connection, command, ready)  # a renewal or a close may have come in between
+        _may_subscribe(
+            node, connection, command, right, ready
+        )  # a renewal or a close may have come in between
     except BaseException:
         _turn_back(node, connection, command, channel, arrival)
         raise
@@ -172,7 +195,7 @@ async def _join(
         node.counters.recovered += recovered
         node.counters.unrecovered += not recovered
     return _Joined(
-        command, subscription, start, {**_place(channel, start, command), **unread}, members, arrival
+        command, subscription, start, {**_place(channel, start, command), **unread}, members, arrival, right
     )
 
 
@@ -193,12 +216,16 @@ def _place(channel: Channel, start: Start, command: Subscribe) -> dict[str, Any]
 
 
 async def _enter(
-    node: Node, connection: Connection, command: Subscribe, channel: Channel
+    node: Node, connection: Connection, command: Subscribe, channel: Channel, right: ChannelRight | None
 ) -> Sequence[bytes] | None:
     """Become present, where that is asked for; the members, this one first: its own join is not sent."""
     if command.presence is None:
         return None
-    members = await node.presence.enter(connection, channel, command.presence)
+    user, info = connection.who
+    standing = connection.rights.get(channel.name) if connection.rights is not None else None
+    for each in (standing, right):
+        info = info if each is None or each.info is None else each.info
+    members = await node.presence.enter(connection, channel, command.presence, user, info)
     return encoded(sorted(members, key=lambda member: member.owner != connection.id))
 
 
@@ -249,14 +276,21 @@ def _turn_back(
 
 
 def _may_subscribe(
-    node: Node, connection: Connection, command: Subscribe, ready: Collection[str] = ()
+    node: Node,
+    connection: Connection,
+    command: Subscribe,
+    right: ChannelRight | None,
+    ready: Collection[str] = (),
 ) -> None:
     """Whether the rights and the limit allow it. `ready`: further channels that are about to be subscribed."""
     namespace = node.namespaces.of(command.channel)
-    identity = identity_of(connection)
-    check_subscribe(identity, command.channel)
+    rights = rights_in(connection, command.channel)
+    if right is not None:
+        check_right(node, right)
+        rights = Either(rights, right)
+    check_subscribe(rights, command.channel)
     if command.presence is not None:
-        check_presence(identity, command.channel, enabled=namespace.presence)
+        check_presence(rights, command.channel, enabled=namespace.presence)
     most = node.settings.max_channels
     taken = connection.subscriptions.keys() | ready
     if command.channel not in taken and len(taken) >= most:

@@ -9,6 +9,7 @@ import logging
 import random
 from typing import Any, Protocol
 
+from ..auth.channel_right import ChannelRight
 from ..auth.identity import Identity
 from ..delivery import prepared
 from ..delivery.channel import Subscription
@@ -34,6 +35,7 @@ from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
 from ..runtime.timer_wheel import TimerWheel
 from ..settings import Settings
+from .channel_rights import ChannelRights
 from .command_order import CommandOrder, CommandPlace
 from .transport import Transport, Window
 
@@ -67,6 +69,9 @@ class Host(Protocol):
     async def execute(self, connection: "Connection", command: Command) -> None:
         """Do what a command asks for; raises `HubError`."""
 
+    def withdraw(self, connection: "Connection", channel: str, code: ErrorCode, reason: str) -> None:
+        """End a subscription whose right has ended, and say why."""
+
     def forget(self, connection: "Connection", code: int) -> None:
         """The connection is over."""
 
@@ -98,6 +103,7 @@ class Connection:
         "node",
         "opened_at",
         "outbox",
+        "rights",
         "rotate_at",
         "session",
         "slot",
@@ -124,6 +130,7 @@ class Connection:
         self.address = address
         self.identity: Identity | None = None
         self.subscriptions: dict[str, Subscription] = {}
+        self.rights: ChannelRights | None = None
         self.member = self.id
         self.opened_at = self.last_heard = node.now()
         self.last_error: str | None = None
@@ -146,6 +153,22 @@ class Connection:
         """The user, and what presence shows of it."""
         assert self.identity is not None
         return self.identity.user, self.identity.info
+
+    # Rights
+
+    def hold(self, right: ChannelRight) -> None:
+        """A subscription has this right from now on, and its end is watched."""
+        if self.rights is None:
+            self.rights = ChannelRights()
+        self.rights.put(right)
+        self.reschedule()
+
+    def let_go(self, channel: str) -> None:
+        """The subscription has ended, and its right with it."""
+        if self.rights is not None:
+            self.rights.remove(channel)
+            if not self.rights:
+                self.rights = None
 
     # In
 
@@ -183,9 +206,9 @@ class Connection:
             self.node.counters.commands["ping"] += 1
             self.reply(command.id, {"type": "hub.pong", "time": int(self.node.wall() * 1000)})
         else:
-            self._start(command)
+            self.start(command)
 
-    def _start(self, command: Command) -> None:
+    def start(self, command: Command) -> None:
         """Run a command in a task of its own, after the commands before it on the same channels."""
         if self._order is None:
             self._order = CommandOrder()
@@ -288,7 +311,8 @@ class Connection:
         expiry = self._expiry(now)
         if expiry is None:
             return None
-        return min(due, expiry, self.draining or due, self.rotate_at or due)
+        due = min(due, expiry, self.draining or due, self.rotate_at or due)
+        return due if self.rights is None else min(due, self._rights_due(now, self.rights))
 
     def _heartbeat(self, now: float) -> float | None:
         heard = max(self.last_heard, self.node.timers.stalled_at)
@@ -317,6 +341,17 @@ class Connection:
             expires_at = int(self.identity.expires_at * 1000)
             self.push({"type": "hub.token_expiring", "expires_at": expires_at})
         return now + left
+
+    def _rights_due(self, now: float, rights: ChannelRights) -> float:
+        """The monotonic time of the next step of a channel's right."""
+        wall = self.node.wall()
+        for right in rights.ended(wall):
+            why = f"the token of {right.channel} has expired"
+            self.node.withdraw(self, right.channel, ErrorCode.TOKEN_EXPIRED, why)
+        for right in rights.expiring(wall):
+            expires_at = int(right.expires_at * 1000)
+            self.push({"type": "hub.token_expiring", "channel": right.channel, "expires_at": expires_at})
+        return now + max(0.0, rights.due() - wall)
 
     def renewed(self, identity: Identity) -> None:
         """Another token of the same user is in force now."""

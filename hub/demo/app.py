@@ -58,7 +58,7 @@ class Demo:
 
     @asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[dict[str, Any]]:
-        key = next(iter(self._settings.api_keys.values())).get_secret_value()
+        key = self._settings.service_key or ""
         tasks = Tasks()
         async with self.hub.lifespan() as state:
             tasks.spawn(simulate(remote.local_url(self._settings), key))

@@ -63,6 +63,8 @@ def _routes(context: HttpContext, handshaker: Handshaker, tickets: Tickets) -> l
         route("/v1/channels/{channel}/presence", channels.presence),
         route("/v1/tickets", control.TicketCounter(tickets).issue, "POST"),
         route("/v1/disconnect", control.disconnect, "POST"),
+        route("/v1/subscribe", control.subscribe, "POST"),
+        route("/v1/unsubscribe", control.unsubscribe, "POST"),
         route("/v1/revoke", control.revoke, "POST"),
         route("/v1/connections", control.connections),
         route("/v1/drain", control.drain, "POST"),

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from ..auth.api_keys import ApiKeys
-from ..auth.identity import Identity
+from ..auth.identity import Identity, Level
 from ..node import Node
 from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
@@ -47,15 +47,31 @@ class HttpContext:
         self.rates.check_command(identity)
         return identity
 
-    async def service(self, request: Request) -> Identity:
-        """Who asks, where only services may.
+    async def control(self, request: Request, level: Level) -> Identity:
+        """Who asks, where connections, tokens or the node are seen (`Level.READ`) or changed.
 
         Raises:
             HubError: ``forbidden``, or as `identity`.
         """
         identity = await self.identity(request)
-        if not identity.service:
-            raise HubError(ErrorCode.FORBIDDEN, "only a service may do this: an API key, or hub.service:true")
+        if identity.control < level:
+            why = (
+                f"this API key names its rights, and admin:{level.name.lower()} is not among them"
+                if identity.service
+                else "only a service may do this: an API key, or hub.service:true"
+            )
+            raise HubError(ErrorCode.FORBIDDEN, why)
+        return identity
+
+    async def admin(self, request: Request, level: Level) -> Identity:
+        """Who asks, where only who runs the hub may: by a key, a role or a token that says `admin`.
+
+        Raises:
+            HubError: ``forbidden``, or as `identity`.
+        """
+        identity = await self.identity(request)
+        if identity.admin < level:
+            raise HubError(ErrorCode.FORBIDDEN, f"this needs the right admin:{level.name.lower()}")
         return identity
 
     async def object(self, request: Request) -> dict[str, Any]:

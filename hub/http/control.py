@@ -7,9 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..auth.identity import Level
 from ..auth.tickets import Tickets
+from ..protocol.channels import is_reserved, namespace_of
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
+from ..protocol.position import Position
 from .answers import answer
 from .context import HttpContext
 
@@ -34,7 +37,7 @@ class TicketCounter:
 
 async def disconnect(context: HttpContext, request: Request) -> Response:
     """`POST /v1/disconnect`: {user} or {connection}, reconnect?"""
-    await context.service(request)
+    await context.control(request, Level.WRITE)
     body = await context.object(request)
     user, connection = _one_of(body, "user", "connection")
     reconnect = body.get("reconnect", False)
@@ -44,9 +47,48 @@ async def disconnect(context: HttpContext, request: Request) -> Response:
     return answer({"sent": True})
 
 
+async def subscribe(context: HttpContext, request: Request) -> Response:
+    """`POST /v1/subscribe`: {user} or {connection}, channel, since?: a right and its use, on every node."""
+    user, connection, channel, body = await _gift(context, request)
+    since = body.get("since")
+    if since is not None and not isinstance(since, str):
+        raise HubError(ErrorCode.BAD_MESSAGE, "since is a position, written epoch:offset")
+    position = None if since is None else Position.parse(since)
+    context.node.namespaces.of(channel)
+    reached, complete = await context.node.cluster.subscribe(
+        user=user, connection=connection, channel=channel, since=position, deadline_s=ASK_S
+    )
+    return answer({"connections": reached, "complete": complete})
+
+
+async def unsubscribe(context: HttpContext, request: Request) -> Response:
+    """`POST /v1/unsubscribe`: {user} or {connection}, channel: the subscription ends, on every node."""
+    user, connection, channel, _ = await _gift(context, request)
+    reached, complete = await context.node.cluster.unsubscribe(
+        user=user, connection=connection, channel=channel, deadline_s=ASK_S
+    )
+    return answer({"connections": reached, "complete": complete})
+
+
+async def _gift(context: HttpContext, request: Request) -> tuple[str | None, str | None, str, dict[str, Any]]:
+    """Whose right to which channel; who gives or takes it must be a service that has it."""
+    identity = await context.identity(request)
+    body = await context.object(request)
+    user, connection = _one_of(body, "user", "connection")
+    channel = body.get("channel")
+    if not isinstance(channel, str):
+        raise HubError(ErrorCode.BAD_MESSAGE, "channel must be a string")
+    namespace_of(channel)
+    if not identity.service:
+        raise HubError(ErrorCode.FORBIDDEN, "only a service gives and takes rights")
+    if is_reserved(channel) or not identity.may_subscribe(channel):
+        raise HubError(ErrorCode.FORBIDDEN, f"{channel} is not this service's to give", channel=channel)
+    return user, connection, channel, body
+
+
 async def revoke(context: HttpContext, request: Request) -> Response:
     """`POST /v1/revoke`: {sub} or {jti}."""
-    await context.service(request)
+    await context.control(request, Level.WRITE)
     body = await context.object(request)
     sub, jti = _one_of(body, "sub", "jti")
     until = context.node.wall() + context.node.settings.revocation_ttl
@@ -56,7 +98,7 @@ async def revoke(context: HttpContext, request: Request) -> Response:
 
 async def connections(context: HttpContext, request: Request) -> Response:
     """`GET /v1/connections?user=`, or `connection=`, or `channel=`: the answer to "why did it not come?"."""
-    await context.service(request)
+    await context.control(request, Level.READ)
     query = {name: request.query_params.get(name) for name in ("user", "connection", "channel")}
     found, complete = await context.node.cluster.find_connections(query, ASK_S)
     return answer({"connections": found, "complete": complete})
@@ -64,7 +106,7 @@ async def connections(context: HttpContext, request: Request) -> Response:
 
 async def drain(context: HttpContext, request: Request) -> Response:
     """`POST /v1/drain`: this node departs."""
-    await context.service(request)
+    await context.control(request, Level.WRITE)
     await context.node.readiness.drain_all()
     return answer({"draining": True}, 202)
 

@@ -4,6 +4,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..auth.identity import Level
 from .answers import answer
 from .context import HttpContext
 
@@ -32,5 +33,5 @@ async def readyz(context: HttpContext, _request: Request) -> Response:
 async def metrics(context: HttpContext, request: Request) -> Response:
     """`GET /metrics` in Prometheus' text format; public unless a setting says otherwise."""
     if not context.node.settings.metrics_public:
-        await context.service(request)
+        await context.control(request, Level.READ)
     return Response(await context.exposition.text(), media_type=CONTENT_TYPE_LATEST)

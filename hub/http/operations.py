@@ -130,6 +130,26 @@ _REVOKE = _operation(
         **_problems(400, 401, 403, 413, 429, 503),
     },
 )
+_GIVE = _operation(
+    "connections",
+    "giveSubscription",
+    "Subscribe a user's connections, or one, to a channel that their tokens need not grant (services)",
+    requestBody=_body("Gift", {"user": "ann", "channel": "job:42"}),
+    responses={
+        "200": _json("So many connections were told", "Reached", {"connections": 2, "complete": True}),
+        **_problems(400, 401, 403, 404, 413, 429, 503),
+    },
+)
+_TAKE = _operation(
+    "connections",
+    "takeSubscription",
+    "End the subscription of a user's connections, or of one (services)",
+    requestBody=_body("Gift", {"user": "ann", "channel": "job:42"}),
+    responses={
+        "200": _json("So many connections were told", "Reached", {"connections": 2, "complete": True}),
+        **_problems(400, 401, 403, 413, 429, 503),
+    },
+)
 _CONNECTIONS = _operation(
     "connections",
     "listConnections",
@@ -244,6 +264,8 @@ PATHS: dict[str, dict[str, Operation]] = {
     },
     "/v1/tickets": {"post": _TICKETS},
     "/v1/disconnect": {"post": _DISCONNECT},
+    "/v1/subscribe": {"post": _GIVE},
+    "/v1/unsubscribe": {"post": _TAKE},
     "/v1/revoke": {"post": _REVOKE},
     "/v1/connections": {"get": _CONNECTIONS},
     "/v1/drain": {"post": _DRAIN},

@@ -297,6 +297,18 @@ SCHEMAS: dict[str, Schema] = {
         connection=optional(text("this connection; give either it or the user", minLength=1)),
         reconnect=flag("close with 4103: the client comes back; else 4411, and it does not"),
     ),
+    "Gift": record(
+        "channel",
+        user=optional(text("all connections of this user", minLength=1)),
+        connection=optional(text("this connection; give either it or the user", minLength=1)),
+        channel=CHANNEL,
+        since=optional(text("subscribe from this position on", examples=["k3f9:12"])),
+    ),
+    "Reached": record(
+        "connections complete",
+        connections=whole("so many connections were there, on the nodes that answered"),
+        complete=flag("every node answered in time"),
+    ),
     "Revoke": record(
         "",
         sub=optional(text("all tokens of this user issued up to now", minLength=1, maxLength=256)),

@@ -107,13 +107,14 @@ class PresenceBoard:
         if not arrivals:
             self._arrivals.pop(arrival.channel, None)
 
-    async def enter(self, connection: Present, channel: Channel, name: str) -> list[Member]:
-        """Become present; returns the members, this one included.
+    async def enter(
+        self, connection: Present, channel: Channel, name: str, user: str, info: bytes | None
+    ) -> list[Member]:
+        """Become present; returns the members, this one included. `info` is what others see of the user.
 
         Raises:
             HubError: what the broker says.
         """
-        user, info = connection.who
         member = Member(user, name or connection.member, bool(name), connection.id, info)
         await self._broker.presence.enter(channel.name, member)
         return await self._broker.presence.members(channel.name)

@@ -27,10 +27,6 @@ class Present(Protocol):
     def member(self) -> str:
         """What an unnamed member is called."""
 
-    @property
-    def who(self) -> tuple[str, bytes | None]:
-        """The user, and the token's `info`."""
-
     def share(self, push: PreparedMessage) -> None:
         """Send it something."""
 

@@ -32,6 +32,15 @@ def namespace_of(channel: str) -> str:
     return namespace
 
 
+RESERVED = "hub"
+"""The namespace of what the hub says of itself: nobody publishes there, and only who has `admin` may listen."""
+
+
+def is_reserved(channel: str) -> bool:
+    """Whether a channel is the hub's own."""
+    return channel.startswith("hub:")
+
+
 def is_channel(name: str) -> bool:
     """Whether `name` is inside the grammar."""
     try:

@@ -12,6 +12,7 @@ class ErrorCode(StrEnum):
     TOKEN_INVALID = "token_invalid"
     TOKEN_EXPIRED = "token_expired"
     FORBIDDEN = "forbidden"
+    REVOKED = "revoked"
     UNKNOWN_NAMESPACE = "unknown_namespace"
     BAD_CHANNEL = "bad_channel"
     LIMIT = "limit"
@@ -34,6 +35,7 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.TOKEN_INVALID: 401,
     ErrorCode.TOKEN_EXPIRED: 401,
     ErrorCode.FORBIDDEN: 403,
+    ErrorCode.REVOKED: 403,
     ErrorCode.UNKNOWN_NAMESPACE: 404,
     ErrorCode.BAD_CHANNEL: 400,
     ErrorCode.LIMIT: 429,

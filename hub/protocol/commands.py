@@ -32,7 +32,8 @@ class Subscribe:
     """Take interest in a channel, from `since` on or live.
 
     `presence` None: not present. Else the member's name, "" where the connection is the member.
-    `max_rate` is flushes a second.
+    `max_rate` is flushes a second. `token` is a channel token. `given`: a service has given the right to it,
+    which no message of a client can say.
     """
 
     id: CommandId
@@ -41,6 +42,8 @@ class Subscribe:
     presence: str | None = None
     max_rate: float | None = None
     echo: bool = True
+    token: str | None = field(default=None, repr=False)
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,21 @@ class SubscribeMany:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """Lose interest in a channel."""
+class Renew:
+    """Offer a new token for a channel that is subscribed."""
 
     id: CommandId
     channel: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Lose interest in a channel. `taken`: a service has taken the right to it."""
+
+    id: CommandId
+    channel: str
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,7 @@ Command = (
     Authenticate
     | Subscribe
     | SubscribeMany
+    | Renew
     | Unsubscribe
     | Publish
     | ListPresence
@@ -141,9 +155,7 @@ def parse(message: Mapping[str, Any]) -> Command:
 
 
 def _authenticate(id: CommandId, message: Mapping[str, Any]) -> Authenticate:
-    token = message.get("token")
-    if not isinstance(token, str) or not token:
-        raise bad(f"token must be a string, {fields.found(message, 'token')}")
+    token = _token(message)
     resume = message.get("resume")
     if resume is not None and not isinstance(resume, str):
         raise bad("resume must be the string of hub.welcome")
@@ -200,7 +212,12 @@ def _subscription(id: CommandId, message: Mapping[str, Any]) -> Subscribe:
         _presence(message.get("presence")),
         _rate(message.get("max_rate")),
         fields.flag(message, "echo", True),
+        None if message.get("token") is None else _token(message),
     )
+
+
+def _renew(id: CommandId, message: Mapping[str, Any]) -> Renew:
+    return Renew(id, fields.channel(message), _token(message))
 
 
 def _unsubscribe(id: CommandId, message: Mapping[str, Any]) -> Unsubscribe:
@@ -244,6 +261,7 @@ def _ping(id: CommandId, message: Mapping[str, Any]) -> Ping:
 _PARSERS: dict[str, Callable[[CommandId, Mapping[str, Any]], Command]] = {
     "authenticate": _authenticate,
     "subscribe": _subscribe,
+    "renew": _renew,
     "unsubscribe": _unsubscribe,
     "publish": parse_publish,
     "presence": _list_presence,
@@ -252,6 +270,13 @@ _PARSERS: dict[str, Callable[[CommandId, Mapping[str, Any]], Command]] = {
     "ack": _ack,
     "ping": _ping,
 }
+
+
+def _token(message: Mapping[str, Any]) -> str:
+    token = message.get("token")
+    if not isinstance(token, str) or not token:
+        raise bad(f"token must be a string, {fields.found(message, 'token')}")
+    return token
 
 
 def _presence(value: Any) -> str | None:

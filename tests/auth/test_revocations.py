@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.auth.api_keys import ApiKeys
+from hub.auth.api_keys import ApiKey, ApiKeys
 from hub.auth.claims import identity
 from hub.auth.identity import Identity
 from hub.auth.revocations import RevocationEntry, Revocations, parse
@@ -106,6 +106,6 @@ def test_what_is_no_entry(clock: Clock, entry: str) -> None:
 def test_a_services_key_is_no_token(clock: Clock) -> None:
     revoked = Revocations(clock)
     revoked.add("sub:billing", UNTIL)
-    service = ApiKeys({"billing": "k" * 32}).verify("k" * 32)
+    service = ApiKeys({"billing": ApiKey("k" * 32)}).verify("k" * 32)
     assert service is not None
     revoked.check(service)

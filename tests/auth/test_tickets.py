@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.auth.api_keys import ApiKeys
+from hub.auth.api_keys import ApiKey, ApiKeys
 from hub.auth.claims import identity
 from hub.auth.identity import Identity
 from hub.auth.signing import Signer
@@ -130,7 +130,7 @@ async def test_whoever_writes_to_the_store_makes_up_nobody(shelf: Shelf, clock: 
 
 
 async def test_a_service_may_have_one(tickets: Tickets) -> None:
-    service = ApiKeys({"billing": "k" * 32}).verify("k" * 32)
+    service = ApiKeys({"billing": ApiKey("k" * 32)}).verify("k" * 32)
     assert service is not None
     ticket, _ = await tickets.issue(service)
     assert await tickets.redeem(ticket) == service

@@ -48,6 +48,8 @@ def test_settings_that_are_right(tmp_path: Path) -> None:
     assert result.out.splitlines() == [
         "ok       settings: can be read; tokens by a secret; 1 API keys",
         "ok       broker: in the memory of this process",
+        "note     HUB_API_KEYS: svc may publish and read everything, and is no admin; "
+        '{"key":"…","publish":["job:*"]} binds a key, and "admin":"read" or "write" makes it one',
         "note     HUB_ALLOWED_ORIGINS holds *: any page that has a token may connect and use the HTTP API",
         "note     HUB_BROKER is memory://: one process, and events are gone when it ends",
     ]

@@ -49,6 +49,11 @@ def test_a_token_has_the_grants_that_were_asked_for(tmp_path: Path) -> None:
         (("--ttl", "soon"), {}, "--ttl is a number"),
         (("--info", "{"), {}, "--info: "),
         (("--channels", "job"), {}, "there is no colon in it"),
+        (("--publish",), {}, "--publish needs a channel"),
+        (("--for-channel", "job"), {}, "there is no colon in it"),
+        (("--for-channel", "doc:*"), {}, "the character * is not allowed"),
+        (("--for-channel", "doc:7", "--subscribe", "doc:8"), {}, "--subscribe has no place"),
+        (("--for-channel", "doc:7", "--publish", "doc:8"), {}, "--publish stands alone"),
     ],
 )
 def test_what_it_cannot_sign_is_one_line(
@@ -86,3 +91,17 @@ def test_explaining_says_whether_it_is_good_and_what_it_allows(tmp_path: Path) -
     assert nobody.status == 1
     assert nobody.out.startswith("refused (token_invalid): the hub has no key to check tokens with")
     assert hub("explain-token", "no-token", folder=tmp_path, jwt_secret=SECRET).status == 1
+
+
+def test_a_token_for_one_channel(tmp_path: Path) -> None:
+    given = ("--for-channel", "doc:7", "--publish", "--info", '{"name":"Ann"}')
+    result = hub("token", "--user", "ann", *given, folder=tmp_path, jwt_secret=SECRET)
+    assert (result.status, result.err) == (0, "")
+    claims = jwt.decode(result.out.strip(), SECRET, ["HS256"])
+    assert (claims["sub"], claims["channel"]) == ("ann", "doc:7")
+    assert claims["hub"] == {"publish": True, "info": {"name": "Ann"}}
+    told = hub("explain-token", result.out.strip(), folder=tmp_path, jwt_secret=SECRET)
+    assert told.status == 0
+    assert "is a channel token: it goes with subscribe, and may subscribe to doc:7, nothing else" in told.out
+    assert "may publish to doc:7" in told.out
+    assert "presence in doc:7" not in told.out
