@@ -217,11 +217,11 @@ class Broker(Protocol):
         """Lose interest. A few announcements may still arrive."""
 
     async def ack(self, channel: str, user: str, position: Position) -> Inbox:
-        """Move the read cursor up to `position`; a lower one changes nothing. A position beyond the top, or
-        of another epoch, is ``conflict``. Announced as `on_ack` where it moved."""
+        """Move the read cursor up to `position`; a lower one changes nothing. A position that is no
+        good (`recovery.common`) is ``conflict``. Announced as `on_ack` where it moved."""
 
     async def inbox(self, channel: str, user: str) -> Inbox:
-        """The read cursor (offset 0 where there is none or it is of another epoch) and the unread count:
+        """The read cursor (offset 0 where there is none or it is no longer good) and the unread count:
         top - max(cursor, first stored - 1)."""
 
     def health(self) -> list[ShardHealth]:

@@ -51,14 +51,14 @@ class Top:
     """A channel's numbering at one moment.
 
     `offset` is the last offset given (0: none). `first` is the oldest offset still stored (offset + 1: none).
-    `previous` is where the numbering forked off the one before: positions of `previous.epoch` at or below
-    `previous.offset` are still good in this one.
+    `ancestors` are the numberings that this one came from, newest first, each with the offset at which its
+    successor forked off: positions of that epoch at or below it are still good (`recovery.common`).
     """
 
     epoch: str
     offset: int
     first: int
-    previous: Position | None = None
+    ancestors: tuple[Position, ...] = ()
 
     @property
     def position(self) -> Position:

@@ -38,15 +38,20 @@ class Resume:
     missed: int
 
 
+def common(epoch: str, top: Top) -> int:
+    """The last offset at which the numbering `epoch` holds the same events as the present one; -1 where nothing
+    is known of it. Positions, read cursors and answers to an `event_id` are good up to there."""
+    if epoch == top.epoch:
+        return top.offset
+    return next((fork.offset for fork in top.ancestors if fork.epoch == epoch), -1)
+
+
 def judge(since: Position, top: Top, limit: int) -> Resume | Gap:
     """What a reader at `since` gets, where the channel is at `top` and at most `limit` events are replayed.
 
-    A position of the numbering that the present one forked from is good up to the fork (contract section 1).
+    A position of a numbering that the present one came from is good up to its fork (contract section 1).
     """
-    good = since.epoch == top.epoch or (
-        top.previous is not None and since.epoch == top.previous.epoch and since.offset <= top.previous.offset
-    )
-    if not good or since.offset > top.offset:
+    if since.offset > common(since.epoch, top):
         return Gap(1, top.offset, Cause.EPOCH)
     missed = top.offset - since.offset
     if missed and since.offset + 1 < top.first:

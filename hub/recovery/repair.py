@@ -16,7 +16,7 @@ from ..delivery.prepared import PreparedMessage, SnapshotPages
 from ..namespaces import Mode
 from ..protocol.errors import HubError
 from ..protocol.position import Position, Top
-from ..protocol.recovery import FOR_EVER, Cause, Gap, judge
+from ..protocol.recovery import FOR_EVER, Cause, Gap, common, judge
 from ..runtime.counters import Counters
 from ..runtime.tasks import Tasks
 from .replay import PAGE, begin
@@ -173,12 +173,12 @@ class Repairs:
     def _rename(self, channel: Channel, top: Top) -> None:
         """The numbering forked above where this node stands: only its name changed. Who is further, by a
         snapshot, may have seen what the fork took back."""
-        assert top.previous is not None
         channel.settle()
         before, channel.epoch = channel.epoch, top.epoch
+        fork = common(before, top)
         for subscription in channel.everyone():
             at = channel.place(subscription)
-            if at > top.previous.offset:
+            if at > fork:
                 token = channel.catch_up(subscription, at)
                 self._tasks.spawn(self.reposition(subscription, token, before, at))
             else:
@@ -194,7 +194,7 @@ class Repairs:
             pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
         before, end = Position(channel.epoch, channel.top), page.top.offset
         self._count_gap(channel)
-        self._counters.lost += max(0, end - _common(before, page.top))
+        self._counters.lost += max(0, end - max(0, min(before.offset, common(before.epoch, page.top))))
         channel.settle()
         places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]
         channel.restart(page.top.epoch, end)
@@ -288,12 +288,3 @@ def _resubscribe(
             **(snapshot or {}),
         }
     )
-
-
-def _common(place: Position, top: Top) -> int:
-    """Up to which offset a numbering holds the same events as the one of `place`, as far as that had come."""
-    if place.epoch == top.epoch:
-        return place.offset
-    if top.previous is not None and place.epoch == top.previous.epoch:
-        return min(place.offset, top.previous.offset)
-    return 0

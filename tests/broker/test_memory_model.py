@@ -253,7 +253,7 @@ class BrokerMachine(RuleBasedStateMachine):
         models = [self.model(channel) for channel in channels]
         for model, top in zip(models, self.now(self.broker.tops(channels)), strict=True):
             self.agrees(model, top.epoch)
-            assert (top.offset, top.first, top.previous) == (model.offset, model.first(), None)
+            assert (top.offset, top.first, top.ancestors) == (model.offset, model.first(), ())
             model.ends = self.clock.now + model.rules.meta_ttl
 
     @rule(user=st.sampled_from(["ann", "bob"]), offset=st.integers(0, 40))

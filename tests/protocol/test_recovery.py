@@ -13,15 +13,17 @@ SMALL = st.integers(0, 12)
 def tops(draw: st.DrawFn) -> Top:
     offset = draw(SMALL)
     first = draw(st.integers(1, offset + 1))
-    fork = draw(st.none() | st.integers(0, offset))
-    return Top("now", offset, first, None if fork is None else Position("before", fork))
+    forks = draw(st.lists(st.integers(0, offset), max_size=3).map(lambda each: sorted(each, reverse=True)))
+    ancestors = (Position(f"before {number}", fork) for number, fork in enumerate(forks))
+    return Top("now", offset, first, tuple(ancestors))
 
 
-@given(tops(), st.sampled_from(["now", "before", "other"]), st.integers(0, 14), SMALL)
+@given(
+    tops(), st.sampled_from(["now", "before 0", "before 1", "before 2", "other"]), st.integers(0, 14), SMALL
+)
 def test_a_verdict_is_what_the_store_can_keep(top: Top, epoch: str, offset: int, limit: int) -> None:
     verdict = judge(Position(epoch, offset), top, limit)
-    fork = top.previous.offset if top.previous is not None else -1
-    known = epoch == "now" or (epoch == "before" and offset <= fork)
+    known = epoch == "now" or any(epoch == each.epoch and offset <= each.offset for each in top.ancestors)
     stored = set(range(top.first, top.offset + 1))
     missed = set(range(offset + 1, top.offset + 1))
     if isinstance(verdict, Resume):
@@ -52,7 +54,9 @@ def test_who_has_seen_everything_misses_nothing_whatever_is_stored() -> None:
 
 
 def test_a_fork_keeps_what_was_before_it() -> None:
-    top = Top("now", 9, 1, Position("before", 5))
+    top = Top("now", 9, 1, (Position("before", 5), Position("long before", 3)))
     assert judge(Position("before", 5), top, 100) == Resume(5, 4)
     assert judge(Position("before", 6), top, 100) == Gap(1, 9, Cause.EPOCH)
+    assert judge(Position("long before", 3), top, 100) == Resume(3, 6)
+    assert judge(Position("long before", 4), top, 100) == Gap(1, 9, Cause.EPOCH)
     assert Gap(1, 9, Cause.EPOCH).fields() == {"from": 1, "to": 9, "cause": "epoch"}

@@ -21,7 +21,7 @@ class Stored:
 
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
-        self.previous: Position | None = None
+        self.ancestors: tuple[Position, ...] = ()
         self.offset = 0
         self.events: list[Event] = []
         self.all: list[Event] = []  # of this numbering, trimmed ones too
@@ -29,7 +29,7 @@ class Stored:
 
     @property
     def top(self) -> Top:
-        return Top(self.epoch, self.offset, self.offset + 1 - len(self.events), self.previous)
+        return Top(self.epoch, self.offset, self.offset + 1 - len(self.events), self.ancestors)
 
 
 class Backplane:
@@ -60,7 +60,8 @@ class Backplane:
         stored.offset -= lose
         del stored.events[len(stored.events) - lose :]
         del stored.all[len(stored.all) - lose :]
-        stored.previous = Position(stored.epoch, stored.offset)
+        older = (Position(epoch, min(fork, stored.offset)) for epoch, fork in stored.ancestors)
+        stored.ancestors = (Position(stored.epoch, stored.offset), *older)
         stored.epoch = self._new_epoch()
         stored.keys = {}
         for event in stored.all:

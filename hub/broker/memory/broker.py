@@ -17,6 +17,7 @@ from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
+from ...protocol.recovery import common
 from ..base import Inbox, Listener, Member, Page, Presence, Published, Registry, ShardHealth, untried
 from .presence import MemoryPresence
 from .registry import MemoryRegistry
@@ -114,10 +115,10 @@ class MemoryBroker:
     async def ack(self, channel: str, user: str, position: Position) -> Inbox:
         """As `Broker.ack`."""
         stream = self._stream(channel, self._now())
-        if position.epoch != stream.epoch:
-            raise HubError(ErrorCode.CONFLICT, "the position is of another epoch", channel=channel)
-        if position.offset > stream.offset:
-            raise HubError(ErrorCode.CONFLICT, "the position is beyond the last event", channel=channel)
+        if position.offset > common(position.epoch, stream.top):
+            same = position.epoch == stream.epoch
+            why = "beyond the last event" if same else "of another epoch"
+            raise HubError(ErrorCode.CONFLICT, f"the position is {why}", channel=channel)
         moved = position.offset > stream.cursors.get(user, 0)
         if moved:
             stream.cursors[user] = position.offset

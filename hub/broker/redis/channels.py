@@ -1,6 +1,7 @@
 """Stored channels in Redis: publications, history, snapshots, numberings, read cursors."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import getrandbits
 from typing import Any, NamedTuple
 
@@ -128,21 +129,21 @@ class RedisChannels:
         hole = 0
         while True:
             reply = await self._ask(scripts.READ, channel, "" if after is None else after, limit)
-            events, skipped = self._contiguous(channel, reply[6])
+            events, skipped = self._contiguous(channel, reply[5])
             hole = max(hole, skipped)
-            if events or not reply[6]:
+            if events or not reply[5]:
                 break
             after = hole  # nothing of this piece can be read: what follows it may be
         top = _top(reply)
         if hole >= top.first:
-            top = Top(top.epoch, top.offset, hole + 1, top.previous)
+            top = replace(top, first=hole + 1)
         return Page(top, events)
 
     async def snapshot(self, channel: str) -> Page:
         """As `Broker.snapshot`."""
         reply = await self._ask(scripts.SNAPSHOT, channel)
         events = []
-        for value in reply[6]:
+        for value in reply[5]:
             offset, _, blob = value.partition(b"|")
             try:
                 events.append(wire.event(channel, int(offset), blob))
@@ -354,9 +355,10 @@ def _offset(item: Any) -> int:
 
 
 def _top(reply: list[Any]) -> Top:
-    """The numbering that a script's reply begins with: ok, epoch, offset, previous, fork, first."""
-    previous = Position(reply[3].decode(), int(reply[4])) if reply[3] else None
-    return Top(reply[1].decode(), int(reply[2]), int(reply[5]), previous)
+    """The numbering that a script's reply begins with: ok, epoch, offset, ancestors, first."""
+    names, forks = reply[3][::2], reply[3][1::2]
+    ancestors = tuple(Position(name.decode(), int(fork)) for name, fork in zip(names, forks, strict=True))
+    return Top(reply[1].decode(), int(reply[2]), int(reply[4]), ancestors)
 
 
 def _inbox(reply: list[Any]) -> Inbox:

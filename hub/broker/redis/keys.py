@@ -10,6 +10,7 @@
 | ``p:{c}:l`` | hash | leases: key → id|deadline |
 | ``p:{c}:c`` | hash | read cursors: user → epoch|offset |
 | ``p:{c}:o`` | hash | sources: name → generation|number; '' → the epoch of the last write |
+| ``p:{c}:f`` | string | the numbering's ancestors: epoch|epoch:offset at its fork|… |
 | ``p:{c}:i:<digest>`` | string | an answered ``event_id``: body's digest|epoch|offset |
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
 | ``p:{c}:e`` | pub/sub | announcements |
@@ -50,7 +51,7 @@ class KeyNames:
     def stored(self, channel: str) -> tuple[str, ...]:
         """The keys that every script of a numbering takes, in this order."""
         base = self.base(channel)
-        return (base + "m", base + "s", base + "k", base + "x", base + "v", base + "l", base + "c")
+        return tuple(base + suffix for suffix in "mskxvlc")
 
     def answered(self, channel: str, digest: str) -> str:
         """The answer to a publication under an ``event_id``."""

@@ -1,21 +1,24 @@
 """What only Redis can suffer: spoiled keys, lost data, a full memory, forgotten scripts."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import hiredis
 import pytest
 
-from hub.broker.base import Published
+from hub.broker.base import Inbox, Published
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
-from hub.protocol.position import Position
+from hub.protocol.position import Position, Top
+from hub.protocol.recovery import Cause, Gap, Resume, judge
 
-from ..harness import attempt, publication, publish
+from ..harness import attempt, namespaces, publication, publish
 from .conftest import MakeNode, Node
 from .servers import RedisServer
 
 KEYS = ["m", "s", "k", "x", "v", "l"]
+ANCESTORS = "f"
 
 
 def key(channel: str, suffix: str) -> str:
@@ -158,7 +161,7 @@ class TestLostData:
         before = await position(node, "state:s")
         await server.command("FLUSHALL")
         (top,) = await node.broker.tops(["state:s"])
-        assert (top.offset, top.previous) == (0, None)
+        assert (top.offset, top.ancestors) == (0, ())
         assert top.epoch != before.epoch
 
     async def test_a_lost_numbering_takes_what_it_numbered_with_it(
@@ -199,7 +202,7 @@ class TestRestart:
             assert before is not None
             assert after.position == Position(top.epoch, 4)
             assert top.epoch != before.epoch
-            assert top.previous == before
+            assert top.ancestors == (before,)
             assert len((await node.broker.read("log:s", 0, 10)).events) == 4
             again = await publish(node.broker, "log:s", event_id="e2")
             assert (again.duplicate, again.position) == (True, Position(top.epoch, 3))
@@ -218,7 +221,7 @@ class TestRestart:
         await node.heard.until(lambda: "log:s" in node.heard.lost)
         (top,) = await node.broker.tops(["log:s"])
         assert before is not None
-        assert (top.offset, top.previous) == (3, Position(before.epoch, 3))
+        assert (top.offset, top.ancestors) == (3, (Position(before.epoch, 3),))
         assert (await until_published(node, "log:s")).position == Position(top.epoch, 4)
 
     async def test_without_data_the_numbering_begins_anew(self, server: RedisServer, node: Node) -> None:
@@ -231,7 +234,7 @@ class TestRestart:
         assert before is not None
         assert after is not None
         assert (after.offset, after.epoch != before.epoch) == (1, True)
-        assert (await node.broker.tops(["log:s"]))[0].previous is None
+        assert (await node.broker.tops(["log:s"]))[0].ancestors == ()
 
     async def test_all_nodes_agree_on_one_fork(
         self, server: RedisServer, make_node: MakeNode, node: Node
@@ -266,6 +269,118 @@ class TestRestart:
             assert len(set(epochs) - {before.epoch}) <= 1
             assert epochs == sorted(epochs, key=epochs.index)
             assert (await position(node, "log:s")).offset == 7
+
+
+class TestManyForks:
+    """Each restart with all data forks the numbering once more: what was said in any remembered epoch stands."""
+
+    @pytest.fixture
+    async def lasting(self, tmp_path: Path) -> AsyncIterator[RedisServer]:
+        async with RedisServer(tmp_path / "aof", "appendonly yes", "appendfsync always") as server:
+            yield server
+
+    async def restart(self, server: RedisServer, node: Node, channel: str) -> Position:
+        await server.kill()
+        await server.start()
+        await until_published(node, channel)
+        return await position(node, channel)
+
+    async def test_an_event_id_is_remembered_across_two(
+        self, lasting: RedisServer, make_node: MakeNode
+    ) -> None:
+        node = await make_node(lasting.url)
+        await publish(node.broker, "log:s", b"1", event_id="e")
+        await self.restart(lasting, node, "log:s")
+        await self.restart(lasting, node, "log:s")
+        again = await publish(node.broker, "log:s", b"1", event_id="e")
+        assert (again.duplicate, again.position) == (True, Position((await position(node, "log:s")).epoch, 1))
+        other = await attempt(node.broker, "log:s", b"2", event_id="e")
+        assert isinstance(other, HubError)
+        assert other.code is ErrorCode.CONFLICT
+
+    async def test_read_cursors_and_positions_stay_good(
+        self, lasting: RedisServer, make_node: MakeNode
+    ) -> None:
+        node = await make_node(lasting.url)
+        first = (await publish(node.broker, "log:s")).position
+        assert first is not None
+        await node.broker.ack("log:s", "ann", first)
+        second = await self.restart(lasting, node, "log:s")
+        third = await self.restart(lasting, node, "log:s")
+        assert await node.broker.inbox("log:s", "ann") == Inbox(Position(third.epoch, 1), 2)
+        (top,) = await node.broker.tops(["log:s"])
+        assert [each.offset for each in top.ancestors] == [2, 1]
+        assert judge(first, top, 100) == Resume(1, 2)
+        assert judge(Position(first.epoch, 2), top, 100) == Gap(1, 3, Cause.EPOCH)
+        assert (await node.broker.ack("log:s", "ann", second)).unread == 1
+        for beyond in (Position(first.epoch, 2), Position(second.epoch, 3)):
+            with pytest.raises(HubError, match="of another epoch"):
+                await node.broker.ack("log:s", "ann", beyond)
+
+    async def test_sixteen_are_remembered_and_no_more(self, server: RedisServer, node: Node) -> None:
+        epochs = []
+        for number in range(20):
+            epochs.append(((await publish(node.broker, "log:s")).position or Position("", 0)).epoch)
+            await forked(server, f"another process {number}")
+        (top,) = await node.broker.tops(["log:s"])
+        expected = [Position(epoch, number) for number, epoch in enumerate(epochs, 1)]
+        assert list(top.ancestors) == expected[::-1][:16]
+
+    async def test_beside_a_node_that_remembers_one(self, server: RedisServer, node: Node) -> None:
+        """It forks, and writes no more than the numbering: what was known of the epoch before still is."""
+        first = (await publish(node.broker, "log:s")).position
+        await forked(server, "a second process")
+        second = (await publish(node.broker, "log:s")).position
+        assert first is not None
+        assert second is not None
+        found = (await server.command("GET", key("log:s", "m"))).decode().split("|")
+        theirs = ["theirs", "2", found[2], second.epoch, "2"]
+        await server.command("SET", key("log:s", "m"), "|".join(theirs))
+        (top,) = await node.broker.tops(["log:s"])
+        assert top == Top("theirs", 2, 1, (second, first))
+        await server.command("SET", key("log:s", "m"), "|".join(["again", "2", found[2], "theirs", "2"]))
+        (top,) = await node.broker.tops(["log:s"])
+        assert top == Top("again", 2, 1, (Position("theirs", 2),))  # twice is beyond what can be known
+
+    @pytest.mark.parametrize("spoiled", ["list", "garbage", "gone"])
+    async def test_without_them_the_newest_still_counts(
+        self, server: RedisServer, node: Node, spoiled: str
+    ) -> None:
+        await publish(node.broker, "log:s")
+        await forked(server, "a second process")
+        before = (await publish(node.broker, "log:s")).position
+        await forked(server, "a third process")
+        await node.broker.tops(["log:s"])
+        await server.command("DEL", key("log:s", ANCESTORS))
+        if spoiled == "list":
+            await server.command("LPUSH", key("log:s", ANCESTORS), "foreign")
+        elif spoiled == "garbage":
+            await server.command("SET", key("log:s", ANCESTORS), "\x00|a:b|c:99999999999999999999")
+        (top,) = await node.broker.tops(["log:s"])
+        assert top.ancestors == (before,)
+        await forked(server, "a fourth process")
+        (top,) = await node.broker.tops(["log:s"])
+        assert len(top.ancestors) == 2
+
+    async def test_they_live_as_long_as_the_numbering(self, server: RedisServer, make_node: MakeNode) -> None:
+        node = await make_node(server.url, namespaces=namespaces(0.5))
+        await publish(node.broker, "short:s")
+        await forked(server, "a second process", "short:s")
+        for _ in range(4):
+            await publish(node.broker, "short:s")
+            await asyncio.sleep(1.0)
+        assert len((await node.broker.tops(["short:s"]))[0].ancestors) == 1
+        assert await server.command("EXISTS", key("short:s", ANCESTORS)) == 1
+        await asyncio.sleep(2.2)
+        assert await server.command("EXISTS", key("short:s", ANCESTORS)) == 0
+
+
+async def forked(server: RedisServer, process: str, channel: str = "log:s") -> None:
+    """As after a restart: the numbering was written by another process."""
+    numbering = (await server.command("GET", key(channel, "m"))).decode().split("|")
+    await server.command(
+        "SET", key(channel, "m"), "|".join([*numbering[:2], process, *numbering[3:]]), "KEEPTTL"
+    )
 
 
 class TestScriptCache:

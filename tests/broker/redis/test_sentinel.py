@@ -49,7 +49,7 @@ async def test_a_dead_master_is_followed_by_its_replica(replicated: Set, make_no
     await until(lambda: "log:s" in node.heard.lost)
     (top,) = await node.broker.tops(["log:s"])
     assert after == Position(top.epoch, 6)
-    assert top.previous == before  # nothing was lost: every position is still good
+    assert top.ancestors == (before,)  # nothing was lost: every position is still good
     await heard_again(node, node)
 
 
@@ -71,7 +71,7 @@ async def test_writes_that_the_replica_did_not_have_are_beyond_the_fork(
     assert lost is not None
     assert lost.offset == 7
     assert after.epoch != lost.epoch  # offset 4 was given twice, and in two epochs
-    assert top.previous == common
+    assert top.ancestors == (common,)
 
 
 async def test_a_planned_failover_with_the_old_master_alive(replicated: Set, make_node: MakeNode) -> None:

@@ -1,9 +1,5 @@
 -- A user's read cursor: looked at, or moved. ARGV[8] user  [9] epoch ('' only to look)  [10] offset
 -- → 'ok' epoch cursor unread moved · 'conflict' epoch offset
-local function good(e, o)
-  return e == epoch or (previous ~= '' and e == previous and o <= fork)
-end
-
 local lowest, fault = first()
 local found = redis.pcall('HGET', KEYS[7], ARGV[8])
 if fault or (type(found) == 'table' and found.err) then

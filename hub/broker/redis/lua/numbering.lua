@@ -2,39 +2,103 @@
 -- KEYS[1] numbering  [2] stream  [3] snapshot  [4] its expiries  [5] guards  [6] leases  [7] cursors
 -- ARGV[5] meta_ttl in ms  [6] the verb of announcements  [7] where they go
 
+local REMEMBERED = 16 -- ancestors of a numbering
+
 local epoch, offset, incarnation, previous, fork
+local chain -- the ancestors, once they were looked at
 local sourced -- whether the channel keeps positions of sources
 
 local function sources_key()
   return string.sub(KEYS[1], 1, -2) .. 'o'
 end
 
+-- The ancestors: the epoch that they are of|epoch:offset at its fork|…, newest first.
+local function ancestors_key()
+  return string.sub(KEYS[1], 1, -2) .. 'f'
+end
+
 local function announce(data)
   redis.call(ARGV[6], ARGV[7], data)
+end
+
+-- What lives as long as the numbering; most have neither.
+local function keep_beside()
+  if previous ~= '' then
+    redis.call('PEXPIRE', ancestors_key(), ARGV[5])
+  end
+  if sourced then
+    redis.call('PEXPIRE', sources_key(), ARGV[5])
+  end
 end
 
 -- A nought before the last number says `sourced`: what does not know of it reads the same number.
 local function keep()
   redis.call('SET', KEYS[1], epoch .. '|' .. text(offset) .. '|' .. ARGV[1] .. '|' .. previous .. '|'
     .. (sourced and '0' or '') .. text(fork), 'PX', ARGV[5])
-  if sourced then
-    redis.call('PEXPIRE', sources_key(), ARGV[5])
-  end
+  keep_beside()
 end
 
 -- It was used: the numbering, and what lives as long, stay for their time.
 local function prolong()
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
-  if sourced then
-    redis.call('PEXPIRE', sources_key(), ARGV[5])
-  end
+  keep_beside()
 end
 
 -- A numbering from nothing. What an older one left would only spoil it.
 local function begin()
-  epoch, offset, previous, fork, sourced = ARGV[4], 0, '', 0, false
+  epoch, offset, previous, fork, sourced, chain = ARGV[4], 0, '', 0, false, nil
   keep() -- first: where the memory is full, this fails, and nothing was changed
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], sources_key())
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], sources_key(), ancestors_key())
+end
+
+-- The numberings that this one came from, newest first: {epoch, offset at the fork, …}. The newest stands in the
+-- numbering itself, where nodes of 0.1 look for it; where one of these forks, the rest is that of the epoch before.
+local function ancestors()
+  if chain then
+    return chain
+  end
+  chain = {}
+  if previous == '' then
+    return chain
+  end
+  chain = {previous, text(fork)}
+  local found = redis.pcall('GET', ancestors_key())
+  local owner, rest = string.match(type(found) == 'string' and found or '', '^([%w_-]+)(.*)$')
+  if owner == epoch or owner == previous then
+    for e, o in string.gmatch(rest, '|([%w_-]+):(%d+)') do
+      if e ~= previous and #chain < 2 * REMEMBERED then
+        chain[#chain + 1] = e
+        chain[#chain + 1] = text(math.min(tonumber(o), fork))
+      end
+    end
+  end
+  return chain
+end
+
+-- Whether what was said of offset `o` in epoch `e` holds in this numbering: `protocol.recovery.common`.
+local function good(e, o)
+  if e == epoch then
+    return true
+  end
+  local known = ancestors()
+  for i = 1, #known, 2 do
+    if known[i] == e then
+      return o <= tonumber(known[i + 1])
+    end
+  end
+  return false
+end
+
+-- Another server process, or other data in it: it may lack what the one before had given out.
+local function branch()
+  local line = {ARGV[4], epoch .. ':' .. text(offset)}
+  local known = ancestors()
+  for i = 1, math.min(#known, 2 * (REMEMBERED - 1)), 2 do
+    line[#line + 1] = known[i] .. ':' .. known[i + 1]
+  end
+  previous, fork, epoch, chain = epoch, offset, ARGV[4], nil
+  keep() -- first: where the memory is full, this fails, and nothing was changed
+  redis.call('SET', ancestors_key(), table.concat(line, '|'), 'PX', ARGV[5])
 end
 
 -- Stored data that can't be worked with (a key of another type, a stream ahead of its numbering):
@@ -71,9 +135,7 @@ do
       if ARGV[2] ~= '1' then
         return {'incarnation'}
       end
-      -- Another server process, or other data in it: it may lack what the one before had given out.
-      previous, fork, epoch = epoch, offset, ARGV[4]
-      keep()
+      branch()
       if sourced and redis.call('EXISTS', sources_key()) == 1 then
         redis.pcall('HSET', sources_key(), '', epoch)
       end
@@ -91,7 +153,7 @@ local function first()
 end
 
 local function top(...)
-  return {'ok', epoch, text(offset), previous, text(fork), ...}
+  return {'ok', epoch, text(offset), ancestors(), ...}
 end
 
 -- The answer of a read: where the channel stands, and what was found; or nothing, in a new epoch.

@@ -82,7 +82,7 @@ local function publish()
     local answer = redis.pcall('GET', answer_key)
     if type(answer) == 'string' then
       local then_digest, then_epoch, then_offset = string.match(answer, '^(%x+)|([%w_-]+)|(%d+)$')
-      local stands = then_epoch == epoch or (then_epoch == previous and tonumber(then_offset) <= fork)
+      local stands = then_epoch and good(then_epoch, tonumber(then_offset))
       if stands and then_digest ~= digest then
         return {'conflict', then_digest, epoch, then_offset}
       elseif stands then

@@ -1,5 +1,5 @@
 -- Stored events. ARGV[8] after which offset ('' for the newest)  [9] how many
--- → 'ok' epoch offset previous fork first entries
+-- → 'ok' epoch offset ancestors first entries
 local entries
 if ARGV[8] == '' then
   entries = redis.pcall('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ARGV[9])

@@ -1,4 +1,4 @@
--- The latest event of each key. → 'ok' epoch offset previous fork first entries
+-- The latest event of each key. → 'ok' epoch offset ancestors first entries
 local fault, count
 repeat
   fault, count = prune(1000)

@@ -13,8 +13,9 @@ local function open_sources()
     return mark.err
   end
   if sourced and not mark then
-    previous, fork, epoch, sourced = epoch, offset, ARGV[4], false
-  elseif mark and not sourced and mark ~= epoch and mark ~= previous then
+    sourced = false
+    branch()
+  elseif mark and not sourced and not good(mark, 0) then
     redis.call('DEL', sources_key())
   end
   sources_are_open = true

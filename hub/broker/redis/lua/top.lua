@@ -1,4 +1,4 @@
--- The numbering, kept alive. → 'ok' epoch offset previous fork first
+-- The numbering, kept alive. → 'ok' epoch offset ancestors first
 local lowest, fault = first()
 if fault then
   heal(fault)
