@@ -87,7 +87,8 @@ $(STAMPS)/venv-dev: $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/system:
-	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium
+	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium \
+		curl=curl go=golang-go javac=default-jdk-headless
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/node:

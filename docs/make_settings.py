@@ -104,7 +104,11 @@ SECTIONS: dict[str, dict[str, str]] = {
     "A node": {
         "max_connections": "Sockets of a process; 0: as many as it has file descriptors for, less 512.",
         "max_connections_per_user": "Connections of one user on a node.",
-        "max_connections_per_address": "Connections of one address on a node.",
+        "max_connections_per_address": "Connections of one address on a node; of IPv6, of a /64.",
+        "max_http_connections_per_address": "TCP connections of one address that are no WebSockets; of IPv6, of a "
+        "/64. Those of trusted proxies are not counted.",
+        "http_keep_alive": "How long an HTTP connection is kept between two requests: longer than the balancer "
+        "before it keeps its own (some for 600 s), which else meets a closed one now and then.",
         "max_connection_age": "After so long a connection is asked to open a new one; 0: never.",
         "accept_rate": "Handshakes a second that a node takes; beyond, newcomers are asked to wait.",
         "drain_notice": "Between the announcement of a departure and the first connection closed.",

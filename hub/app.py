@@ -92,7 +92,7 @@ class Hub:
         self.node = node
         self._inner = build(context, handshaker, tickets, origins)
         try:
-            yield {"hub_handshaker": handshaker}
+            yield {"hub_handshaker": handshaker, "hub_is_service": context.is_service}
         finally:
             self._inner = None
             await self._worker_ipc.close()

@@ -125,6 +125,7 @@ class Node:
             settings.connection_limit,
             settings.max_connections_per_address,
             self.now,
+            settings.max_http_connections_per_address,
         )
         self.readiness = Readiness(broker, worker_ipc, all_shards=settings.ready_requires_all_shards)
         self.cluster = ClusterCommands(

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     max_connections: int = 0  # 0: as many as the process has file descriptors for, less 512
     max_connections_per_user: Count = 200
     max_connections_per_address: Count = 20_000
+    max_http_connections_per_address: Count = 1000  # that are no WebSockets; of IPv6, of a /64
+    http_keep_alive: Positive = 75.0
     max_connection_age: float = 0.0  # 0: for ever
     accept_rate: Positive = 1_000.0
     drain_notice: Annotated[float, Field(ge=0)] = 5.0

@@ -52,6 +52,16 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
 
+def network_of(address: str) -> str:
+    """What counts as one address in limits: of IPv6 the /64, which is what one subscriber gets (RFC 6177)."""
+    if ":" not in address:
+        return address
+    found = _address(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return address if found is None else str(found)
+
+
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """An address, also with a port or in brackets; an IPv4 address inside IPv6 is itself."""
     text = text.strip().strip('"')

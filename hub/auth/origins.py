@@ -74,7 +74,7 @@ class Origins:
 
 
 def _parse(text: str) -> _Origin | None:
-    found = _ORIGIN.match(text.lower())
+    found = _ORIGIN.match(text.lower().removesuffix("/"))
     if found is None:
         return None
     scheme, host, port = found.groups()

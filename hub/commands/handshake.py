@@ -72,7 +72,7 @@ class Handshaker:
         self.node = node
         self._tickets = tickets
         self._origins = origins
-        self._proxies = proxies
+        self.proxies = proxies
 
     async def decide(self, handshake: UpgradeRequest) -> Upgrade:
         """What becomes of a handshake.
@@ -82,7 +82,7 @@ class Handshaker:
         """
         subprotocol = _subprotocol(handshake.subprotocols)
         encoding = SUBPROTOCOLS[subprotocol] if subprotocol else Encoding.JSON
-        address = self._proxies.client(handshake.peer, handshake.headers.get("x-forwarded-for"))
+        address = self.proxies.client(handshake.peer, handshake.headers.get("x-forwarded-for"))
         query = parse_qs(handshake.query, keep_blank_values=True) if handshake.query else {}
         resume = _first(query, "resume")
         browser = self._check_origin(handshake)

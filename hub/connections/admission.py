@@ -12,10 +12,12 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 
+from ..auth.addresses import network_of
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..runtime.bucket import TokenBucket
 from .accept_queue import AcceptQueue
+from .http_connections import SPARE, HttpConnections
 
 QUEUE_S = 5.0  # how long a handshake may have to wait
 HELD_OVER = 256  # sockets over those that are allowed, for refusals that are held back
@@ -37,10 +39,12 @@ class Admission:
         most: int,
         most_by_address: int,
         now: Callable[[], float],
+        most_http_by_address: int = 1000,
     ) -> None:
         self.rate = rate
         self.accepting = True
         self.accept_queue = AcceptQueue()
+        self.http_connections = HttpConnections(most + SPARE, most_http_by_address)
         self.sockets = 0
         self.by_address: Counter[str] = Counter()
         self._most_rate = rate
@@ -59,11 +63,12 @@ class Admission:
     def opened(self, address: str) -> None:
         """A socket was upgraded."""
         self.sockets += 1
-        self.by_address[address] += 1
+        self.by_address[network_of(address)] += 1
 
     def lost(self, address: str) -> None:
         """A socket is gone."""
         self.sockets -= 1
+        address = network_of(address)
         self.by_address[address] -= 1
         if self.by_address[address] <= 0:
             del self.by_address[address]
@@ -109,7 +114,7 @@ class Admission:
         if self.sockets >= self._most:
             why = f"{self._most} connections are open, this node takes no more"
             raise HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=5000)
-        if self.by_address[address] >= self._most_by_address:
+        if self.by_address[network_of(address)] >= self._most_by_address:
             why = f"{self._most_by_address} connections of one address are open, more are not allowed"
             raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
 

@@ -28,6 +28,10 @@ class HttpContext:
         self.exposition = Exposition(node, self.served)
         self._api_keys = api_keys
 
+    def is_service(self, credentials: str) -> bool:
+        """Whether these are a service's API key."""
+        return self._api_keys.verify(credentials) is not None
+
     async def identity(self, request: Request) -> Identity:
         """Who asks: an API key or a token.
 

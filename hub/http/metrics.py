@@ -25,6 +25,7 @@ class NodeCollector(Collector):
 
     def _gauges(self) -> Iterable[Metric]:
         node = self._node
+        http = node.admission.http_connections
         info = GaugeMetricFamily("hub_node_info", "The node's id and version", labels=["node", "version"])
         info.add_metric([node.id, __version__], 1)
         yield info
@@ -32,6 +33,7 @@ class NodeCollector(Collector):
             ("connections", "Admitted connections", len(node.connections)),
             ("sockets", "Upgraded sockets, those without a token yet included", node.admission.sockets),
             ("doorstep", "Newcomers of whom nothing was read yet", len(node.admission.accept_queue)),
+            ("http_connections", "TCP connections that are no WebSockets", len(http)),
             ("channels", "Channels that this node listens to", len(node.channels)),
             ("tasks", "Commands and replays under way", len(node.tasks)),
             ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
@@ -43,9 +45,12 @@ class NodeCollector(Collector):
 
     def _counters(self) -> Iterable[Metric]:
         metrics = self._node.counters
+        http = self._node.admission.http_connections
         for name, text, value in (
             ("connections_opened", "Connections admitted", metrics.connections_opened),
             ("accept_pauses", "Times that no connection was accepted for a moment", metrics.accept_pauses),
+            ("http_connections_evicted", "Those that made room for others", http.evicted),
+            ("http_connections_refused", "Those over the limit of an address", http.refused),
             ("published", "Publications taken by this node", metrics.published),
             ("delivered", "Live events handed to connections", self._node.flushes.delivered),
             ("recovered", "Subscriptions resumed without a gap", metrics.recovered),

@@ -171,7 +171,8 @@ def parse_positions(value: Any) -> dict[str, Position]:
     if value is None:
         return {}
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        pairs = [item.rpartition("@")[::2] for item in value]
+        # A query's "+" means a space, which no channel's name holds: whoever typed it meant "+".
+        pairs = [item.replace(" ", "+").rpartition("@")[::2] for item in value]
         return {channel: Position.parse(position) for channel, position in pairs}
     if isinstance(value, dict):
         return {channel: fields.position(position, "since") for channel, position in value.items()}

@@ -17,7 +17,7 @@ from ..app import Hub
 from ..cluster.worker_ipc import NoWorkerIpc, WorkerIpc
 from ..runtime.gc_tuning import GcTuner
 from ..settings import Settings
-from ..transport.uvicorn_http import SPARE, HttpProtocol
+from ..transport.http1.protocol import HttpProtocol
 from ..transport.websocket import WebSocketTransport
 from .drain import Drain
 from .listener import SocketListener
@@ -26,9 +26,6 @@ from .supervisor import DEPARTED, WorkerSupervisor
 log = logging.getLogger(__name__)
 
 WAITING_MOST = 2000  # newcomers that wait to be read: more than two seconds' work
-NEARLY_SPARE = (
-    SPARE * 3 // 4
-)  # TCP connections over those that are allowed: the rest are for a pause to begin
 HTTP_GRACE_S = 3  # a request under way at the very end has so long to finish
 AT_ONCE_S = 1  # and where an end at once is asked for
 
@@ -60,8 +57,7 @@ class Server(uvicorn.Server):
     def _overfull(self) -> bool:
         node = self._hub.node
         assert node is not None
-        most = self._hub.settings.connection_limit + NEARLY_SPARE
-        return len(node.admission.accept_queue) > WAITING_MOST or len(self.server_state.connections) > most
+        return len(node.admission.accept_queue) > WAITING_MOST
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal. Nothing is captured, so uvicorn does not raise it again at the end."""
@@ -119,7 +115,6 @@ def server_config(hub: Hub, **overrides: Any) -> uvicorn.Config:
         "log_config": None,
         "proxy_headers": False,
         "server_header": False,
-        "timeout_keep_alive": 75,
         "timeout_graceful_shutdown": HTTP_GRACE_S,
     }
     return uvicorn.Config(standalone(hub), **{**options, **overrides})

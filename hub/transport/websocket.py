@@ -9,9 +9,8 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 from websockets.protocol import Protocol, Side, State
-from websockets.server import ServerProtocol
 
 from ..commands.handshake import Handshaker, Upgrade, UpgradeRefused, UpgradeRequest
 from ..connections.connection import Connection
@@ -21,6 +20,7 @@ from ..protocol.errors import HubError
 from ..protocol.frames import shortened
 from ..protocol.session import MAX_BEFORE_AUTH
 from . import upgrade_response
+from .http1.head import Head
 
 # websockets logs each connection at INFO and each frame at DEBUG, tokens included: it gets a logger of its
 # own that passes neither.
@@ -35,7 +35,7 @@ _CONTROL = (Opcode.PING, Opcode.PONG)
 class WebSocketTransport(asyncio.Protocol):
     """A `connection.Transport` over one TCP connection; see the module's head.
 
-    `uvicorn_http` makes it with the upgrade request at hand (`upgrade`), uvicorn counts it in `connections`.
+    `http1` makes it with the upgrade request at hand (`upgrade`), uvicorn counts it in `connections`.
     """
 
     __slots__ = (
@@ -82,7 +82,6 @@ class WebSocketTransport(asyncio.Protocol):
         """The connection is handed over, with the upgrade request read."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
-        _unlink(transport)
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else "local"
         self._tls = transport.get_extra_info("ssl_object") is not None
@@ -181,34 +180,28 @@ class WebSocketTransport(asyncio.Protocol):
 
     # The handshake
 
-    def upgrade(self, request: Request, full: bool) -> None:
-        """The upgrade request; nothing more is read until it is decided. `full`: the transport said stop, and
-        will say when it takes again, with an answer to HTTP that the client has not read yet."""
+    def upgrade(self, head: Head, early: bytes, full: bool) -> None:
+        """The upgrade request; nothing more is read until it is decided. `early`: what the client has sent behind
+        it already. `full`: the transport said stop, and will say when it takes again, with an answer to HTTP that
+        the client has not read yet."""
         self._full = full
-        response = _accept(request)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._respond(
-                upgrade_response.plain_problem(response.status_code, response.body.decode().strip())
-            )
+        if head.path != self._settings.path:
+            why = f"WebSockets are served at {self._settings.path}"
+            self._respond(upgrade_response.plain_problem(HTTPStatus.NOT_FOUND, why))
             return
-        path, _, query = request.path.partition("?")
-        if path != self._settings.path:
-            self._respond(
-                upgrade_response.plain_problem(404, f"WebSockets are served at {self._settings.path}")
-            )
+        response = upgrade_response.accept(head)
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._respond(response)
             return
         self.pause_reading()
-        headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        offered = [
-            entry.strip()
-            for line in request.headers.get_all("Sec-WebSocket-Protocol")
-            for entry in line.split(",")
-            if entry.strip()
-        ]
-        handshake = UpgradeRequest(query, headers, offered, self._peer, self._tls)
-        self._handshaker.node.tasks.spawn(self._decide(handshake, response))
+        headers = upgrade_response.joined(head.fields)
+        offered = [entry.strip() for entry in headers.get("sec-websocket-protocol", "").split(",")]
+        handshake = UpgradeRequest(
+            head.query.decode(), headers, [entry for entry in offered if entry], self._peer, self._tls
+        )
+        self._handshaker.node.tasks.spawn(self._decide(handshake, response, early))
 
-    async def _decide(self, handshake: UpgradeRequest, response: Response) -> None:
+    async def _decide(self, handshake: UpgradeRequest, response: Response, early: bytes) -> None:
         try:
             entry = await self._handshaker.decide(handshake)
         except UpgradeRefused as refused:
@@ -221,9 +214,9 @@ class WebSocketTransport(asyncio.Protocol):
             return
         if entry.subprotocol is not None:
             response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
-        await self._open(response, entry)
+        await self._open(response, entry, early)
 
-    async def _open(self, response: Response, entry: Upgrade) -> None:
+    async def _open(self, response: Response, entry: Upgrade, early: bytes) -> None:
         node = self._handshaker.node
         self._peer, self._counted = entry.address, True
         node.admission.opened(entry.address)
@@ -245,6 +238,8 @@ class WebSocketTransport(asyncio.Protocol):
         except Exception:
             connection.close(CloseCode.INTERNAL, _broken().reason)
             raise
+        if early and self._transport is not None:
+            self.data_received(early)
 
     def _respond(self, response: Response) -> None:
         """Answer the handshake with HTTP, and hang up."""
@@ -339,14 +334,6 @@ class WebSocketTransport(asyncio.Protocol):
             self._transport.abort()
 
 
-def _accept(request: Request) -> Response:
-    """The answer to a handshake. What has checked it is not kept: frames need no more than the half below it."""
-    checker = ServerProtocol(logger=_quiet)
-    response = checker.accept(request)
-    checker.parser.close()  # as in `connection_lost`
-    return response
-
-
 def _broken() -> HubError:
     return HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
 
@@ -357,11 +344,3 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _unlink(transport: asyncio.BaseTransport) -> None:
-    """Break the cycle between uvicorn's HTTP protocol and its parser: after an upgrade nobody else does, and a
-    collector that has to find it stalls the loop."""
-    before: Any = cast("asyncio.Transport", transport).get_protocol()
-    if hasattr(before, "parser"):
-        before.parser = None

@@ -10,7 +10,11 @@ from loadtest import frames, tokens
 from loadtest.targets.base import JOB_FIRST, PEERS_DIR, USER_FIRST, Command, Target
 
 #: The generator is few addresses, and admission would only stretch its way in.
-_WIDENED = {"HUB_MAX_CONNECTIONS_PER_ADDRESS": "200000", "HUB_ACCEPT_RATE": "100000"}
+_WIDENED = {
+    "HUB_MAX_CONNECTIONS_PER_ADDRESS": "200000",
+    "HUB_MAX_HTTP_CONNECTIONS_PER_ADDRESS": "200000",
+    "HUB_ACCEPT_RATE": "100000",
+}
 _SUBSCRIBED = b'{"type":"hub.subscribed"'
 
 

@@ -20,6 +20,8 @@ from hub.auth.origins import Origins
         ("http://localhost:8001", "localhost:8000", False, False),
         ("http://localhost", "localhost:8000", False, False),
         ("http://[::1]:8000", "[::1]:8000", False, True),
+        ("https://hub.example.com/", "hub.example.com", True, True),
+        ("https://hub.example.com//", "hub.example.com", True, False),
         ("https://evil.com", "hub.example.com", True, False),
         ("https://hub.example.com.evil.com", "hub.example.com", True, False),
         ("https://hub.example.com@evil.com", "hub.example.com", True, False),
@@ -67,6 +69,13 @@ def test_a_list(allowed: str, origin: str, expected: bool) -> None:
     assert origins.check(origin, "hub.example.com", True) is expected
 
 
+def test_a_slash_at_the_end_of_a_setting_is_none_of_the_origin() -> None:
+    origins = Origins(["https://app.example.com/", "https://*.example.org/"])
+    assert not origins.problems()
+    assert origins.check("https://app.example.com", "hub", True)
+    assert origins.check("https://a.example.org", "hub", True)
+
+
 def test_no_origin() -> None:
     assert Origins(allow_missing=True).check(None, "hub", False)
     assert not Origins(allow_missing=False).check(None, "hub", False)
@@ -77,7 +86,6 @@ def test_no_origin() -> None:
     "entry",
     [
         "app.example.com",
-        "https://app.example.com/",
         "https://app.example.com/x",
         "https://",
         "",

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -33,21 +33,22 @@ def nodes(redis: RedisServer) -> Iterator[list[RunningHub]]:
 class Nginx:
     """nginx with the shipped configuration, its addresses and ports exchanged for those of the test."""
 
-    def __init__(self, folder: Path, nodes: list[RunningHub]) -> None:
+    def __init__(
+        self, folder: Path, nodes: list[RunningHub], changes: Mapping[str, str] | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/ws"
         self._log = folder / "access.log"
         self._errors = folder / "error.log"
         text = CONFIG.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
+        for before, after in (changes or {}).items():
+            assert before in text
+            text = text.replace(before, after)
         text = text.replace("/dev/stdout", str(self._log)).replace("/dev/stderr", str(self._errors))
-        for number, node in enumerate([*nodes, nodes[0]], 1):
+        for number, node in enumerate(nodes, 1):
             text = text.replace(f"hub{number}:8000", f"127.0.0.1:{node.port}")
-        # Only one server line may name an address, so the third goes.
-        lines = text.splitlines()
-        third = f"127.0.0.1:{nodes[0].port}"
-        last = max(number for number, line in enumerate(lines) if third in line)
-        del lines[last]
+        lines = [line for line in text.splitlines() if not re.search(r"hub\d:8000", line)]
         config = folder / "nginx.conf"
         config.write_text(f"daemon off;\npid {folder}/nginx.pid;\n" + "\n".join(lines))
         program = shutil.which("nginx") or "/usr/sbin/nginx"

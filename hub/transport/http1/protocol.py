@@ -1,0 +1,473 @@
+"""One TCP connection that speaks HTTP/1.1, from its first byte to its last or to its upgrade.
+
+    phase                                   deadline                            at its end
+    --------------------------------------  ----------------------------------  ----------------------------
+    no byte yet, or a part of a head        `auth_timeout`                      408
+    a body comes                            `BODY_S`                            408
+    the app answers                         none: the app's own                 -
+    an answer is not read                   `deadlines.STALL_S`, again and      the connection is cut
+                                            again while enough is taken
+    between two requests                    `http_keep_alive`                   the connection is closed
+    answered before the request was whole   `close_timeout`, `max_body_bytes`   the connection is cut
+
+Bytes that come while a request is answered wait, unparsed, and nothing more is read: at most one read of each
+connection is kept. The first bytes of each wait their turn in the accept queue.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, cast
+
+from starlette.types import Scope
+from websockets.http11 import Response
+
+from ...auth.addresses import network_of
+from ...connections.http_connections import Placement
+from ...protocol.codes import ErrorCode
+from ...protocol.errors import HubError
+from .. import upgrade_response
+from ..websocket import WebSocketTransport
+from .deadlines import Deadlines
+from .exchange import Exchange
+from .head import BadRequest, Head
+from .reader import Reader
+
+BODY_S = 30.0
+RESERVE_S = 2.0  # for a head, in the reserve
+BODY_HIGH = 65_536  # bytes of a body that wait for the app
+REST_MOST = 262_144  # bytes of a body that nobody wants are read for the sake of the next request; not more
+PROBES = (b"GET /livez ", b"GET /readyz ", b"HEAD /livez ", b"HEAD /readyz ")
+HEALTH = ("/livez", "/readyz", "/metrics")
+
+
+class HttpProtocol(asyncio.Protocol):
+    """See the module's head. uvicorn makes it, and counts it in `connections`."""
+
+    __slots__ = (
+        "_app_state",
+        "_client",
+        "_config",
+        "_deadlines",
+        "_drained",
+        "_dropped",
+        "_ending",
+        "_exchange",
+        "_handshaker",
+        "_head_due",
+        "_idle",
+        "_new",
+        "_reader",
+        "_reading_paused",
+        "_reserved",
+        "_scheme",
+        "_server",
+        "_server_state",
+        "_transport",
+        "_writing_paused",
+        "network",
+    )
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._handshaker = app_state["hub_handshaker"]
+        node = self._handshaker.node
+        self._deadlines = Deadlines(node.timers, node.now, self._late, self._abort)
+        self._reader: Reader | None = Reader(self)
+        self._exchange: Exchange | None = None
+        self._transport: asyncio.Transport | None = None
+        self._drained: list[asyncio.Future[None]] | None = None
+        self._server: tuple[str, int] | None = None
+        self._client: tuple[str, int] | None = None
+        self._scheme = "http"
+        self._new = True
+        self._dropped = 0
+        self._idle = self._head_due = self._reserved = self._ending = False
+        self._reading_paused = self._writing_paused = False
+        self.network: str | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection; its first head is awaited from now on, unless there is no place for it."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._server_state.connections.add(self)
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._client = _address(transport.get_extra_info("peername"))
+        if transport.get_extra_info("ssl_object") is not None:
+            self._scheme = "https"
+        if self._client is not None and not self._handshaker.proxies.trusts(self._client[0]):
+            self.network = network_of(self._client[0])
+        if self._enter():
+            self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        if not self._new:
+            self._take(data)
+            return
+        self._new = False
+        admission = self._handshaker.node.admission
+        if data.startswith(PROBES):
+            self._take(data)  # who asks for health does not wait for newcomers
+            return
+        # Who waits in the queue is counted there: a herd behind one address does not exceed that one's share.
+        admission.http_connections.leave(self)
+        if not admission.accept_queue.enter(lambda: self._begin(data)):
+            self._head_due = False
+            self._deadlines.expect_nothing()
+            self._pause_reading()
+
+    def eof_received(self) -> None:
+        """The client's side of the TCP connection is closed; the transport closes ours."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The TCP connection is over: nothing of it is kept."""
+        self._let_go()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.gone()
+        self.resume_writing()
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is over its high-water mark."""
+        self._writing_paused = True
+        self._watch_unsent()
+
+    def resume_writing(self) -> None:
+        """The transport's buffer is below its low-water mark."""
+        self._writing_paused = False
+        if not self._ending:
+            self._deadlines.watch_nothing()
+        waiting, self._drained = self._drained, None
+        for future in waiting or ():
+            if not future.done():
+                future.set_result(None)
+
+    def shutdown(self) -> None:
+        """uvicorn stops: what is being answered is answered."""
+        if self._exchange is None:
+            self._close()
+        else:
+            self._exchange.keep_alive = False
+
+    # http_connections.HttpConnection
+
+    @property
+    def busy(self) -> bool:
+        """A whole request of it is being answered."""
+        whole = self._reader is not None and self._reader.done
+        return self._exchange is not None and whole and not self._writing_paused
+
+    def make_room(self) -> None:
+        """End at once."""
+        self._abort()
+
+    # reader.Handler
+
+    def on_head(self, head: Head) -> None:
+        """A request begins."""
+        self._wake()
+        self._head_due = False
+        self._deadlines.expect_nothing()
+        if self._reserved and not self._is_operator(head):
+            self._turn_away(upgrade_response.problem(HTTPStatus.SERVICE_UNAVAILABLE, _full()))
+        elif head.websocket:
+            self._upgrade(head)
+        else:
+            self._serve(head)
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of its body, which is dropped where it was answered without."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.feed(data)
+            if exchange.waiting_bytes > BODY_HIGH:
+                self._pause_reading()
+
+    def on_end(self) -> None:
+        """It is whole."""
+        self._deadlines.expect_nothing()
+        if self._exchange is not None:
+            self._exchange.end()
+
+    # exchange.Line
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has taken most of what was sent, or is gone."""
+        while self._writing_paused:
+            future = asyncio.get_running_loop().create_future()
+            self._drained = [*(self._drained or ()), future]
+            await future
+
+    def body_wanted(self) -> None:
+        """The app waits for more of the body."""
+        if self._reading_paused and self._reader is not None and not self._reader.done:
+            self._resume_reading()
+
+    def can_follow(self) -> bool:
+        """Whether another request can follow the one that is being answered: what is not there yet of it is short
+        enough to be read for that."""
+        missing = self._reader.missing if self._reader is not None else None
+        return missing is not None and missing <= REST_MOST
+
+    def over(self, exchange: Exchange) -> None:
+        """The answer is complete, or will never be."""
+        self._server_state.total_requests += 1
+        if self._exchange is not exchange:
+            return
+        self._exchange = None
+        reader = self._reader
+        if not exchange.complete:
+            self._fail(exchange)
+        elif not exchange.keep_alive or reader is None:
+            self._finish()
+        elif reader.done:
+            self._read(reader.next)
+        else:
+            self._resume_reading()  # the rest of a body that the app did not want
+
+    # Requests
+
+    def _serve(self, head: Head) -> None:
+        self._exchange = exchange = Exchange(head, self)
+        if self._reserved:
+            exchange.keep_alive = False
+        if head.length != 0:
+            self._deadlines.expect(BODY_S)
+        state = self._server_state
+        run = exchange.run(self._config.loaded_app, self._scope(head), state.default_headers)
+        task = asyncio.get_running_loop().create_task(run)
+        state.tasks.add(task)
+        task.add_done_callback(state.tasks.discard)
+
+    def _scope(self, head: Head) -> Scope:
+        root: str = self._config.root_path
+        return {
+            "type": "http",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "method": head.method,
+            "root_path": root,
+            "path": root + head.path,
+            "raw_path": root.encode() + head.raw_path,
+            "query_string": head.query,
+            "headers": head.fields,
+            "state": self._app_state.copy(),
+        }
+
+    def _upgrade(self, head: Head) -> None:
+        """The WebSocket side gets the request as it was read, and what came behind it."""
+        transport, reader = self._transport, self._reader
+        assert transport is not None
+        assert reader is not None
+        early, full = reader.take(), self._writing_paused
+        self._let_go()
+        self._transport = None
+        protocol = WebSocketTransport(self._config, self._server_state, self._app_state)
+        protocol.connection_made(transport)
+        protocol.upgrade(head, early, full)
+        transport.set_protocol(protocol)
+
+    def _is_operator(self, head: Head) -> bool:
+        """Who is served from the reserve: who looks at the hub's health, and services."""
+        if head.path in HEALTH:
+            return True
+        scheme, _, credentials = (head.field(b"authorization") or b"").partition(b" ")
+        is_service: Callable[[str], object] = self._app_state["hub_is_service"]
+        return scheme.lower() == b"bearer" and bool(is_service(credentials.decode("latin-1").strip()))
+
+    # Reading
+
+    def _begin(self, data: bytes) -> None:
+        """Its turn in the accept queue has come; it may be gone by now."""
+        if self._transport is not None and not self._transport.is_closing() and self._enter():
+            self._resume_reading()
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        reader = self._reader
+        if reader is not None:
+            self._read(lambda: reader.receive(data))
+            return
+        self._dropped += len(data)
+        if self._dropped > self._handshaker.node.settings.max_body_bytes:
+            self._abort()
+
+    def _read(self, step: Callable[[], bool]) -> None:
+        """Let the reader do a step, and see where it stands."""
+        try:
+            more = step()
+        except BadRequest as bad:
+            self._reject(bad)
+            return
+        reader = self._reader
+        if reader is None:
+            return
+        if more:
+            self._pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+        elif reader.in_head:
+            self._await_head(reader)
+        elif reader.done and self._exchange is None:
+            self._read(reader.next)  # it was answered before it was whole
+        elif reader.done and reader.kept:
+            self._pause_reading()  # one request at a time
+
+    def _go_on(self) -> None:
+        self._resume_reading()
+        self._take(b"")
+
+    def _await_head(self, reader: Reader) -> None:
+        self._resume_reading()
+        if reader.kept:
+            if not self._head_due:
+                self._wake()
+                self._expect_head()
+        elif reader.served and not self._idle:
+            self._idle = True
+            self._handshaker.node.admission.http_connections.idle(self)
+            self._deadlines.expect(self._handshaker.node.settings.http_keep_alive)
+
+    def _wake(self) -> None:
+        if self._idle:
+            self._idle = False
+            self._handshaker.node.admission.http_connections.awake(self)
+
+    def _expect_head(self) -> None:
+        self._head_due = True
+        self._deadlines.expect(RESERVE_S if self._reserved else self._handshaker.node.settings.auth_timeout)
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    # The end
+
+    def _enter(self) -> bool:
+        """Whether there is a place."""
+        placement = self._handshaker.node.admission.http_connections.enter(
+            self, len(self._server_state.connections)
+        )
+        self._reserved = placement is Placement.RESERVE
+        if placement is Placement.REFUSED:
+            self._turn_away(upgrade_response.problem(HTTPStatus.TOO_MANY_REQUESTS, _crowded()))
+        return placement is not Placement.REFUSED
+
+    def _late(self) -> None:
+        """What was to come has not come."""
+        exchange, reader = self._exchange, self._reader
+        if reader is None:
+            self._abort()
+        elif self._idle:
+            self._close()
+        elif reader.in_head:
+            why = f"no request came within {self._handshaker.node.settings.auth_timeout:g} s"
+            self._reject(BadRequest(HTTPStatus.REQUEST_TIMEOUT, why))
+        elif exchange is None:
+            self._finish()
+        else:
+            self._reject(BadRequest(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_S:g} s"))
+
+    def _reject(self, bad: BadRequest) -> None:
+        self._refuse(upgrade_response.plain_problem(bad.status, bad.reason))
+
+    def _refuse(self, why: Response) -> None:
+        """Answer in the app's place, unless it has begun to, and end the connection."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.gone()
+        if exchange is None or not exchange.sent:
+            self.write(why.serialize())
+        self._finish()
+
+    def _turn_away(self, why: Response) -> None:
+        """There is no place: it must not take one for the time of a farewell either."""
+        self.write(why.serialize())
+        self._let_go()
+        self._close()
+
+    def _fail(self, exchange: Exchange) -> None:
+        """The app did not answer, or not to the end: where nothing was sent yet, that is said."""
+        if exchange.sent:
+            self._abort()
+        else:
+            error = HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
+            self._refuse(upgrade_response.problem(HTTPStatus.INTERNAL_SERVER_ERROR, error))
+
+    def _finish(self) -> None:
+        """All is said. What the client still sends is read and dropped until it hangs up: closing at once would
+        reset the connection, and the client would never read why (RFC 9112 section 9.6)."""
+        reader, self._reader = self._reader, None
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if reader is None or (reader.done and not reader.kept) or not transport.can_write_eof():
+            self._close()
+        else:
+            self._resume_reading()
+            transport.write_eof()
+            self._deadlines.expect(self._handshaker.node.settings.close_timeout)
+        if reader is not None:
+            reader.close()
+
+    def _close(self) -> None:
+        """Close once what is written has been taken."""
+        self._ending = True
+        if self._transport is not None:
+            self._watch_unsent()
+            self._transport.close()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _watch_unsent(self) -> None:
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._deadlines.watch(self._transport.get_write_buffer_size)
+
+    def _let_go(self) -> None:
+        """This is no connection that speaks HTTP any more."""
+        self._handshaker.node.admission.http_connections.leave(self)
+        self._server_state.connections.discard(self)
+        self._deadlines.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+
+def _address(found: Any) -> tuple[str, int] | None:
+    """Host and port of a TCP socket; None for others."""
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
+
+
+def _full() -> HubError:
+    return HubError(ErrorCode.UNAVAILABLE, "this process has no descriptor left", retry_after_ms=5000)
+
+
+def _crowded() -> HubError:
+    why = "this address has as many connections as one may have that are no WebSockets"
+    return HubError(ErrorCode.LIMIT, why, retry_after_ms=5000)
