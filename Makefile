@@ -45,6 +45,11 @@ test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10 \
 		--cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
+## test-sources: tests beside real servers of other makers, which are installed first
+.PHONY: test-sources
+test-sources: $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
+	$(BIN)/python -m pytest -m sources
+
 ## faults: every fault of Redis and of nodes, 20 times, and the table of what came of it
 .PHONY: faults
 faults: $(STAMPS)/system $(STAMPS)/venv-dev
@@ -69,7 +74,7 @@ docs: $(STAMPS)/venv
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:
-	rm -rf .venv build client_js/node_modules tests/wscat/node_modules loadtest/peers/node/node_modules \
+	rm -rf .venv build client_js/node_modules tests/wscat/node_modules tests/auth/provider/node_modules loadtest/peers/node/node_modules \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 
 # What is installed. A stamp is older than what it was made from when that has to be done again.
@@ -102,6 +107,10 @@ $(STAMPS)/client-js: client_js/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/wscat: tests/wscat/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix tests/wscat
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/oidc-provider: tests/auth/provider/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix tests/auth/provider
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/peers: | $(STAMPS)/node

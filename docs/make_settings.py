@@ -71,6 +71,14 @@ SECTIONS: dict[str, dict[str, str]] = {
         "jwt_issuer": "What the claim `iss` must be. Unset: it is not looked at.",
         "jwt_audience": "What the claim `aud` must name. Unset: it is not looked at.",
         "jwks_url": "The address of an issuer's key set, fetched and kept.",
+        "oidc_issuer": "An identity provider (OpenID Connect), whose keys are found by discovery: "
+        "`https://login.example.com/realms/main`. Needs `jwt_audience` or `oidc_clients`.",
+        "oidc_clients": "Applications whose tokens count: `azp` of a provider's token must be one of them.",
+        "claim_user": "Where a provider's token says who the user is: a claim, or a path of claims.",
+        "claim_roles": "Where it says which roles they have: `realm_access.roles`, `groups`, `scope`.",
+        "claim_hub": "Whether the claim `hub` of a provider's token counts. Only where users can't write it.",
+        "roles": 'What a role grants: `{"operator":{"subscribe":["job:*"]},'
+        '"member":{"subscribe":["tenant:{org}:*"]}}`. Without `oidc_issuer` all tokens are read by roles.',
         "api_keys": "Keys of backend services by name, of 16 bytes or more: "
         '`{"backend":"a-key-of-16-bytes-or-more"}`, or with rights of its own '
         '`{"worker":{"key":"…","publish":["job:*"]},"ops":{"key":"…","admin":"write"}}`.',

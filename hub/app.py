@@ -5,18 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .auth.addresses import TrustedProxies
-from .auth.api_keys import ApiKey, ApiKeys
-from .auth.identity import Level
-from .auth.keyring import KeyRing
-from .auth.keys import ALGORITHMS, Keys, StaticKeys
+from .auth.from_settings import make_api_keys, make_authenticator, make_keys, make_provider
 from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.tickets import Tickets
-from .auth.tokens import Authenticator
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
@@ -26,7 +21,7 @@ from .http.app import build
 from .http.context import HttpContext
 from .node import Node
 from .protocol import ids
-from .settings import ApiKeyRules, Settings
+from .settings import Settings
 
 
 class NotStarted(RuntimeError):
@@ -111,39 +106,11 @@ class Hub:
         await self._inner(scope, receive, send)
 
 
-def make_keys(settings: Settings) -> Keys:
-    """Where tokens' keys come from."""
-    sources: list[Keys] = []
-    if settings.jwt_secret or settings.jwt_public_key:
-        secret, previous = settings.jwt_secret, settings.jwt_previous_secret
-        sources.append(
-            StaticKeys(
-                secret=secret.get_secret_value() if secret else None,
-                previous_secret=previous.get_secret_value() if previous else None,
-                public_key=settings.jwt_public_key,
-                previous_public_key=settings.jwt_previous_public_key,
-                algorithms=settings.jwt_algorithms,
-                complete=settings.jwks_url is None,
-            )
-        )
-    if settings.jwks_url:
-        # An HTTP client is a fifth of what a hub imports; most hubs fetch nothing.
-        from .auth.jwks import JwksKeys
-
-        sources.append(JwksKeys(settings.jwks_url, algorithms=settings.jwt_algorithms))
-    return KeyRing(sources)
-
-
-def make_authenticator(settings: Settings, keys: Keys) -> Authenticator:
-    """What checks tokens. Which algorithms a key allows, the keys know; the settings may allow fewer."""
-    algorithms = settings.jwt_algorithms or ALGORITHMS
-    return Authenticator(keys, algorithms, settings.jwt_issuer, settings.jwt_audience)
-
-
 def problems(settings: Settings) -> list[str]:
     """What is wrong with the settings, in words: a hub with such settings does not start."""
     parts = (
         make_keys(settings),
+        make_provider(settings),
         make_api_keys(settings),
         Origins(settings.allowed_origins, not settings.require_origin),
         TrustedProxies(settings.trusted_proxies),
@@ -154,19 +121,6 @@ def problems(settings: Settings) -> list[str]:
             "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"
         )
     return found
-
-
-def make_api_keys(settings: Settings) -> ApiKeys:
-    """The services' keys."""
-    return ApiKeys({name: _api_key(entry) for name, entry in settings.api_keys.items()})
-
-
-def _api_key(entry: SecretStr | ApiKeyRules) -> ApiKey:
-    if isinstance(entry, SecretStr):
-        return ApiKey(entry.get_secret_value())
-    named = {"subscribe": entry.subscribe, "publish": entry.publish, "presence": entry.presence}
-    admin = Level[entry.admin.upper()] if entry.admin else Level.NONE
-    return ApiKey(entry.key.get_secret_value(), named, admin)
 
 
 def make_broker(settings: Settings, node_id: str, *, visitor: bool = False) -> Broker:

@@ -30,6 +30,19 @@ class ApiKeyRules(BaseModel):
     admin: Literal["read", "write"] | None = None
 
 
+class RoleRules(BaseModel):
+    """What a role of an identity provider grants; `{claim}` in a pattern stands for what the token says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subscribe: list[str] = Field(default_factory=list)
+    publish: list[str] = Field(default_factory=list)
+    presence: list[str] = Field(default_factory=list)
+    channels: list[str] = Field(default_factory=list)
+    service: bool = False
+    admin: Literal["read", "write"] | None = None
+
+
 class Settings(BaseSettings):
     """The hub's settings. Times are seconds unless the name ends in ``_ms``; sizes are bytes.
 
@@ -63,6 +76,12 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwks_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_clients: list[str] = Field(default_factory=list)
+    claim_user: str = "sub"
+    claim_roles: str | None = None
+    claim_hub: bool = False
+    roles: dict[str, RoleRules] = Field(default_factory=dict)
     api_keys: dict[str, SecretStr | ApiKeyRules] = Field(default_factory=dict)
     node_secret: SecretStr | None = None
     query_token: bool = True

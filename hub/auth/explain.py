@@ -29,6 +29,7 @@ async def explain(authenticator: Authenticator, token: str, now: float) -> list[
         f"valid: speaks for {proven.user}, and expires {_moment(proven.expires_at, now)}",
         _header(parsed),
         *(_allowed(proven) if isinstance(proven, Identity) else _allowed_in_channel(proven)),
+        *await authenticator.explain(token),
         *_ignored(jws.claims(parsed)),
     ]
 

@@ -198,7 +198,7 @@ class JwksKeys:
     async def _run(self) -> None:
         try:
             async with asyncio.timeout(self._deadline_s):
-                document = await self._get()
+                document = await self._document()
             self._take(jwk_set.read(document, self._algorithms))
         except (TimeoutError, httpx.TimeoutException):
             self._fail(f"the endpoint did not answer within {self._deadline_s:g} s")
@@ -209,11 +209,15 @@ class JwksKeys:
         finally:
             self._flight = None
 
-    async def _get(self) -> bytes:
+    async def _document(self) -> bytes:
+        """The key set as it is published."""
+        return await self._get(self._url)
+
+    async def _get(self, url: str) -> bytes:
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=self._deadline_s)
         data = bytearray()
-        async with self._client.stream("GET", self._url, headers={"Accept": "application/json"}) as response:
+        async with self._client.stream("GET", url, headers={"Accept": "application/json"}) as response:
             if response.status_code != httpx.codes.OK:
                 raise ValueError(f"the endpoint answered HTTP {response.status_code}")
             async for chunk in response.aiter_bytes():

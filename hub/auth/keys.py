@@ -31,11 +31,12 @@ _IMPLEMENTATIONS = {name: get_default_algorithms()[name] for name in ALGORITHMS}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, ready for one algorithm."""
+    """One key, ready for one algorithm. `provider`: the issuer that discovery found it by."""
 
     algorithm: str
     material: Any = field(repr=False)
     implementation: Algorithm
+    provider: str | None = None
 
     def verifies(self, jws: Jws) -> bool:
         """Whether this key made the signature."""

@@ -1,17 +1,30 @@
 """Who a token speaks for: signature, times, addressee, claims; and the memory of what was found out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from . import claims, jws
 from .channel_right import ChannelRight
 from .identity import Identity
-from .keys import Keys, refusal
+from .keys import Key, Keys, refusal
 from .refusals import invalid
 
 Proven = Identity | ChannelRight
+
+
+class Provider(Protocol):
+    """How tokens of an identity provider are read, which say nothing of channels."""
+
+    def speaks_for(self, key: Key) -> bool:
+        """Whether a token by this key is the provider's."""
+
+    def read(self, key: Key, found: Mapping[str, Any], now: float, leeway: float) -> Proven:
+        """What its claims prove; raises `HubError`."""
+
+    def explain(self, found: Mapping[str, Any]) -> list[str]:
+        """Where its rights come from, in words."""
 
 
 class Authenticator:
@@ -33,7 +46,9 @@ class Authenticator:
         leeway: float = claims.LEEWAY_S,
         clock: Callable[[], float] = time.time,
         remembered: int = 16384,
+        provider: Provider | None = None,
     ) -> None:
+        self._provider = provider
         self._keys = keys
         self._algorithms = None if algorithms is None else tuple(algorithms)
         self._issuer = issuer
@@ -103,16 +118,33 @@ class Authenticator:
             return None
         return known
 
+    async def explain(self, token: str) -> list[str]:
+        """Which role gave which right, of a token that `read` has taken; nothing where no role counts.
+
+        Raises:
+            HubError: as `verify`.
+        """
+        key, found = await self._proven_claims(token)
+        if self._provider is None or not self._provider.speaks_for(key):
+            return []
+        return self._provider.explain(found)
+
     async def _check(self, token: str) -> Proven:
+        return self._read(*await self._proven_claims(token))
+
+    async def _proven_claims(self, token: str) -> tuple[Key, dict[str, Any]]:
         parsed = jws.parse(token)
         if self._algorithms is not None and (why := refusal(parsed.algorithm, self._algorithms)) is not None:
             raise invalid(why)
         keys = await self._keys.keys_for(parsed)
-        if not any(key.verifies(parsed) for key in keys):
-            raise invalid("the signature does not match: another key signed this token, or it was changed")
-        return self._read(jws.claims(parsed))
+        for key in keys:
+            if key.verifies(parsed):
+                return key, jws.claims(parsed)
+        raise invalid("the signature does not match: another key signed this token, or it was changed")
 
-    def _read(self, found: dict[str, Any]) -> Proven:
+    def _read(self, key: Key, found: dict[str, Any]) -> Proven:
+        if self._provider is not None and self._provider.speaks_for(key):
+            return self._provider.read(key, found, self._clock(), self._leeway)
         claims.check_addressed(found, self._issuer, self._audience)
         if claims.is_channel_token(found):
             return claims.channel_right(found, self._clock(), self._leeway)

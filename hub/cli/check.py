@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from ..app import make_broker
 from ..auth.jwks import JwksKeys
+from ..auth.oidc import OidcKeys
 from ..broker.base import Inbox, Member, ShardHealth
 from ..protocol import ids
 from ..protocol.event import Event
@@ -46,6 +47,13 @@ async def _try(settings: Settings) -> list[str]:
         problems += [f"HUB_JWKS_URL: {text}" for text in found]
         if not found:
             _say("ok", ["keys: the key set was fetched"])
+    if settings.oidc_issuer is not None:
+        provider = OidcKeys(settings.oidc_issuer)
+        found = await provider.probe()
+        await provider.close()
+        problems += [f"HUB_OIDC_ISSUER: {text}" for text in found]
+        if not found:
+            _say("ok", [f"keys: {provider.issuer} was discovered, and its key set fetched"])
     return problems + await _try_broker(settings)
 
 
@@ -85,7 +93,11 @@ def _shard(shard: ShardHealth) -> str:
 
 def _keys(settings: Settings) -> str:
     sources = (("a secret", settings.jwt_secret), ("a public key", settings.jwt_public_key))
-    given = [name for name, value in (*sources, ("a key set", settings.jwks_url)) if value]
+    given = [
+        name
+        for name, value in (*sources, ("a key set", settings.jwks_url), ("a provider", settings.oidc_issuer))
+        if value
+    ]
     return f"tokens by {' and '.join(given) or 'no key'}; {len(settings.api_keys)} API keys"
 
 

@@ -19,6 +19,8 @@ CLIENT_VARIABLES = ("HUB_URL", "HUB_TOKEN", "HUB_API_KEY")
 
 EXAMPLES = {
     "api_keys": """'{"backend":"a-key-of-16-bytes-or-more"}'""",
+    "oidc_clients": """'["my-web-app"]'""",
+    "roles": """'{"operator":{"subscribe":["job:*"]}}'""",
     "allowed_origins": """'["https://app.example.com"]'""",
     "trusted_proxies": """'["10.0.0.0/8"]'""",
     "jwt_algorithms": """'["RS256"]'""",

@@ -5,8 +5,8 @@ import asyncio
 import sys
 import time
 
-from ..app import make_authenticator, make_keys
 from ..auth.explain import explain
+from ..auth.from_settings import make_authenticator, make_keys
 from . import configuration
 
 

@@ -3,13 +3,14 @@
 import secrets
 
 from .. import app
+from ..auth.from_settings import by_roles, make_keys
 from ..commands.publications import compile_schema
 from ..settings import ApiKeyRules, Settings
 
 HOW_TO_SET_A_KEY = (
     "there is no key to check tokens with: set HUB_JWT_SECRET "
     "(export HUB_JWT_SECRET=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')), "
-    "HUB_JWT_PUBLIC_KEY or HUB_JWKS_URL; or try hub serve --dev, which makes one up"
+    "HUB_JWT_PUBLIC_KEY, HUB_JWKS_URL or HUB_OIDC_ISSUER; or try hub serve --dev, which makes one up"
 )
 
 
@@ -28,6 +29,10 @@ def remarks(settings: Settings) -> list[str]:
         found.append(
             f"HUB_API_KEYS: {', '.join(plain)} may publish and read everything, and is no admin; "
             '{"key":"…","publish":["job:*"]} binds a key, and "admin":"read" or "write" makes it one'
+        )
+    if by_roles(settings) and not settings.roles and not settings.claim_hub:
+        found.append(
+            "HUB_ROLES is empty: a provider's tokens let people in, and grant no channel but their own"
         )
     if not settings.allowed_origins:
         found.append("HUB_ALLOWED_ORIGINS is empty: browsers connect from pages of the hub's own host only")
@@ -49,13 +54,13 @@ def remarks(settings: Settings) -> list[str]:
 
 def has_key(settings: Settings) -> bool:
     """Whether there is any key, good or not, to check tokens with."""
-    return bool(settings.jwt_secret or settings.jwt_public_key or settings.jwks_url)
+    return bool(settings.jwt_secret or settings.jwt_public_key or settings.jwks_url or settings.oidc_issuer)
 
 
 def _keys(settings: Settings) -> list[str]:
     if has_key(settings):
         return app.problems(settings)
-    nameless = app.make_keys(settings).problems()
+    nameless = make_keys(settings).problems()
     return [HOW_TO_SET_A_KEY, *(text for text in app.problems(settings) if text not in nameless)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 
-from ..app import make_authenticator, make_keys
+from ..auth.from_settings import make_authenticator, make_keys
 from ..protocol.codec import loads_json
 from ..protocol.errors import HubError
 from ..settings import Settings
@@ -127,4 +127,4 @@ def _info(text: str) -> Any:
 
 
 def _foreign(settings: Settings) -> bool:
-    return settings.jwt_public_key is not None or settings.jwks_url is not None
+    return bool(settings.jwt_public_key or settings.jwks_url or settings.oidc_issuer)

@@ -1,0 +1,90 @@
+"""From settings to what checks tokens and keys."""
+
+from pydantic import SecretStr
+
+from ..settings import ApiKeyRules, RoleRules, Settings
+from .api_keys import ApiKey, ApiKeys
+from .identity import Level
+from .keyring import KeyRing
+from .keys import ALGORITHMS, Keys, StaticKeys
+from .provider import ProviderTokens
+from .roles import VERBS, Role, Roles
+from .tokens import Authenticator
+
+
+def make_keys(settings: Settings) -> Keys:
+    """Where tokens' keys come from."""
+    sources: list[Keys] = []
+    if settings.jwt_secret or settings.jwt_public_key:
+        secret, previous = settings.jwt_secret, settings.jwt_previous_secret
+        sources.append(
+            StaticKeys(
+                secret=secret.get_secret_value() if secret else None,
+                previous_secret=previous.get_secret_value() if previous else None,
+                public_key=settings.jwt_public_key,
+                previous_public_key=settings.jwt_previous_public_key,
+                algorithms=settings.jwt_algorithms,
+                complete=settings.jwks_url is None and settings.oidc_issuer is None,
+            )
+        )
+    if settings.jwks_url:
+        # An HTTP client is a fifth of what a hub imports; most hubs fetch nothing.
+        from .jwks import JwksKeys
+
+        sources.append(JwksKeys(settings.jwks_url, algorithms=settings.jwt_algorithms))
+    if settings.oidc_issuer:
+        from .oidc import OidcKeys
+
+        sources.append(OidcKeys(settings.oidc_issuer, algorithms=settings.jwt_algorithms))
+    return KeyRing(sources)
+
+
+def make_authenticator(settings: Settings, keys: Keys) -> Authenticator:
+    """What checks tokens. Which algorithms a key allows, the keys know; the settings may allow fewer."""
+    algorithms = settings.jwt_algorithms or ALGORITHMS
+    return Authenticator(
+        keys,
+        algorithms,
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        provider=make_provider(settings) if by_roles(settings) else None,
+    )
+
+
+def by_roles(settings: Settings) -> bool:
+    """Whether tokens are read by roles: those of a discovered provider, or all where none is."""
+    return bool(settings.oidc_issuer or settings.claim_roles or settings.roles)
+
+
+def make_provider(settings: Settings) -> ProviderTokens:
+    """How an identity provider's tokens are read."""
+    table = {name: _role(rules) for name, rules in settings.roles.items()}
+    roles = Roles(settings.claim_roles, table, user=settings.claim_user, hub=settings.claim_hub)
+    return ProviderTokens(
+        roles,
+        discovered=settings.oidc_issuer is not None,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        clients=settings.oidc_clients,
+    )
+
+
+def _role(rules: RoleRules) -> Role:
+    named = {verb: getattr(rules, verb) for verb in VERBS}
+    return Role(named, rules.service, _level(rules.admin))
+
+
+def _level(name: str | None) -> Level:
+    return Level[name.upper()] if name else Level.NONE
+
+
+def make_api_keys(settings: Settings) -> ApiKeys:
+    """The services' keys."""
+    return ApiKeys({name: _api_key(entry) for name, entry in settings.api_keys.items()})
+
+
+def _api_key(entry: SecretStr | ApiKeyRules) -> ApiKey:
+    if isinstance(entry, SecretStr):
+        return ApiKey(entry.get_secret_value())
+    named = {"subscribe": entry.subscribe, "publish": entry.publish, "presence": entry.presence}
+    return ApiKey(entry.key.get_secret_value(), named, _level(entry.admin))
