@@ -18,6 +18,7 @@ import httpx
 
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
+from ..runtime.bucket import TokenBucket
 from . import jwk_set
 from .jws import Jws
 from .keys import ALGORITHMS, Key, refusal
@@ -68,8 +69,7 @@ class JwksKeys:
         self._next_fetch = 0.0
         self._error: str | None = None
         self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._bucket = _BURST
-        self._filled_at = clock()
+        self._bucket = TokenBucket(1 / _EVERY_S, _BURST, clock())
 
     async def keys_for(self, jws: Jws) -> Sequence[Key]:
         """See `Keys`."""
@@ -166,11 +166,8 @@ class JwksKeys:
         if self._flight is None:
             if self._error is not None and now < self._next_fetch:
                 raise self._unavailable(self._next_fetch - now)
-            self._bucket = min(_BURST, self._bucket + max(0.0, now - self._filled_at) / _EVERY_S)
-            self._filled_at = now
-            if self._bucket < 1:
-                raise self._unavailable((1 - self._bucket) * _EVERY_S)
-            self._bucket -= 1
+            if wait := self._bucket.take(now):
+                raise self._unavailable(wait)
         await self._fetch()
         if self._error is not None:
             raise self._unavailable(self._next_fetch - self._clock())

@@ -4,13 +4,13 @@ The truth lies in the broker (`broker.base.Presence`); here is when its changes 
 """
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable
 
 from ..broker.base import Broker, Member
 from ..delivery.channel import Channel, Subscription
 from ..protocol.errors import HubError
+from ..runtime.backoff import REAL_TIME, Backoff
 from ..runtime.tasks import Tasks
 from .notifier import Notifier, Present
 
@@ -125,14 +125,13 @@ class PresenceBoard:
         self._tasks.spawn(self._leave(channel, user, name or connection.member, connection.id, grace))
 
     async def _leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
-        delay = 0.2
+        backoff = Backoff(REAL_TIME, 0.2, 10.0)
         while True:
             try:
                 await self._broker.presence.leave(channel, user, name, owner, grace_s)
             except HubError:
                 # The storage is away: the member would stay as a ghost until its node is gone, so try on.
-                await asyncio.sleep(delay * random.uniform(0.5, 1.5))
-                delay = min(delay * 2, 10.0)
+                await backoff.pause()
             else:
                 return
 
@@ -166,7 +165,7 @@ class PresenceBoard:
     async def _refresh(self, channel: Channel, only: set[Subscription] | None = None) -> None:
         """A fresh list for some watchers, or for all. What is announced while it is read waits, and follows it:
         handed on before it, a leave would be undone by the list."""
-        delay = 0.2
+        backoff = Backoff(REAL_TIME, 0.2, 5.0)
         self._reading[channel.name] += 1
         try:
             while self._watchers(channel.name, only):
@@ -175,8 +174,7 @@ class PresenceBoard:
                 try:
                     members = await self._broker.presence.members(channel.name)
                 except HubError:
-                    await asyncio.sleep(delay * random.uniform(0.5, 1.5))
-                    delay = min(delay * 2, 5.0)
+                    await backoff.pause()
                     continue
                 self._notifier.of_list(channel.name, members, self._watchers(channel.name, only))
                 return

@@ -7,7 +7,6 @@ leave out (a hole, another epoch, a link that was down, a position check that fi
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 
 from ..broker.base import Broker, Page
@@ -17,6 +16,7 @@ from ..namespaces import Mode
 from ..protocol.errors import HubError
 from ..protocol.position import Position, Top
 from ..protocol.recovery import FOR_EVER, Cause, Gap, common, judge
+from ..runtime.backoff import REAL_TIME, Backoff
 from ..runtime.counters import Counters
 from ..runtime.tasks import Tasks
 from .replay import PAGE, begin
@@ -66,7 +66,7 @@ class Repairs:
 
     async def _repair_until_done(self, channel: Channel) -> None:
         """Repair while the storage may be away: with backoff and jitter, for as long as anybody listens."""
-        delay = 0.1
+        backoff = Backoff(REAL_TIME, 0.1, 5.0)
         try:
             while self._is_open(channel):
                 self._doubted_again.discard(channel)
@@ -74,8 +74,7 @@ class Repairs:
                     await self.repair(channel)
                 except HubError as error:
                     log.info("refilling %s waits: %s", channel.name, error.reason)
-                    await asyncio.sleep(delay * random.uniform(0.5, 1.5))
-                    delay = min(delay * 2, 5.0)
+                    await backoff.pause()
                     continue
                 if channel not in self._doubted_again:
                     return
@@ -208,6 +207,7 @@ class Repairs:
         """A subscription stands at a position of a numbering that is no more. It is not live; `token` is that of
         its catching up."""
         channel = subscription.channel
+        backoff = Backoff(REAL_TIME, 0.1, 5.0)
         while channel.is_catching(subscription, token):
             try:
                 page = await self.read(channel.name, at, PAGE)
@@ -219,7 +219,7 @@ class Repairs:
                 elif channel.is_catching(subscription, token):
                     self._put(subscription, _Again(channel, at, None, self._frame_bytes), None)
             except HubError:
-                await asyncio.sleep(random.uniform(0.1, 0.5))
+                await backoff.pause()
 
     async def restart_one(self, subscription: Subscription, token: object, gap: Gap) -> None:
         """Tell one subscription of its gap, and put it at the present top, unless another replay than `token`'s

@@ -4,7 +4,6 @@ offset that it has reached.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from ..delivery.prepared import PreparedMessage
 from ..protocol.errors import HubError
 from ..protocol.event import Event
 from ..protocol.recovery import Cause, Gap
+from ..runtime.backoff import REAL_TIME, Backoff
 from ..runtime.tasks import Tasks
 
 SLICE = 64  # events sent in one turn of the loop, so that a long replay does not hold up other sockets
@@ -81,7 +81,7 @@ class _Replay:
         self._channel = subscription.channel
         self._token = token
         self._at = at
-        self._delay = 0.1
+        self._backoff = Backoff(REAL_TIME, 0.1, 5.0)
 
     async def run(self, events: Sequence[Event]) -> None:
         while await self._room():
@@ -128,12 +128,11 @@ class _Replay:
                     gap = Gap(self._at + 1, self._channel.top, Cause.TRIMMED)
                     await self._source.restart_one(self._subscription, self._token, gap)
             else:
-                self._delay = 0.1
+                self._backoff.reset()
                 return page.events
         except HubError:
             # The storage is away; the subscriber waits as everybody does, and misses nothing by it.
-            await asyncio.sleep(self._delay * random.uniform(0.5, 1.5))
-            self._delay = min(self._delay * 2, 5.0)
+            await self._backoff.pause()
         return ()
 
 

@@ -1,4 +1,4 @@
-"""When to try again: full jitter between reconnects, and the windows that the hub assigns."""
+"""When to try again: full jitter between tries, and the windows that the hub assigns."""
 
 import asyncio
 import random
@@ -18,6 +18,9 @@ class Timing:
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
+
+
+REAL_TIME = Timing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,14 @@ class Window:
 
 
 class Backoff:
-    """Full jitter: attempt n waits a random time up to min(`high`, `low` * 2**n) seconds.
+    """Full jitter: after failure n (from 0) wait a random time up to min(`high`, `low` * 2**n) seconds, so that
+    those whom one failure has hit do not come back together. The one rule for everything that tries again.
 
-    The count starts anew only after a connection that lived for `high` seconds: a hub that accepts and drops
-    is not hammered.
+    `reset` after a success. Who keeps connections says how long one `lived` instead: the count starts anew only
+    after `high` seconds, so that a hub that accepts and drops is not hammered.
     """
+
+    __slots__ = ("_attempt", "_timing", "high", "low")
 
     def __init__(self, timing: Timing, low: float = 0.5, high: float = 20.0) -> None:
         self._timing = timing
@@ -65,6 +71,10 @@ class Backoff:
         ceiling = min(self.high, max(self.low, 0.001) * 2.0 ** min(self._attempt, 32))
         self._attempt += 1
         return self._timing.random() * ceiling
+
+    async def pause(self) -> None:
+        """Wait for the next delay."""
+        await self._timing.sleep(self.next())
 
     def lived(self, seconds: float) -> None:
         """A connection ended after `seconds`."""

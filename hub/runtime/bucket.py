@@ -2,7 +2,8 @@
 
 
 class TokenBucket:
-    """`rate` a second on average, `burst` at once. The clock is handed in: monotonic seconds.
+    """`rate` a second on average, `burst` at once. The clock is handed in: seconds, of which a step back counts
+    for nothing.
 
     After a refusal nothing is given for `hold` seconds at least: what was on the wire behind the refused one, sent
     before its sender could know, is refused too, and does not overtake it.
@@ -16,7 +17,7 @@ class TokenBucket:
         self._level = float(burst)
         self._then = now
         self._hold = hold
-        self._held_until = now
+        self._held_until = float("-inf")
 
     def take(self, now: float, count: float = 1.0) -> float:
         """Take `count`; 0.0 where they were there, else the seconds until they will be, and nothing is taken."""
@@ -40,5 +41,5 @@ class TokenBucket:
         self._level = min(self._level, burst)
 
     def _fill(self, now: float) -> None:
-        self._level = min(self._burst, self._level + (now - self._then) * self._rate)
+        self._level = min(self._burst, self._level + max(0.0, now - self._then) * self._rate)
         self._then = now

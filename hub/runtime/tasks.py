@@ -1,4 +1,4 @@
-"""Short-lived tasks of a node: none is lost to the garbage collector, and none fails in silence."""
+"""Tasks of one owner: none is lost to the garbage collector, none fails in silence, none outlives it."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ class Tasks:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run `coroutine` by itself; an exception out of it is a bug of the hub, and logged as such."""
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str | None = None) -> None:
+        """Run `coroutine` by itself; an exception out of it is a bug, and logged as such."""
         if self._closed:
             coroutine.close()
             return
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -28,9 +28,10 @@ class Tasks:
         return len(self._tasks)
 
     async def close(self) -> None:
-        """Cancel what still runs."""
+        """Cancel what still runs, and wait for its end; who calls this out of one of them goes on itself."""
         self._closed = True
-        tasks = list(self._tasks)
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

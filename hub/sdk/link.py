@@ -13,6 +13,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.frames import Encoding
 
 from ..runtime.backoff import Timing, Window
+from ..runtime.tasks import Tasks
 from .handshake import Departure, Socket, Welcome, departure_of
 from .requests import OnReply, Requests
 
@@ -53,14 +54,12 @@ class HubLink:
         self.born = timing.now()
         self.drained: asyncio.Future[Window | None] = loop.create_future()
         self.ended: asyncio.Future[Departure] = loop.create_future()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
 
     def start(self) -> None:
         """Begin to read; called once the owner is ready for messages."""
-        self._tasks = [
-            asyncio.create_task(part, name=f"hub-client-{name}")
-            for name, part in (("read", self._read()), ("write", self._write()), ("watch", self._watch()))
-        ]
+        for name, part in (("read", self._read()), ("write", self._write()), ("watch", self._watch())):
+            self._tasks.spawn(part, f"hub-client-{name}")
 
     @property
     def alive(self) -> bool:
@@ -121,11 +120,7 @@ class HubLink:
 
     async def settle(self) -> None:
         """Wait until nothing of this connection runs any more."""
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
-        await asyncio.gather(*(task for task in self._tasks if task is not current), return_exceptions=True)
+        await self._tasks.close()
 
     async def _read(self) -> None:
         reason = None

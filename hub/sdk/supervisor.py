@@ -11,13 +11,14 @@ ends, table says stop       `Stopped`
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from hub.protocol.codes import Then
 from hub.protocol.errors import HubError
 
 from ..runtime.backoff import Backoff, Timing
+from ..runtime.tasks import Tasks
 from .errors import NotConnected, Stopped, TokenRefused
 from .handshake import Departure, Endpoint, HandshakeRefused
 from .items import State, Status
@@ -57,7 +58,7 @@ class Supervisor:
         self._resume: str | None = None
         self._renewed = False
         self._links: set[HubLink] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -75,11 +76,9 @@ class Supervisor:
         finally:
             await self._close()
 
-    def spawn(self, work: Awaitable[None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run beside, until the end of the client."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(work)
 
     async def renew(self, link: HubLink) -> None:
         """``hub.token_expiring``: a new token in place, at a moment of our own in the time that is left."""
@@ -99,7 +98,7 @@ class Supervisor:
                 log.warning("the new token was refused, the old one stays in force: %s", error.reason)
             except Exception as error:
                 log.warning("no new token: %s", type(error).__name__)  # its text may quote a secret
-            await self._timing.sleep(backoff.next())
+            await backoff.pause()
 
     async def _live(self, link: HubLink) -> HubLink:
         """Use `link` until it ends or is asked to leave; returns the one that follows, already in use."""
@@ -178,9 +177,7 @@ class Supervisor:
         self._down(link)
 
     async def _close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         await asyncio.gather(*(link.close() for link in self._links), return_exceptions=True)
 
 

@@ -7,7 +7,6 @@ forked after the imports, which they then share in memory.
 
 import logging
 import os
-import random
 import shutil
 import signal
 import socket
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..cluster.worker_ipc import UnixWorkerIpc
+from ..runtime.backoff import REAL_TIME, Backoff
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class WorkerSupervisor:
         self._workers: dict[int, int] = {}  # process id: index
         self._started: dict[int, float] = {}
         self._failures = 0
+        self._backoff = Backoff(REAL_TIME, 0.2, 5.0)
         self._stopping = 0
         # Bound but not listening: it keeps the port for the workers, and gets no connections.
         self._reservation = _bound(host, port)
@@ -87,12 +88,15 @@ class WorkerSupervisor:
     def _replace(self, pid: int, index: int, code: int) -> bool:
         """Start a worker anew; whether there is hope."""
         lived = time.monotonic() - self._started.pop(pid)
-        self._failures = 0 if lived > STABLE_S else self._failures + 1
+        self._failures += 1
+        if lived > STABLE_S:
+            self._failures = 0
+            self._backoff.reset()
         if self._failures >= FAILURES:
             log.error("workers fail at their start (exit status %d): giving up", code)
             return False
         log.warning("worker %d (process %d) ended with %d; starting another", index, pid, code)
-        until = time.monotonic() + min(5.0, 0.1 * 2**self._failures) * random.uniform(0.5, 1.5)
+        until = time.monotonic() + self._backoff.next()
         while not self._stopping and (left := until - time.monotonic()) > 0:
             time.sleep(min(WAIT_S, left))
         self._fork(index)

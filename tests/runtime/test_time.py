@@ -1,4 +1,4 @@
-"""The wheel and the bucket, on clocks of their own."""
+"""The timer wheel, the token bucket and the backoff, on clocks of their own."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.runtime.backoff import Backoff, Timing
 from hub.runtime.bucket import TokenBucket
 from hub.runtime.timer_wheel import TimerWheel
 
@@ -113,3 +114,24 @@ def test_a_bucket_that_holds_lets_nothing_overtake_what_it_refused() -> None:
     assert slow.take(now) == pytest.approx(2.0)
     assert slow.take(now + 1.9) == pytest.approx(0.1)
     assert slow.take(now + 2.0) == 0.0
+
+
+def test_a_step_back_of_the_clock_takes_nothing_out_of_a_bucket() -> None:
+    bucket = TokenBucket(1.0, 5.0, 1000.0)
+    assert bucket.take(0.0, 5.0) == 0.0
+    assert bucket.take(0.0) == pytest.approx(1.0)
+    assert bucket.take(1.0) == 0.0
+
+
+@given(st.floats(0.01, 1), st.floats(1, 60), st.integers(1, 60))
+def test_a_backoff_doubles_up_to_its_bound_and_spreads_over_all_of_it(
+    low: float, high: float, failures: int
+) -> None:
+    for fraction in (0.0, 0.5, 0.999):
+        backoff = Backoff(Timing(random=lambda fraction=fraction: fraction), low, high)  # type: ignore[misc]
+        delays = [backoff.next() for _ in range(failures)]
+        assert delays == pytest.approx([fraction * min(high, low * 2.0**n) for n in range(failures)])
+        backoff.lived(high * 0.9)
+        assert backoff.next() == pytest.approx(fraction * min(high, low * 2.0**failures))
+        backoff.lived(high)
+        assert backoff.next() == pytest.approx(fraction * low)

@@ -15,6 +15,7 @@ from typing import Any
 import msgpack
 
 from ...protocol.errors import HubError
+from ...runtime.tasks import Tasks
 from .client.tuning import Stats, Tuning, log
 from .keys import DUE_BUCKETS, KeyNames
 from .scripts import DUE_ADD, DUE_DONE, DUE_TAKE
@@ -35,19 +36,16 @@ class DueList:
         self._keys = keys
         self._tuning = tuning
         self._stats = stats
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
 
     def start(self) -> None:
         """Look at what is due, from now on."""
-        self._tasks = [asyncio.create_task(self._sweep(f"due-{bucket}")) for bucket in range(DUE_BUCKETS)]
+        for bucket in range(DUE_BUCKETS):
+            self._tasks.spawn(self._sweep(f"due-{bucket}"))
 
     async def close(self) -> None:
         """Look no more; what was taken and not done comes back to other nodes."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._tasks.close()
 
     def adding(self, item: Sequence[str], delay_s: float, instead: Sequence[str] | None = None) -> Request:
         """The request that puts an item on the list, or moves it, and takes off another one of its bucket."""

@@ -5,7 +5,6 @@ makes somebody look: it is told before the publication (a crash in between leave
 again after it (an item about nothing yet may have been looked at and dropped).
 """
 
-import asyncio
 from collections.abc import Sequence
 from random import getrandbits
 
@@ -14,6 +13,7 @@ import orjson
 from ...namespaces import Mode, Namespaces
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
+from ...runtime.tasks import Tasks
 from ..base import Published, untried
 from . import format as wire
 from .channels import RedisChannels
@@ -38,7 +38,7 @@ class RedisLeases:
         self._keys = keys
         self._namespaces = namespaces
         self._due = due
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks = Tasks()
         due.handlers[_KIND] = self._look
 
     async def publish(
@@ -101,9 +101,7 @@ class RedisLeases:
             request = self._due.dropping((_KIND, publication.channel, publication.key or "", replaced))
         else:
             request = self._adding(publication, lease, replaced)
-        task = asyncio.create_task(self._store.run([request]))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._store.run([request]))
 
     async def _look(self, channel: str, key: str, lease: str) -> float | None:
         """A lease is due, says the due-list (`redis_due.Handler`)."""

@@ -7,12 +7,13 @@ reported as lost once they are heard there.
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import hiredis
 
 from ....protocol.errors import HubError
+from ....runtime.tasks import Tasks
 from .address import Address, Kind, Site
 from .connection import Command, LinkError, open_link
 from .errors import unavailable
@@ -44,20 +45,18 @@ class Cluster:
         self._always: set[str] = set()
         self._looked = asyncio.Condition()
         self._look_now = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
 
     async def start(self) -> None:
         """As `Topology.start`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._tuning.first_wait):
                 await self._look()
-        self._spawn(self._keep_looking())
+        self._tasks.spawn(self._keep_looking())
 
     async def close(self) -> None:
         """As `Topology.close`."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         await asyncio.gather(*(shard.close() for shard in self._shards.values()))
 
     def shards(self) -> Sequence[Shard]:
@@ -86,7 +85,7 @@ class Cluster:
 
     def moved(self, names: Collection[str]) -> None:
         """As `Topology.moved`."""
-        self._spawn(self._follow(list(names)))
+        self._tasks.spawn(self._follow(list(names)))
 
     async def _follow(self, names: Sequence[str]) -> None:
         await self.relocate()
@@ -170,7 +169,7 @@ class Cluster:
         for address, shard in before.items():
             if self._shards.get(address) is not shard:
                 log.info("%s: no longer a master with this map", shard.name)
-                self._spawn(shard.close())
+                self._tasks.spawn(shard.close())
 
     def _move_names(self, shards: Iterable[Shard]) -> None:
         for shard in dict.fromkeys(shards):
@@ -180,16 +179,6 @@ class Cluster:
                     shard.listener.unwant(name)
                     owner.listener.wish([name], doubted=True)
         self._wish(self._always, doubted=False)
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("the cluster's map failed", exc_info=error)
 
 
 def by_slot(names: Iterable[str]) -> Iterable[list[str]]:

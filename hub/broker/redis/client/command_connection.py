@@ -14,7 +14,7 @@ import hiredis
 from .address import Address
 from .connection import Command, Link, LinkError, Reply, open_link
 from .errors import failed, unavailable
-from .tuning import Backoff, Stats, Tuning, log
+from .tuning import Stats, Tuning, log
 
 Resolve = Callable[[], Awaitable[Address]]
 """Where the server is right now: asked before each connect (a Sentinel may have another answer)."""
@@ -160,7 +160,7 @@ class Commander:
             self.reconnect(f"the master is {address.name} now")
 
     async def _keep(self) -> None:
-        backoff = Backoff(self._tuning)
+        backoff = self._tuning.backoff()
         while True:
             self._lost.clear()
             try:

@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 import hiredis
 
+from ....runtime.tasks import Tasks
 from .address import Address
 from .command_connection import Resolve
 from .connection import Link, LinkError, Reply, open_link
 from .errors import code_of, failed, unavailable
-from .tuning import Backoff, Stats, Tuning, log
+from .tuning import Stats, Tuning, log
 
 
 class Hearer(Protocol):
@@ -78,25 +79,20 @@ class ShardListener:
         self._number = 0
         self._started = False
         self._closing = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def start(self) -> None:
         """Connect, and stay connected, from now on."""
         self._loop = asyncio.get_running_loop()
         self._started = True
-        self._spawn(self._keep())
+        self._tasks.spawn(self._keep())
 
     async def close(self) -> None:
         """Let go."""
         self._closing = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
         if self._link is not None:
             self._link.abort("closed")
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._tasks.close()
         for waiter in self._waiters.values():
             if not waiter.done():
                 waiter.set_exception(unavailable("the hub is closing"))
@@ -166,10 +162,10 @@ class ShardListener:
             for name in group:
                 del self._asked[name]
                 self._confirmed.discard(name)
-            self._spawn(self._settle(link.subscribe(self._unsubscribe, group)))
+            self._tasks.spawn(self._settle(link.subscribe(self._unsubscribe, group)))
         begun = [name for name in touched if name in self._wanted and name not in self._asked]
         for batch in self._batches(begun):
-            self._spawn(self._ask(link, batch))
+            self._tasks.spawn(self._ask(link, batch))
 
     def _batches(self, names: Sequence[str]) -> Iterable[list[str]]:
         if not names:
@@ -230,7 +226,7 @@ class ShardListener:
     # The connection
 
     async def _keep(self) -> None:
-        backoff = Backoff(self._tuning)
+        backoff = self._tuning.backoff()
         while True:
             self._lost_link.clear()
             try:
@@ -240,7 +236,7 @@ class ShardListener:
                 self._stats.note("listener_failures", "%s", error)
             self.connected_at = None
             self._forget()
-            await asyncio.sleep(backoff.next())
+            await backoff.pause()
 
     async def _listen(self) -> None:
         """Connect, subscribe to everything wanted, and stay until the connection is lost."""
@@ -295,16 +291,6 @@ class ShardListener:
         if name in self._wanted:
             self._doubted.add(name)
             self._touch(name)
-
-    def _spawn(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s: listening failed", self.name, exc_info=error)
 
 
 def _seen(waiter: "asyncio.Future[None]") -> None:

@@ -1,10 +1,11 @@
 """Times and bounds of the Redis broker, and what it counts."""
 
 import logging
-import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+
+from ....runtime.backoff import REAL_TIME, Backoff
 
 log = logging.getLogger("hub.broker.redis")
 
@@ -33,23 +34,9 @@ class Tuning:
     owed_max: int = 50_000  # callers waiting on one server; beyond, they are refused at once
     waiting_bytes_max: int = 67_108_864  # bytes that a server has not taken yet; as above
 
-
-class Backoff:
-    """Exponential, with full jitter: the next delay is anything from 0 to a bound that doubles."""
-
-    def __init__(self, tuning: Tuning) -> None:
-        self._tuning = tuning
-        self._tries = 0
-
-    def next(self) -> float:
-        """Seconds to wait before the next try."""
-        bound = min(self._tuning.backoff_max, self._tuning.backoff_min * 2**self._tries)
-        self._tries = min(self._tries + 1, 16)
-        return random.uniform(0, bound)
-
-    def reset(self) -> None:
-        """It worked: begin small again."""
-        self._tries = 0
+    def backoff(self) -> Backoff:
+        """Between two tries to connect."""
+        return Backoff(REAL_TIME, self.backoff_min, self.backoff_max)
 
 
 @dataclass(slots=True)
