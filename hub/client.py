@@ -7,7 +7,7 @@ async with Client("ws://hub:8000/ws", token=make_token) as hub:
 ```
 """
 
-from hub.protocol.codes import ErrorCode
+from hub.protocol.codes import ErrorCode, Outcome
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 
@@ -37,6 +37,7 @@ __all__ = [
     "HubError",
     "Item",
     "NotConnected",
+    "Outcome",
     "Position",
     "PresenceChange",
     "PresenceKind",

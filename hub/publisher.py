@@ -6,7 +6,7 @@ async with Publisher("http://hub:8000", api_key=KEY) as hub:
 ```
 """
 
-from hub.protocol.codes import ErrorCode
+from hub.protocol.codes import ErrorCode, Outcome
 from hub.protocol.errors import HubError
 
 from .runtime.backoff import Timing
@@ -22,6 +22,7 @@ __all__ = [
     "HubError",
     "NotConnected",
     "NotPublished",
+    "Outcome",
     "Published",
     "Publisher",
     "QueueFull",

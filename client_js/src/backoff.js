@@ -8,9 +8,8 @@
 export const inWindow = ({ min_ms, max_ms }, random) => min_ms + random() * Math.max(0, max_ms - min_ms);
 
 /**
- * Waiting times between attempts: full jitter (uniform over the whole range, so that clients that fell together
- * do not come back together) between the floor and a ceiling that doubles up to the cap. The first ceiling is four
- * times the floor: a crash of a node must not bring everybody back within one floor.
+ * Waiting times between attempts: full jitter. Attempt n, from 0, waits a random time up to the smaller of `maxMs` and
+ * `minMs` times 2 to the n, so that clients that fell together do not come back together.
  */
 export class Backoff {
   #failures = 0;
@@ -28,8 +27,7 @@ export class Backoff {
 
   /** ms to wait before the next attempt. */
   next() {
-    const max_ms = Math.min(this.maxMs, this.minMs * 2 ** (2 + Math.min(this.#failures++, 20)));
-    return inWindow({ min_ms: this.minMs, max_ms }, this.random);
+    return this.random() * Math.min(this.maxMs, this.minMs * 2 ** this.#failures++);
   }
 
   /** What `hub.welcome` asks for. @param {Window | undefined} window */

@@ -1,4 +1,5 @@
-import { json } from "./codec.js";
+import { absolute } from "./address.js";
+import { encode, json } from "./codec.js";
 import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { environment } from "./env.js";
@@ -12,21 +13,11 @@ import { Subscription } from "./subscription.js";
 /** @typedef {import("./types.js").Position} Position */
 /** @typedef {Engine | import("./shared.js").SharedEngine} AnyEngine */
 
-/** @param {string} url Absolute, or relative to the page; http means ws. */
-function absolute(url) {
-  const base = /** @type {any} */ (globalThis).location?.href;
-  const address = new URL(url, base);
-  address.protocol = address.protocol.replace("http", "ws");
-  if (!address.protocol.startsWith("ws")) throw new TypeError("not the address of a WebSocket");
-  return address.href;
-}
-
 /** @param {string} url @param {HubOptions} options @returns {import("./types.js").Settings} */
 function settingsOf(url, { env, WebSocket, ...given }) {
   return {
-    url: absolute(url),
+    url,
     getToken: () => null,
-    auth: "location" in globalThis ? "subprotocol" : "message",
     codec: json,
     autoConnect: true,
     whileDisconnected: "queue",
@@ -55,9 +46,11 @@ function checkPosition(since) {
  * A connection to the hub that comes back, and what it carries.
  *
  * Events: `state` (HubState), `error` (what nobody else can be told: a throwing callback, a failed renewal, a
- * malformed frame), `event` and `gap` of channels that the token brought and nobody subscribed to here.
+ * malformed frame); of channels that the token brought and nobody subscribed to here `channel` (whether the hub serves
+ * it: one that it could not subscribe at first comes later), `event` and `gap`.
  * @extends {Emitter<{state: [HubState], error: [Error], event: [HubEvent, Position | null],
- *   gap: [import("./types.js").Gap, string, Position | null]}>}
+ *   gap: [import("./types.js").Gap, string, Position | null],
+ *   channel: [string, import("./types.js").SubscriptionState, Position | null]}>}
  */
 export class Hub extends Emitter {
   /** @type {AnyEngine | undefined} */
@@ -95,7 +88,7 @@ export class Hub extends Emitter {
   async #share(sink, shared) {
     try {
       const { SharedEngine } = await import("./shared.js");
-      this.#engine = new SharedEngine(this.#settings, sink, shared, { Engine, Requests, HubError });
+      this.#engine = new SharedEngine(this.#settings, sink, shared, { Engine, Requests, HubError, absolute, encode });
     } catch (error) {
       this.#complain(asError(error));
       this.#engine = new Engine(this.#settings, sink);
@@ -129,7 +122,10 @@ export class Hub extends Emitter {
    * @param {import("./types.js").SubscribeOptions} [options]
    */
   subscribe(channel, options = {}) {
-    if (options.since) checkPosition(options.since);
+    const { since, presence } = options;
+    if (since) checkPosition(since);
+    // what could never be sent, half an emoji, must not be tried beside what can
+    encode(this.#settings.codec, { channel, since, presence });
     const subscription = new Subscription(channel, options, {
       ask: (command) => this.#ask(command),
       leave: (leaving) => this.#leave(leaving),
@@ -210,6 +206,7 @@ export class Hub extends Emitter {
   #unasked(kind, data, channel, position) {
     if (kind === "event") this.emit("event", data, position);
     else if (kind === "gap") this.emit("gap", data, channel, position);
+    else if (kind === "state") this.emit("channel", channel, data, position);
   }
 
   /** @param {Error} error */

@@ -4,7 +4,7 @@ import { Liveness } from "./liveness.js";
 import { move } from "./machine.js";
 import { Session } from "./session.js";
 import { Timer } from "./timer.js";
-import { askToken } from "./token.js";
+import { askToken, renewalWait } from "./token.js";
 
 /** @typedef {import("./types.js").HubState} HubState */
 /** @typedef {import("./types.js").Message} Message */
@@ -15,22 +15,22 @@ import { askToken } from "./token.js";
  * connecting    one session is being made
  * connected     one session delivers (during a hand-over a second one is being made, or is being left)
  * reconnecting  waits for the next attempt
- * offline       the browser has no network: no attempt
+ * offline       waits for the next attempt; the browser says that there is no network, which may be wrong
  * closed        over, until `start` is called again
  * @type {Record<HubState["name"], HubState["name"][]>}
  */
 const MOVES = {
-  idle: ["connecting", "offline", "closed"],
+  idle: ["connecting", "closed"],
   connecting: ["connected", "reconnecting", "offline", "closed"],
   connected: ["connecting", "reconnecting", "offline", "closed"],
   reconnecting: ["connecting", "offline", "closed"],
-  offline: ["connecting", "reconnecting", "closed"],
-  closed: ["connecting", "offline"],
+  offline: ["connecting", "closed"],
+  closed: ["connecting"],
 };
 
-/** A renewal is spread over this: the hub spreads its warnings, whoever asks a token endpoint spreads once more. */
-const RENEWAL_MS = 10_000;
 const RENEWALS = 3;
+/** Left of a token at least when a hub warns of its end that does not say how much. */
+const EXPIRING_MS = 30_000;
 /** A second socket lives this long at most. */
 const HANDOVER_MS = 10_000;
 const TICK_MS = 2000;
@@ -72,6 +72,8 @@ export class Connection {
   #notBefore = 0;
   #stayAwayMs = 0;
   #attemptAt = -Infinity;
+  /** When the token in force was accepted. */
+  #acceptedAt = 0;
 
   /**
    * @param {import("./types.js").Settings} settings
@@ -91,7 +93,7 @@ export class Connection {
       env,
       settings.pongTimeoutMs,
       () => this.#main?.send({ type: "ping" }),
-      () => this.#lost({ reason: "no answer to a ping", then: "reconnect" }),
+      () => this.#lost({ reason: "no answer to a ping", then: "backoff" }),
     );
     this.#wait = new Timer(env);
     this.#stable = new Timer(env);
@@ -128,7 +130,8 @@ export class Connection {
     this.#backoff.reset();
     this.#unwatch = this.#env.watch(
       () => this.wake(),
-      () => this.#networkGone(),
+      // it may be wrong (a machine with loopback only is offline to a browser): the link, or the attempt, decides
+      () => this.#liveness.probe(),
     );
     this.#watchClock();
     this.#connect();
@@ -155,13 +158,7 @@ export class Connection {
   wake() {
     const { name } = this.#state;
     if (name === "connected") this.#liveness.probe();
-    else if ((name === "offline" && this.#env.online()) || name === "reconnecting") this.#connectSoon();
-  }
-
-  #networkGone() {
-    const { name } = this.#state;
-    if (name === "connected") return this.#liveness.probe(); // the browser may be wrong: the link decides
-    if ((name === "connecting" || name === "reconnecting") && this.#dropAll()) this.#enter({ name: "offline" });
+    else if (name === "offline" || name === "reconnecting") this.#connectSoon();
   }
 
   /** At once, unless the server's window or the last attempt forbids it. */
@@ -174,18 +171,10 @@ export class Connection {
       Math.min(this.#attemptAt + minMs - now, minMs),
     );
     if (wait <= 0) return this.#connect();
-    const inMs = wait + this.#env.random() * minMs;
-    const why = { reason: "not yet" };
-    const arm = () => this.#wait.set(inMs, () => this.#connect());
-    if (this.#state.name === "offline") this.#enter({ name: "reconnecting", inMs, why }, arm);
-    else arm();
+    this.#wait.set(wait + this.#env.random() * minMs, () => this.#connect());
   }
 
   #connect() {
-    if (!this.#env.online()) {
-      if (this.#state.name !== "offline") this.#enter({ name: "offline" });
-      return;
-    }
     this.#main = this.#session();
     this.#enter({ name: "connecting" });
   }
@@ -205,6 +194,7 @@ export class Connection {
     this.#resume = resume;
     this.#refused = 0;
     this.#notBefore = 0;
+    this.#acceptedAt = this.#env.now();
     this.#backoff.limits(reconnect);
     this.#renewal.clear();
     const state = /** @type {HubState} */ ({ name: "connected", connection, user });
@@ -231,22 +221,29 @@ export class Connection {
     if (session === this.#main) {
       this.#liveness.heard();
       if (message.type === "hub.drain") return this.#drain(session, message);
-      if (message.type === "hub.token_expiring") return this.#renew(RENEWALS);
+      if (message.type === "hub.token_expiring" && !message.channel) return this.#renew(message.expires_in_ms ?? EXPIRING_MS, RENEWALS);
     }
     this.#owner.message(session, message);
   }
 
-  /** In place. If it fails for good the hub closes with 4201, and the reconnect brings a new token. @param {number} tries */
-  #renew(tries) {
+  /**
+   * In place. If it fails for good the hub closes with 4201, and the reconnect brings a new token.
+   * @param {number} leftMs Of the old one.
+   * @param {number} tries
+   */
+  #renew(leftMs, tries) {
     const session = this.#main;
+    const { now, random } = this.#env;
+    const waitMs = renewalWait(tries < RENEWALS ? Infinity : now() - this.#acceptedAt, leftMs, random);
     const failed = (/** @type {Error} */ error) => {
       if (session !== this.#main) return;
       this.#owner.report(error);
-      if (tries > 1) this.#renew(tries - 1);
+      if (tries > 1) this.#renew(leftMs - waitMs, tries - 1);
     };
-    this.#renewal.set(this.#env.random() * RENEWAL_MS, () => {
+    this.#renewal.set(waitMs, () => {
       const renewed = (/** @type {string | null} */ token) => {
-        if (session === this.#main) this.#owner.ask({ type: "authenticate", token }).catch(failed);
+        if (session !== this.#main) return;
+        this.#owner.ask({ type: "authenticate", token }).then(() => (this.#acceptedAt = now()), failed);
       };
       askToken(this.#settings, "expiring", renewed, failed);
     });
@@ -290,9 +287,9 @@ export class Connection {
     const wait = window ? inWindow(window, random) : this.#backoff.next();
     this.#stayAwayMs = window ? window.min_ms : retryAfterMs;
     this.#notBefore = now() + this.#stayAwayMs;
-    if (!this.#env.online()) return this.#enter({ name: "offline" });
     const inMs = window ? wait : retryAfterMs + wait;
-    this.#enter({ name: "reconnecting", inMs, why }, () => this.#wait.set(inMs, () => this.#connect()));
+    const state = /** @type {HubState} */ (this.#env.online() ? { name: "reconnecting", inMs, why } : { name: "offline" });
+    this.#enter(state, () => this.#wait.set(inMs, () => this.#connect()));
   }
 
   /** @returns {boolean} Whether all is as it was: whoever heard of the loss may have called `close` or `connect`. */
@@ -322,7 +319,7 @@ export class Connection {
 
   /** @param {Session | null} session */
   #openSpare(session) {
-    if (session !== this.#main || !this.#env.online()) return;
+    if (session !== this.#main) return;
     this.#spare = this.#session();
     this.#handover.set(HANDOVER_MS, () => {
       if (this.#leaving) return this.#left();

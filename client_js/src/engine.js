@@ -33,6 +33,8 @@ export class Engine {
   #selves = new Map();
   /** Where everything is sent. @type {Session | null} */
   #session = null;
+  /** The last id before something was sent without one; an answer to a later one says that nothing came of it. */
+  #toldAfter = -1;
   #settings;
   #sink;
   #connection;
@@ -77,8 +79,7 @@ export class Engine {
   #entered(state) {
     this.#sink.state(state);
     if (state.name !== "closed") return;
-    const { reason, error } = state.why;
-    this.#requests.rejectAll(new HubError("closed", `closed: ${reason}`, { cause: error }));
+    this.#requests.close(state.why.reason, state.why.error);
   }
 
   // --- subscriptions ----------------------------------------------------------------------------------------
@@ -217,17 +218,25 @@ export class Engine {
    * @returns {Promise<Message>}
    */
   ask(command, timeoutMs) {
-    const { type, channel = "" } = command;
-    if (type === "set_presence" && this.#topics.has(channel)) this.#selves.set(channel, command);
     this.#flush(); // commands on one channel take effect in the order sent
-    return this.#requests.ask(command, timeoutMs);
+    const reply = this.#requests.ask(command, timeoutMs);
+    if (command.type === "set_presence") reply.then(() => this.#remember(command), () => {});
+    return reply;
+  }
+
+  /** @param {Message} command What the hub took as one's own state. */
+  #remember(command) {
+    const { channel = "" } = command;
+    if (this.#topics.has(channel)) this.#selves.set(channel, command);
   }
 
   /** Without an answer, and only now. @param {Message} command @returns {boolean} Whether it was sent. */
   tell(command) {
     this.#flush();
     const session = this.#session;
-    return !!session && session.buffered < MAX_BUFFERED && this.#transmit(command);
+    if (!session || session.buffered >= MAX_BUFFERED) return false;
+    this.#toldAfter = this.#requests.lastId;
+    return this.#transmit(command);
   }
 
   /** @param {Message} command */
@@ -242,6 +251,7 @@ export class Engine {
   /** @param {Session} session */
   #begin(session) {
     this.#session = session;
+    this.#toldAfter = -1;
     for (const topic of this.#topics.values()) topic.restart();
     this.#flush();
     this.#requests.resend();
@@ -262,11 +272,25 @@ export class Engine {
     this.#connection.settled();
   }
 
+  /**
+   * Of a message that the hub could not read it does not know the id: its complaint is about the only command that has
+   * no answer yet, where there is one only.
+   * @param {Message} message
+   */
+  #owner({ type, code, channel }) {
+    if (type !== "hub.error" || code !== "bad_message" || channel || this.#toldAfter >= 0) return;
+    const waiting = [...this.#commands.keys(), ...this.#requests.unanswered];
+    return waiting.length === 1 ? waiting[0] : undefined;
+  }
+
   /** @param {Session} session @param {Message} message */
   #hear(session, message) {
-    const { type, id, channel = "" } = message;
+    const { channel = "" } = message;
+    const { type, id = this.#owner(message) } = message;
+    if (typeof id === "number" && id > this.#toldAfter) this.#toldAfter = -1;
     if (!type.startsWith("hub.")) return this.#topics.get(channel)?.event(session, message);
     if (type === "hub.subscribed") return this.#subscribed(session, message);
+    message.id = id;
     const refused = type === "hub.error" && id !== undefined && this.#refused(id, HubError.from(message));
     if (id !== undefined && !refused) this.#requests.settle(message);
     const topic = this.#topics.get(channel);

@@ -4,16 +4,22 @@
 const world = globalThis;
 
 /**
- * The page and the network come back, or the network goes. A world without them (Node.js) tells nothing.
+ * The page and the network come back, the network goes, or the page is put aside (the back/forward cache, a freeze).
+ * A world without them (Node.js) tells nothing.
  * @type {Env["watch"]}
  */
-function watch(wake, offline) {
+function watch(wake, offline, aside = () => {}) {
   const page = world.document;
   const end = new AbortController();
-  const { signal } = end;
-  world.addEventListener?.("online", wake, { signal });
-  world.addEventListener?.("offline", offline, { signal });
-  page?.addEventListener("visibilitychange", () => page.hidden || wake(), { signal });
+  const on = (/** @type {any} */ target, /** @type {string} */ name, /** @type {() => void} */ run) =>
+    target?.addEventListener?.(name, run, { signal: end.signal });
+  on(world, "online", wake);
+  on(world, "offline", offline);
+  on(world, "pageshow", wake);
+  on(world, "pagehide", aside);
+  on(page, "resume", wake);
+  on(page, "freeze", aside);
+  on(page, "visibilitychange", () => page.hidden || wake());
   return () => end.abort();
 }
 
@@ -31,12 +37,9 @@ const REAL = {
 };
 
 /**
- * The real world, and what replaces parts of it.
- * @param {Partial<Env>} [given]
+ * The real world, and what replaces parts of it. Made where there is none of it too: a page that is rendered on a
+ * server has a hub that never connects.
+ * @param {Partial<Env>} given
  * @returns {Env}
  */
-export function environment(given) {
-  const env = { ...REAL, ...given };
-  if (!env.WebSocket) throw new TypeError("no WebSocket here: hand one in");
-  return env;
-}
+export const environment = (given) => ({ ...REAL, ...given });

@@ -1,3 +1,7 @@
+/** @typedef {"not_done" | "unknown"} Outcome */
+
+const UNSURE = ["unavailable", "internal", "timeout", "unknown_outcome"];
+
 /**
  * The one error of this client: what the hub refused (its codes), and what never reached it:
  * `timeout`, `unknown_outcome`, `disconnected`, `closed`, `queue_full`, `unsubscribed`, `token`, `malformed`,
@@ -7,7 +11,7 @@ export class HubError extends Error {
   /**
    * @param {string} code
    * @param {string} reason
-   * @param {{channel?: string, retry?: boolean, retry_after_ms?: number, cause?: unknown}} [more]
+   * @param {{channel?: string, retry?: boolean, retry_after_ms?: number, outcome?: Outcome, cause?: unknown}} [more]
    */
   constructor(code, reason, more = {}) {
     super(reason, { cause: more.cause });
@@ -18,6 +22,8 @@ export class HubError extends Error {
     this.retry = more.retry ?? false;
     /** @type {number | undefined} Not sooner than this. */
     this.retryAfterMs = more.retry_after_ms;
+    /** Whether it was done all the same: a hub that says nothing of it is sure of what it refuses, not of what failed. */
+    this.outcome = more.outcome ?? (UNSURE.includes(code) ? "unknown" : "not_done");
   }
 
   /**

@@ -5,26 +5,32 @@
 /**
  * The classes of the core, handed in: this file is loaded later and on its own, and must not bring a second copy.
  * @typedef {{Engine: typeof import("./engine.js").Engine, Requests: typeof import("./requests.js").Requests,
- *   HubError: typeof import("./errors.js").HubError}} Core
+ *   HubError: typeof import("./errors.js").HubError, absolute: typeof import("./address.js").absolute,
+ *   encode: typeof import("./codec.js").encode}} Core
  */
 /** @typedef {[kind: string, data: any, position: Position | null, to: string[] | string]} Item What happened, for the
  *   seats of tabs (`tab/n`), or for all of them in a channel of the token (its name). */
 
 /** What survives the way to another tab. @param {HubError} error */
-const plain = ({ code, message, channel, retry, retryAfterMs }) => ({
+const plain = ({ code, message, channel, retry, retryAfterMs, outcome }) => ({
   code,
   reason: message,
   channel,
   retry,
   retry_after_ms: retryAfterMs,
+  outcome,
 });
+
+/** @param {string} kind @param {any} data */
+const portable = (kind, data) => (kind === "state" && data.error ? { ...data, error: plain(data.error) } : data);
 
 /** The tab that has the socket: it does for every tab what the tab asks. */
 export class Leader {
+  /** Of this term: a tab may lead, lose the lock and lead again. */
+  id;
   #engine;
   #settings;
   #name;
-  #id;
   #post;
   /** @type {Map<string, {channel: string, listener: Listener}>} */
   #seats = new Map();
@@ -41,19 +47,20 @@ export class Leader {
    * @param {import("./engine.js").Sink} sink
    * @param {Map<string, Position>} unasked
    * @param {string} name
+   * @param {string} tab
    * @param {string} id
    * @param {(message: any) => void} post To every tab, this one too.
    */
-  constructor(core, settings, sink, unasked, name, id, post) {
+  constructor(core, settings, sink, unasked, name, tab, id, post) {
     this.#settings = settings;
     this.#name = name;
-    this.#id = id;
+    this.id = id;
     this.#post = post;
-    this.#tabs.add(id);
+    this.#tabs.add(tab);
     this.#engine = new core.Engine(settings, {
       state: () => this.#announce(),
       error: (error) => sink.error(error),
-      unasked: (kind, data, channel, position) => this.#push([kind, data, position, channel]),
+      unasked: (kind, data, channel, position) => this.#push([kind, portable(kind, data), position, channel]),
     });
     for (const [channel, position] of unasked) this.#engine.resumeUnasked(channel, position);
   }
@@ -65,14 +72,14 @@ export class Leader {
   /** @param {import("./types.js").Why} why */
   stop(why) {
     this.#flush();
-    this.#post({ op: "gone", leader: this.#id });
+    this.#post({ op: "gone", leader: this.id });
     this.#post = () => {};
     this.#engine.stop(why);
   }
 
   #announce() {
     this.#flush();
-    this.#post({ op: "leader", leader: this.#id, state: this.#engine.state });
+    this.#post({ op: "leader", leader: this.id, state: this.#engine.state });
   }
 
   /** @param {any} message Of a tab. */
@@ -83,6 +90,8 @@ export class Leader {
     switch (op) {
       case "hello":
         return this.#announce();
+      case "probe":
+        return this.#post({ op: "alive", leader: this.id });
       case "wake":
         return this.#engine.wake();
       case "start":
@@ -134,7 +143,7 @@ export class Leader {
     const last = this.#items.at(-1);
     // the same event for several tabs travels once
     if (last && kind === last[0] && data === last[1] && typeof last[3] !== "string") return void last[3].push(n);
-    this.#push([kind, kind === "state" && data.error ? { ...data, error: plain(data.error) } : data, position, [n]]);
+    this.#push([kind, portable(kind, data), position, [n]]);
   }
 
   /** @param {Item} item */
@@ -146,7 +155,7 @@ export class Leader {
   #flush() {
     const items = this.#items;
     this.#items = [];
-    if (items.length) this.#post({ op: "items", leader: this.#id, items });
+    if (items.length) this.#post({ op: "items", leader: this.id, items });
   }
 
   /** @param {string} tab @param {Message} command @param {number} timeoutMs */
@@ -163,6 +172,6 @@ export class Leader {
     }
     this.#asked.delete(key);
     this.#flush(); // what came before the answer is told before it
-    this.#post({ op: "reply", leader: this.#id, to: tab, reply: { ...reply, id } });
+    this.#post({ op: "reply", leader: this.id, to: tab, reply: { ...reply, id } });
   }
 }

@@ -75,6 +75,8 @@ class Writer {
 
   /** @param {string} value */
   string(value) {
+    // a TextEncoder would write another character in its place
+    if (/\p{Surrogate}/u.test(value)) throw new TypeError("half of a surrogate pair");
     const bytes = text.encode(value);
     this.head(bytes.length, 0xa0, 31, [0xd9, 0xda, 0xdb]);
     const start = this.#take(bytes.length);

@@ -41,6 +41,10 @@ export class Requests {
     return ++this.#lastId;
   }
 
+  get lastId() {
+    return this.#lastId;
+  }
+
   /**
    * @param {Message} command Without `id`.
    * @param {number} [timeoutMs] From now, for a publication until it is sent; 0: no limit.
@@ -56,8 +60,7 @@ export class Requests {
       const request = { command: { ...command, id }, state: "queued", timer: new Timer(this.#settings.env), timeoutMs, resolve, reject };
       this.#pending.set(id, request);
       if (timeoutMs) {
-        const late = new HubError("timeout", "no answer in time", { retry: true });
-        request.timer.set(timeoutMs, () => this.#reject(id, late));
+        request.timer.set(timeoutMs, () => this.#giveUp(id, "timeout", "no answer in time", { retry: true }));
       }
       this.#offer(id, request);
     });
@@ -102,9 +105,26 @@ export class Requests {
     return true;
   }
 
-  /** @param {HubError} error */
-  rejectAll(error) {
-    for (const id of [...this.#pending.keys()]) this.#reject(id, error);
+  /** Those that a session has and did not answer. */
+  get unanswered() {
+    return [...this.#pending].filter(([, { state }]) => state === "sent").map(([id]) => id);
+  }
+
+  /** @param {string} reason @param {unknown} [cause] */
+  close(reason, cause) {
+    for (const id of [...this.#pending.keys()]) this.#giveUp(id, "closed", `closed: ${reason}`, { cause });
+  }
+
+  /**
+   * Unanswered: what was never sent was not done.
+   * @param {number | string} id
+   * @param {string} code
+   * @param {string} reason
+   * @param {object} more
+   */
+  #giveUp(id, code, reason, more) {
+    const outcome = this.#pending.get(id)?.state === "sent" ? "unknown" : "not_done";
+    this.#reject(id, new HubError(code, reason, { ...more, outcome }));
   }
 
   /**

@@ -1,4 +1,5 @@
-import { after, keepsWindow } from "./codes.js";
+import { absolute } from "./address.js";
+import { after } from "./codes.js";
 import { HubError, asError } from "./errors.js";
 import { Timer } from "./timer.js";
 import { askToken } from "./token.js";
@@ -49,7 +50,7 @@ export class Session {
       reason,
       (token) => this.#open(token, resume),
       // `retry: false` is the application's own "do not try again": it logged out, say
-      (error) => this.#failed(error, /** @type {any} */ (error).retry === false ? "stop" : "reconnect"),
+      (error) => this.#failed(error, /** @type {any} */ (error).retry === false ? "stop" : "backoff"),
     );
   }
 
@@ -61,15 +62,16 @@ export class Session {
 
   /** @param {string | null} token @param {string | undefined} resume */
   #open(token, resume) {
-    const { env, codec, auth, connectTimeoutMs, url } = this.#settings;
-    const address = new URL(url);
+    const { env, codec, connectTimeoutMs, url } = this.#settings;
+    const auth = this.#settings.auth ?? ("location" in globalThis ? "subprotocol" : "message");
     const protocols = [codec.protocol];
-    // `resume` opens no door, so the URL may hold it; it is wanted there before the first message (admission)
-    if (resume) address.searchParams.set("resume", resume);
-    if (token !== null && auth === "query") address.searchParams.set("token", token);
-    if (token !== null && auth === "subprotocol") protocols.push(`hub.token.${token}`);
     this.#enter("opening");
     try {
+      const address = absolute(url);
+      // `resume` opens no door, so the URL may hold it; it is wanted there before the first message (admission)
+      if (resume) address.searchParams.set("resume", resume);
+      if (token !== null && auth === "query") address.searchParams.set("token", token);
+      if (token !== null && auth === "subprotocol") protocols.push(`hub.token.${token}`);
       this.#transport = new Transport(env, codec, address.href, protocols, {
         open: () => {
           if (token !== null && auth === "message") this.send({ type: "authenticate", token, resume });
@@ -79,10 +81,18 @@ export class Session {
         close: (code, reason) => this.#over(code, reason),
       });
     } catch (thrown) {
-      return this.#failed(asError(thrown));
+      return this.#refused(asError(thrown));
     }
     // one deadline for the socket and the welcome: a half-open network may swallow either
-    this.#deadline.set(connectTimeoutMs, () => this.#end({ reason: "no answer in time", then: "reconnect" }));
+    this.#deadline.set(connectTimeoutMs, () => this.#end({ reason: "no answer in time", then: "backoff" }));
+  }
+
+  /** No socket was made: by this client, or by a browser whose words may quote the token. @param {Error} error */
+  #refused(error) {
+    const { name, message } = error;
+    const told = error instanceof HubError ? error : new HubError("address", /token/.test(message) ? name : message);
+    // neither an address nor a protocol becomes a good one by trying again
+    this.#failed(told, told === error || name === "SyntaxError" ? "stop" : "backoff");
   }
 
   /** @param {Message} message */
@@ -102,11 +112,12 @@ export class Session {
   /** @param {number} code @param {string} reason @param {Window | null} [window] */
   #over(code, reason, window) {
     const { reason: complaint = "", retry_after_ms: retryAfterMs } = this.#complaint;
-    this.#end({ code, reason: reason || complaint, then: after(code), window: keepsWindow(code) ? window : null, retryAfterMs });
+    const then = after(code);
+    this.#end({ code, reason: reason || complaint, then, window: then === "window" ? window : null, retryAfterMs });
   }
 
   /** @param {Error} error @param {import("./codes.js").Then} [then] */
-  #failed(error, then = "reconnect") {
+  #failed(error, then = "backoff") {
     this.#end({ reason: error.message, error, then });
   }
 

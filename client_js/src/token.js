@@ -1,6 +1,32 @@
 import { HubError, asError } from "./errors.js";
 import { Timer } from "./timer.js";
 
+/** A renewal is spread over this: the hub spreads its warnings, whoever asks a token endpoint spreads once more. */
+const SPREAD_MS = 10_000;
+
+/**
+ * ms to wait with a renewal, told of the token's end: not before half of its life is over (one that lives for less than
+ * a minute is warned of as soon as it is accepted), nor after its end.
+ * @param {number} elapsedMs Since it was accepted.
+ * @param {number} leftMs
+ * @param {() => number} random
+ */
+export function renewalWait(elapsedMs, leftMs, random) {
+  const half = Math.max(1000, (leftMs - elapsedMs) / 2);
+  return half + random() * Math.max(0, Math.min(SPREAD_MS, (leftMs - half) / 2));
+}
+
+/**
+ * A line end is what a token read from a file has; what else does not travel would come back in an error of the
+ * browser's, word for word, and at each attempt.
+ * @param {string | null} token
+ */
+function checked(token) {
+  if (token === null) return token;
+  if (typeof token === "string" && /^[!-~]+$/.test((token = token.trim()))) return token;
+  throw new HubError("token", "getToken: neither printable ASCII nor null");
+}
+
 /**
  * Asks the application for a token, once, with a deadline: a function that hangs is an error like any other, and
  * what it answers later is dropped.
@@ -23,6 +49,7 @@ export function askToken({ env, getToken, connectTimeoutMs }, reason, got, faile
   timer.set(connectTimeoutMs, () => once(() => failed(new HubError("token", "getToken: no answer in time", { retry: true }))));
   Promise.resolve({ reason })
     .then(getToken)
+    .then(checked)
     .then(
       (token) => once(() => got(token)),
       (error) => once(() => failed(asError(error))),

@@ -1,3 +1,4 @@
+import { encode } from "./codec.js";
 import { HubError, asError } from "./errors.js";
 
 /** @typedef {import("./types.js").Message} Message */
@@ -24,7 +25,9 @@ export class Transport {
    *   close(code: number, reason: string): void}} on
    */
   constructor(env, codec, url, protocols, on) {
-    const socket = new env.WebSocket(url, protocols);
+    const WebSocket = env.WebSocket ?? globalThis.WebSocket;
+    if (!WebSocket) throw new HubError("address", "no WebSocket here: hand one in");
+    const socket = /** @type {import("./types.js").WebSocketLike} */ (new WebSocket(url, protocols));
     let failure = "";
     socket.binaryType = "arraybuffer";
     socket.onopen = () => on.open();
@@ -54,7 +57,7 @@ export class Transport {
    * @param {number} [limit]
    */
   send(message, limit) {
-    const data = this.#codec.encode(message);
+    const data = encode(this.#codec, message);
     if (limit && sizeOf(data) > limit) throw new HubError("too_large", `more than ${limit} bytes`);
     if (this.#socket.readyState === 1) this.#socket.send(data);
   }

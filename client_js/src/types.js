@@ -88,10 +88,11 @@
  * @property {(run: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
  * @property {() => number} random In [0, 1).
- * @property {WebSocketConstructor} WebSocket
- * @property {() => boolean} online
- * @property {(wake: () => void, offline: () => void) => () => void} watch Calls `wake` when the network or the
- *   page comes back, `offline` when the network goes; answers how to stop that.
+ * @property {WebSocketConstructor} [WebSocket] The global one, when it is needed.
+ * @property {() => boolean} online A hint, which may be wrong both ways.
+ * @property {(wake: () => void, offline: () => void, aside?: () => void) => () => void} watch Calls `wake` when the
+ *   network or the page comes back, `offline` when the network goes, `aside` when the page goes to the back/forward
+ *   cache or is frozen; answers how to stop that.
  * @property {any} [locks] Web Locks, and
  * @property {any} [BroadcastChannel] for `shared`.
  *
@@ -128,7 +129,8 @@
  * @property {WebSocketConstructor} [WebSocket] Needed in Node.js before 22: the `ws` package has one.
  * @property {Partial<Env>} [env]
  *
- * @typedef {Required<Omit<HubOptions, "env" | "WebSocket" | "shared">> & {env: Env, url: string}} Settings
+ * @typedef {Required<Omit<HubOptions, "env" | "WebSocket" | "shared" | "auth">> & {env: Env, url: string,
+ *   auth?: HubOptions["auth"]}} Settings
  *
  * @typedef {{type: string, id?: number | string, channel?: string, [field: string]: any}} Message
  */

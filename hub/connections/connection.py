@@ -338,8 +338,7 @@ class Connection:
             return now + min(left - random.uniform(30, 60), 3600.0)
         if not self._expiry_told:
             self._expiry_told = True
-            expires_at = int(self.identity.expires_at * 1000)
-            self.push({"type": "hub.token_expiring", "expires_at": expires_at})
+            self.push({"type": "hub.token_expiring", **_end_of(self.identity.expires_at, left)})
         return now + left
 
     def _rights_due(self, now: float, rights: ChannelRights) -> float:
@@ -349,8 +348,8 @@ class Connection:
             why = f"the token of {right.channel} has expired"
             self.node.withdraw(self, right.channel, ErrorCode.TOKEN_EXPIRED, why)
         for right in rights.expiring(wall):
-            expires_at = int(right.expires_at * 1000)
-            self.push({"type": "hub.token_expiring", "channel": right.channel, "expires_at": expires_at})
+            end = _end_of(right.expires_at, right.expires_at - wall)
+            self.push({"type": "hub.token_expiring", "channel": right.channel, **end})
         return now + max(0.0, rights.due() - wall)
 
     def renewed(self, identity: Identity) -> None:
@@ -431,6 +430,11 @@ def rate_limited(what: str, wait: float) -> HubError:
     return HubError(
         ErrorCode.RATE_LIMITED, f"too many {what}; wait {milliseconds} ms", retry_after_ms=milliseconds
     )
+
+
+def _end_of(expires_at: float, left: float) -> dict[str, Any]:
+    """When a token ends: by the hub's clock, and in how many ms for clients whose clock is another."""
+    return {"expires_at": int(expires_at * 1000), "expires_in_ms": max(0, int(left * 1000))}
 
 
 def about(command: Command, error: HubError) -> HubError:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..protocol.codes import ErrorCode
+from ..protocol.codes import ErrorCode, Outcome
 from ..protocol.commands import MAX_HISTORY
 from ..protocol.fields import MAX_NAME
 from ..protocol.position import MAX_OFFSET
@@ -150,10 +150,15 @@ _PUBLISHED = record(
     warnings=WARNINGS,
 )
 _FAILED = record(
-    "code reason retry",
+    "code reason retry outcome",
     code={"type": "string", "enum": [code.value for code in ErrorCode]},
     reason=text("exactly what is wrong"),
     retry=flag("whether the same may succeed later, unchanged"),
+    outcome={
+        "type": "string",
+        "enum": [outcome.value for outcome in Outcome],
+        "description": "not_done: nothing took effect; unknown: it may have, repeat it with the same event_id",
+    },
     channel=text("the channel that was meant"),
     retry_after_ms=RETRY_AFTER,
 )
@@ -174,6 +179,7 @@ _PROBLEM = {
             "code": "forbidden",
             "reason": "no grant of this token allows publish on doc:7",
             "retry": False,
+            "outcome": "not_done",
         }
     ],
 }

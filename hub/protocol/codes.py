@@ -28,6 +28,14 @@ RETRYABLE = frozenset(
 )
 """The same command may succeed later, unchanged."""
 
+
+class Outcome(StrEnum):
+    """What became of a command that was answered with an error."""
+
+    NOT_DONE = "not_done"  # refused: nothing of it took effect
+    UNKNOWN = "unknown"  # it may have been done all the same: repeat it with the same event_id
+
+
 HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.BAD_MESSAGE: 400,
     ErrorCode.UNKNOWN_TYPE: 400,
@@ -74,25 +82,19 @@ class CloseCode(IntEnum):
 class Then(StrEnum):
     """What a client does after a close."""
 
-    WINDOW = "window"  # reconnect inside the window of hub.close, else with backoff
+    WINDOW = "window"  # reconnect inside the window of hub.close, with backoff where it gave none
     BACKOFF = "backoff"  # reconnect with backoff, resume
     RENEW = "renew"  # get a new token first (once), then reconnect
     STOP = "stop"  # do not reconnect
 
 
+_RANGES: dict[int, Then] = {41: Then.WINDOW, 42: Then.RENEW, 44: Then.STOP}
+"""By the hundreds of a code: one that is added later is understood by a client of today."""
+
 _THEN: dict[int, Then] = {
-    CloseCode.DRAINING: Then.WINDOW,
     CloseCode.SLOW_CONSUMER: Then.BACKOFF,
     CloseCode.HEARTBEAT_TIMEOUT: Then.BACKOFF,
     CloseCode.AUTH_TIMEOUT: Then.BACKOFF,
-    CloseCode.OVERLOADED: Then.WINDOW,
-    CloseCode.LIMIT: Then.WINDOW,
-    CloseCode.TOKEN_EXPIRED: Then.RENEW,
-    CloseCode.TOKEN_INVALID: Then.RENEW,
-    CloseCode.PROTOCOL_ERROR: Then.STOP,
-    CloseCode.FORBIDDEN: Then.STOP,
-    CloseCode.REVOKED: Then.STOP,
-    CloseCode.KICKED: Then.STOP,
     CloseCode.PROTOCOL_VIOLATION: Then.STOP,
     CloseCode.UNSUPPORTED_DATA: Then.STOP,
     CloseCode.INVALID_DATA: Then.STOP,
@@ -101,8 +103,8 @@ _THEN: dict[int, Then] = {
 
 
 def then(code: int) -> Then:
-    """What a client does after a close with `code`; any code outside the table: reconnect with backoff."""
-    return _THEN.get(code, Then.BACKOFF)
+    """What a client does after a close with `code`: its range decides, but for a few."""
+    return _THEN.get(code) or _RANGES.get(code // 100, Then.BACKOFF)
 
 
 def name(code: int) -> str:

@@ -1,13 +1,14 @@
 """The one exception that becomes an answer: whose fault it is stands in its code."""
 
-from .codes import HTTP_STATUS, RETRYABLE, ErrorCode
+from .codes import HTTP_STATUS, RETRYABLE, ErrorCode, Outcome
 
 
 class HubError(Exception):
     """A command, request or connection is refused, and `reason` says exactly why.
 
     `reason` goes to the peer and into logs as it is: it never holds a token, a ticket or a payload.
-    `retry_after_ms` accompanies ``limit``, ``rate_limited`` and ``unavailable``.
+    `retry_after_ms` accompanies ``limit``, ``rate_limited`` and ``unavailable``. `outcome` says whether it may
+    have been done all the same; only what failed half-way may (``internal``, and where it is said).
     """
 
     def __init__(
@@ -17,12 +18,14 @@ class HubError(Exception):
         *,
         channel: str | None = None,
         retry_after_ms: int | None = None,
+        outcome: Outcome | None = None,
     ) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
         self.channel = channel
         self.retry_after_ms = retry_after_ms
+        self.outcome = outcome or (Outcome.UNKNOWN if code is ErrorCode.INTERNAL else Outcome.NOT_DONE)
 
     @property
     def retry(self) -> bool:
@@ -36,7 +39,12 @@ class HubError(Exception):
 
     def fields(self) -> dict[str, object]:
         """The fields of ``hub.error`` and of a failed entry in ``results``, without `type` and `id`."""
-        fields: dict[str, object] = {"code": self.code.value, "reason": self.reason, "retry": self.retry}
+        fields: dict[str, object] = {
+            "code": self.code.value,
+            "reason": self.reason,
+            "retry": self.retry,
+            "outcome": self.outcome.value,
+        }
         if self.channel is not None:
             fields["channel"] = self.channel
         if self.retry_after_ms is not None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 
+STABLE = 10.0  # seconds that a connection must have stood before the count of failures starts anew
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Clock, sleep and randomness in one place, so that tests hand in their own.
@@ -50,7 +53,7 @@ class Backoff:
     those whom one failure has hit do not come back together. The one rule for everything that tries again.
 
     `reset` after a success. Who keeps connections says how long one `lived` instead: the count starts anew only
-    after `high` seconds, so that a hub that accepts and drops is not hammered.
+    after 10 s, so that a hub that accepts and drops is not hammered.
     """
 
     __slots__ = ("_attempt", "_timing", "high", "low")
@@ -78,7 +81,7 @@ class Backoff:
 
     def lived(self, seconds: float) -> None:
         """A connection ended after `seconds`."""
-        if seconds >= self.high:
+        if seconds >= STABLE:
             self._attempt = 0
 
     def reset(self) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Literal
 from uuid import uuid4
 
+from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.frames import Encoding
 from hub.protocol.position import Position
@@ -81,6 +82,7 @@ class Client:
         self._on_error = on_error
         self._on_subscription = on_subscription
         self._link: HubLink | None = None
+        self._blind: tuple[int, int] | None = None
         self._stopped: BaseException | None = None
         self._status = Status(State.STOPPED)
         self._task: asyncio.Task[None] | None = None
@@ -235,6 +237,7 @@ class Client:
         if link is None or not link.alive or link.backlog >= 64:
             return False
         link.post(_publish(channel, event, payload, key, False, None))
+        self._blind = (link.requests.last, self._publishing.last)
         return True
 
     async def presence(self, channel: str, *, by_user: bool = False) -> list[dict[str, Any]]:
@@ -314,6 +317,7 @@ class Client:
 
     def _up(self, link: HubLink) -> None:
         self._link = link
+        self._blind = None
         self._registry.up(link)
         self._publishing.up(link)
         self._connected.set()
@@ -340,12 +344,29 @@ class Client:
         kind = message.get("type")
         if self._publishing.answer(message) or await self._registry.handle(link, message):
             self._moved.set()
-        elif kind == "hub.token_expiring":
-            self._supervisor.spawn(self._supervisor.renew(link))
-        elif kind == "hub.error":
+        elif kind == "hub.token_expiring" and "channel" not in message:
+            self._supervisor.spawn(self._supervisor.renew(link, message))
+        elif kind == "hub.error" and not self._settles(link, message):
             error = error_of(message)
             log.warning("the hub refused a command: %s", error.reason)
             tell(self._on_error, error)
+
+    def _settles(self, link: HubLink, message: dict[str, Any]) -> bool:
+        """Of a message that the hub could not read it does not know the id: its complaint is about the only command
+        that has no answer yet, where there is one only, and nothing was sent without an id beside it.
+        """
+        if message.get("code") != ErrorCode.BAD_MESSAGE or "id" in message or "channel" in message:
+            return False
+        requests, publishing = link.requests, self._publishing
+        if self._blind is not None:
+            last, published = self._blind
+            if requests.answered <= last and publishing.answered <= published:
+                return False
+        waiting = [*requests.waiting, *publishing.waiting(link)]
+        if len(waiting) != 1:
+            return False
+        answer = {**message, "id": waiting[0]}
+        return requests.resolve(answer) or publishing.answer(answer)
 
     def _pressed(self) -> bool:
         link = self._link

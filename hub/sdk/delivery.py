@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import httpx
 
 from hub.protocol.codec import dumps_json, loads_json
-from hub.protocol.codes import ErrorCode
+from hub.protocol.codes import ErrorCode, Outcome
 from hub.protocol.errors import HubError
 
 from .errors import TokenRefused
@@ -92,12 +92,12 @@ def _results(response: httpx.Response, count: int) -> list[dict[str, Any]]:
     status = response.status_code
     if status in (429, 502, 503, 504):
         after = response.headers.get("Retry-After", "")
+        problem = _problem(response)
         # Only the hub's own refusals are sure: a proxy may give up on a request that went through.
-        known = status in (429, 503)
         raise TryAgain(
-            f"HTTP {status}: {_problem(response).reason}",
+            f"HTTP {status}: {problem.reason}",
             float(after) if after.isdigit() else None,
-            sent=not known,
+            sent=status != 429 and problem.outcome is Outcome.UNKNOWN,
         )
     if status >= 500:
         raise TryAgain(f"HTTP {status}: {_problem(response).reason}")

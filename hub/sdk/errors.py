@@ -1,8 +1,12 @@
 """What can end a client's work, beside the hub's own refusals (`HubError`)."""
 
+from hub.protocol.codes import Outcome
+
 
 class SdkError(Exception):
-    """Base of the SDK's own errors; none of them holds a token."""
+    """Base of the SDK's own errors; none of them holds a token. `outcome` as in `HubError`."""
+
+    outcome = Outcome.NOT_DONE
 
 
 class Stopped(SdkError):
@@ -33,6 +37,7 @@ class UnknownOutcome(SdkError):
     """
 
     code = "unknown_outcome"
+    outcome = Outcome.UNKNOWN
 
     def __init__(self, reason: str, event_id: str) -> None:
         super().__init__(reason)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from hub.protocol.codes import ErrorCode
+from hub.protocol.codes import ErrorCode, Outcome
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 
@@ -186,6 +186,10 @@ def as_position(since: "Position | str | None") -> Position | None:
     return Position.parse(since) if isinstance(since, str) else since
 
 
+_UNSURE = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})
+"""What a hub that names no outcome (0.1) may have done all the same."""
+
+
 def error_of(message: dict[str, Any]) -> HubError:
     """The exception of a ``hub.error``, of a failed entry in ``results``, or of a problem+json body."""
     code, reason = message.get("code"), message.get("reason") or message.get("detail")
@@ -194,11 +198,16 @@ def error_of(message: dict[str, Any]) -> HubError:
     except ValueError:
         known = ErrorCode.INTERNAL
     after, channel = message.get("retry_after_ms"), message.get("channel")
+    try:
+        outcome = Outcome(str(message.get("outcome")))
+    except ValueError:
+        outcome = Outcome.UNKNOWN if known in _UNSURE else Outcome.NOT_DONE
     return HubError(
         known,
         reason if isinstance(reason, str) else "the hub gave no reason",
         channel=channel if isinstance(channel, str) else None,
         retry_after_ms=after if type(after) is int else None,
+        outcome=outcome,
     )
 
 

@@ -51,7 +51,7 @@ class HubLink:
         loop = asyncio.get_running_loop()
         self.welcome = welcome
         self.requests = Requests(self.abort)
-        self.born = timing.now()
+        self.born = self.token_since = timing.now()
         self.drained: asyncio.Future[Window | None] = loop.create_future()
         self.ended: asyncio.Future[Departure] = loop.create_future()
         self._tasks = Tasks()
@@ -187,3 +187,6 @@ class HubLink:
             departure = departure_of(self._socket, self._notice)
         self.ended.set_result(departure)
         self.requests.fail(departure.reason)
+        for task in self._tasks:  # nothing is written or watched any more; whoever closes waits for them
+            if task is not asyncio.current_task():
+                task.cancel()

@@ -61,6 +61,7 @@ class Publisher:
         await hub.publish("job:42", "job_status", {"state": "running"}, key="42")
     ```
 
+    It lives in one event loop, and begins anew in the next one where that has ended (a second `asyncio.run`).
     One request is under way at a time, so events leave in the order of calls; only those that the hub refuses
     for the moment, one by one, may be overtaken (give them a `version` where that matters). `queue` bounds
     the events that wait, `linger` (s) is how long a batch waits for more, `deadline` (s, at most 240) after
@@ -84,21 +85,34 @@ class Publisher:
             raise ValueError("deadline is at most 240 s: the hub remembers an event_id for 5 minutes")
         self._timing = timing or Timing()
         self._delivery = delivery
+        self._own = delivery is None
         self._source = (url, api_key if api_key is not None else token, timeout)
         self._queue: deque[Entry] = deque()
         self._limit = queue
         self._linger = linger
         self._deadline = deadline
         self._under_way: list[Entry] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Begin; nothing is sent before the first event.
+
+        Raises:
+            ValueError: no such url, no key. RuntimeError: it is in use in another event loop.
+        """
+        if not self._home():
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._own:
+            self._delivery = _delivery_for(*self._source)
+        self._abandon("the event loop they were queued in has ended")
+        self._loop = asyncio.get_running_loop()
         self._closed = False
         self._flushing = 0
         self._not_before = float("-inf")
-
-    async def start(self) -> None:
-        """Begin; nothing is sent before the first event. Raises: ValueError: no such url, no key."""
-        if self._delivery is None:
-            self._delivery = _delivery_for(*self._source)
         self._backoff = Backoff(self._timing, 0.1, 5.0)
         self._news, self._room, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._hurry = asyncio.Event()
@@ -106,21 +120,20 @@ class Publisher:
         self._idle.set()
         self._task = asyncio.create_task(self._run(), name="hub-publisher")
 
-    async def close(self) -> None:
-        """Send what waits (no longer than `deadline`), then end."""
+    async def close(self, timeout: float | None = None) -> None:
+        """Send what waits (no longer than `deadline`, nor `timeout` s), then end. What is left is told."""
         if self._task is None or self._closed:
             return
         self._closed = True
         self._room.set()
         try:
-            await self.flush()
+            async with asyncio.timeout(timeout):
+                await self.flush()
+        except TimeoutError:
+            log.warning("the hub did not take all within %g s", timeout)
         finally:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            for entry in [*self._under_way, *self._queue]:
-                _give_up(entry, "the publisher was closed")
-            if self._delivery is not None:
-                await self._delivery.close()
 
     async def __aenter__(self) -> "Publisher":
         await self.start()
@@ -152,6 +165,7 @@ class Publisher:
             UnknownOutcome: no answer in time. TokenRefused: the key or token is not accepted.
         """
         options = {"key": key, "version": version, "event_id": event_id, "lease_ms": lease_ms}
+        self._check()
         while len(self._queue) >= self._limit and not self._closed:
             self._room.clear()
             await self._room.wait()
@@ -173,14 +187,18 @@ class Publisher:
 
         Raises:
             QueueFull: nothing was queued. HubError: ``bad_message`` or ``bad_channel``.
+            NotConnected: it was not started, or was closed.
         """
         options = {"key": key, "version": version, "event_id": event_id, "lease_ms": lease_ms}
+        self._check()
         if len(self._queue) >= self._limit:
             raise QueueFull(f"{self._limit} events wait to be sent")
         return self._add(channel, event, payload, final, options).future
 
     async def flush(self) -> None:
         """Until nothing is waiting or under way; each event has its own deadline, so this ends."""
+        if not self._home():
+            return
         self._flushing += 1
         self._hurry.set()
         try:
@@ -189,13 +207,13 @@ class Publisher:
             self._flushing -= 1
 
     def _add(self, channel: str, event: str, payload: Any, final: bool, options: dict[str, Any]) -> Entry:
-        if self._task is None or self._closed:
-            raise NotConnected("the publisher is not running")
+        self._check()
         namespace_of(channel)
         body = dumps_json(payload)  # now: what the caller changes later is not sent
         fields: dict[str, Any] = {"channel": channel, "event": event, "payload": orjson.Fragment(body)}
         fields |= {name: value for name, value in options.items() if value is not None}
         fields.setdefault("event_id", f"e_{uuid4().hex}")
+        dumps_json(fields)  # what can't be sent must not stop the batch that it would be in
         if final:
             fields["final"] = True
         entry = Entry(fields, len(body) + 200, self._timing.now() + self._deadline)
@@ -206,7 +224,51 @@ class Publisher:
             self._hurry.set()
         return entry
 
+    def _home(self) -> bool:
+        """Whether it runs, in this event loop.
+
+        Raises:
+            RuntimeError: it runs in another one, which goes on.
+        """
+        loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done() or self._loop is None or self._loop.is_closed():
+            return False
+        if self._loop is not loop:
+            raise RuntimeError(
+                "a publisher is used in one event loop at a time; threads take a SyncPublisher"
+            )
+        return True
+
+    def _check(self) -> None:
+        """Make sure that what is queued will be looked at."""
+        if self._task is None or self._closed:
+            raise NotConnected("the publisher is not running")
+        if not self._home():
+            self._begin()
+
+    def _abandon(self, reason: str) -> None:
+        """Give up what waits. Nobody may be left to hear of each: one line tells of all."""
+        left = [entry for entry in (*self._under_way, *self._queue) if not entry.future.done()]
+        self._under_way = []
+        self._queue.clear()
+        if left:
+            log.error("%d events were not published: %s", len(left), reason)
+        for entry in left:
+            entry.future.remove_done_callback(_seen)
+            if self._loop is not None and not self._loop.is_closed():
+                _give_up(entry, reason)
+                entry.future.exception()  # retrieved
+
     async def _run(self) -> None:
+        try:
+            await self._work()
+        finally:
+            # Closed, or its loop is ending: what is not told and not let go of now never is.
+            self._abandon("the publisher was closed" if self._closed else "the event loop has ended")
+            if self._delivery is not None:
+                await self._delivery.close()
+
+    async def _work(self) -> None:
         while True:
             if not self._queue:
                 self._idle.set()

@@ -53,7 +53,8 @@ class Publishing:
         self._sent: dict[str, Publication] = {}
         self._link: HubLink | None = None
         self._pause: asyncio.TimerHandle | None = None
-        self._last = 0
+        self.last = 0
+        self.answered = 0  # the highest number that had an answer
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
@@ -63,13 +64,14 @@ class Publishing:
 
         Raises:
             QueueFull: the queue is at its limit.
-            HubError: ``bad_message``: the payload is no value of JSON.
+            HubError: ``bad_message``: no value of JSON, half of a surrogate pair, say.
         """
         if len(self) >= self._limit:
             raise QueueFull(f"{self._limit} publications are waiting for an answer")
         payload = orjson.Fragment(dumps_json(message["payload"]))
-        self._last += 1
-        number = self._last
+        dumps_json({**message, "payload": None})
+        self.last += 1
+        number = self.last
         publication = Publication(number, {**message, "payload": payload, "id": f"p{number}"}, event_id)
         publication.future.add_done_callback(lambda _: self._done(publication))
         self._waiting.append(publication)
@@ -92,12 +94,17 @@ class Publishing:
         """Whether answers are still to come on `link`."""
         return any(publication.link is link for publication in self._sent.values())
 
+    def waiting(self, link: HubLink) -> list[str]:
+        """The ids of those that `link` has not answered."""
+        return [id for id, publication in self._sent.items() if publication.link is link]
+
     def answer(self, message: dict[str, Any]) -> bool:
         """A reply; False where it is none to a publication."""
         id = message.get("id")
         publication = self._sent.get(id) if isinstance(id, str) else None
         if publication is None:
             return False
+        self.answered = max(self.answered, publication.number)
         if publication.future.done():
             return True
         if message.get("type") != "hub.error":

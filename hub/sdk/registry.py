@@ -164,10 +164,15 @@ class FeedRegistry:
                     link.post(state)
 
     def _announced(self, link: HubLink, channel: str, message: dict[str, Any]) -> None:
-        """A channel of the token. One that the application has itself is asked for by position."""
-        if channel not in self._feeds and (feed := self._adopt(channel)) is not None:
-            self._feeds[channel] = feed
-            feed.attach(link, message)
+        """A channel of the token, at the start or later, when the hub could. It has replaced what the application
+        had asked for itself, which is asked for again by position."""
+        feed = self._feeds.get(channel)
+        if feed is None:
+            if (feed := self._adopt(channel)) is not None:
+                self._feeds[channel] = feed
+                feed.attach(link, message)
+        elif feed.link is link and feed.asking is not link:
+            self.repair(feed)
 
     def _refused(self, feed: Feed, error: HubError) -> None:
         feed.asking = feed.link = None

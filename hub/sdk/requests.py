@@ -20,10 +20,16 @@ class Requests:
     def __init__(self, on_silence: Callable[[str], None]) -> None:
         self._pending: dict[int, tuple[str, Waiter, asyncio.TimerHandle]] = {}
         self._on_silence = on_silence
-        self._last = 0
+        self.last = 0
+        self.answered = 0  # the highest id that had an answer
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def waiting(self) -> list[int]:
+        """The ids without an answer."""
+        return [*self._pending]
 
     def add(self, kind: str, deadline: float, on_reply: OnReply) -> int:
         """The id of a new command; `on_reply` gets its reply (also ``hub.error``) at once when it is read."""
@@ -42,9 +48,9 @@ class Requests:
     def resolve(self, message: dict[str, Any]) -> bool:
         """Hand a reply to whom it belongs; False where it belongs to no command of ours."""
         id = message.get("id")
-        found = self._pending.pop(id, None) if type(id) is int else None
-        if found is None:
+        if type(id) is not int or (found := self._pending.pop(id, None)) is None:
             return False
+        self.answered = max(self.answered, id)
         _, waiter, timer = found
         timer.cancel()
         if not isinstance(waiter, asyncio.Future):
@@ -66,10 +72,10 @@ class Requests:
                 waiter.exception()  # retrieved: whoever gave up waiting is no warning
 
     def _add(self, kind: str, deadline: float, waiter: Waiter) -> int:
-        self._last += 1
-        timer = asyncio.get_running_loop().call_later(deadline, self._silent, self._last)
-        self._pending[self._last] = (kind, waiter, timer)
-        return self._last
+        self.last += 1
+        timer = asyncio.get_running_loop().call_later(deadline, self._silent, self.last)
+        self._pending[self.last] = (kind, waiter, timer)
+        return self.last
 
     def _silent(self, id: int) -> None:
         kind, waiter, _ = self._pending[id]

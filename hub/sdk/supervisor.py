@@ -23,10 +23,10 @@ from .errors import NotConnected, Stopped, TokenRefused
 from .handshake import Departure, Endpoint, HandshakeRefused
 from .items import State, Status
 from .link import HubLink
-from .tokens import TokenSource
+from .tokens import TokenSource, renewal_wait
 
 log = logging.getLogger("hub.client")
-RENEWAL_SPREAD = 10.0  # seconds; the hub asks for a new token 30 to 60 s before the old one ends
+EXPIRING = 30.0  # seconds that a token has left at least when a hub that does not say how many (0.1) warns
 
 
 class Supervisor:
@@ -80,17 +80,21 @@ class Supervisor:
         """Run beside, until the end of the client."""
         self._tasks.spawn(work)
 
-    async def renew(self, link: HubLink) -> None:
+    async def renew(self, link: HubLink, message: dict[str, Any]) -> None:
         """``hub.token_expiring``: a new token in place, at a moment of our own in the time that is left."""
         if not self._tokens.renewable:
             log.warning("the token expires soon, and there is no callable to get a new one from")
             return
-        await self._timing.sleep(self._timing.random() * RENEWAL_SPREAD)
+        left = message.get("expires_in_ms")
+        elapsed = self._timing.now() - link.token_since
+        seconds = left / 1000 if type(left) is int else EXPIRING
+        await self._timing.sleep(renewal_wait(elapsed, seconds, self._timing.random))
         backoff = Backoff(self._timing, 1.0, 10.0)
         while link.alive:
             try:
                 token = await self._tokens.get()
                 await link.call({"type": "authenticate", "token": token})
+                link.token_since = self._timing.now()
                 return
             except (NotConnected, TokenRefused):
                 return  # the next connection asks for a token of its own
@@ -166,7 +170,9 @@ class Supervisor:
                 raise TokenRefused(f"the hub refused the token, {why}: {departure.reason}", departure.code)
             self._renewed = True
         backoff = self._backoff.next()
-        return departure.window.pick(self._timing) if departure.window is not None else backoff
+        if departure.then is Then.WINDOW and departure.window is not None:
+            return departure.window.pick(self._timing)
+        return backoff
 
     async def _retire(self, link: HubLink) -> None:
         await self._settled(link)

@@ -1,8 +1,11 @@
 """The publisher for code without an event loop: Django views, Celery tasks, scripts."""
 
 import asyncio
+import atexit
+import concurrent.futures.thread  # noqa: F401  # it registers for the exit before this module does, so it runs after
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -16,6 +19,7 @@ from .publisher import Publisher
 
 T = TypeVar("T")
 log = logging.getLogger("hub.publisher")
+GRACE = 2.0  # seconds for a connection to be let go of, beyond a close's own time-out
 
 
 class SyncPublisher:
@@ -23,11 +27,16 @@ class SyncPublisher:
 
     The thread starts with the first event, and anew in a forked child: one made at import time works in
     preforking servers. Methods may be called from any thread.
+
+    What `publish_nowait` queued is sent at the end of the process, within `exit_timeout` seconds, also in a
+    forked child, of `multiprocessing` or of Celery; what could not be is logged. A process that ends by
+    `os._exit` (RQ's work horse) or by a signal ends without a word: call `flush` before.
     """
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(self, url: str, *, exit_timeout: float = 5.0, **options: Any) -> None:
         self._url = url
         self._options = options
+        self._exit_timeout = exit_timeout
         self.forget()
         _instances.add(self)
 
@@ -46,12 +55,24 @@ class SyncPublisher:
         runner = self._running()
         return runner.submit(_queue(runner.publisher, channel, event, payload, options))
 
-    def close(self) -> None:
-        """Send what waits, then end the thread."""
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is queued or under way, or for `timeout` seconds. Whether all has gone."""
+        with self._lock:
+            runner = self._runner
+        if runner is None:
+            return True
+        try:
+            runner.submit(asyncio.wait_for(runner.publisher.flush(), timeout)).result()
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self, timeout: float | None = None) -> None:
+        """Send what waits, no longer than `timeout` seconds, then end the thread."""
         with self._lock:
             runner, self._runner = self._runner, None
         if runner is not None:
-            runner.close()
+            runner.close(timeout)
 
     def __enter__(self) -> "SyncPublisher":
         return self
@@ -61,10 +82,18 @@ class SyncPublisher:
     ) -> None:
         self.close()
 
+    def at_exit(self) -> None:
+        """The process ends: nothing may keep it for longer than a little more than the bound."""
+        try:
+            self.close(self._exit_timeout)
+        except Exception:
+            log.exception("what was queued may not have been published")
+
     def _running(self) -> "_Runner":
         with self._lock:
             if self._runner is None:
                 self._runner = _Runner(Publisher(self._url, **self._options))
+                _watch_celery()
             return self._runner
 
 
@@ -85,8 +114,9 @@ class _Runner:
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def close(self) -> None:
-        self.submit(self.publisher.close()).result()
+    def close(self, timeout: float | None) -> None:
+        patience = None if timeout is None else timeout + GRACE
+        self.submit(self.publisher.close(timeout)).result(patience)
         self._stop()
 
     def _stop(self) -> None:
@@ -113,6 +143,23 @@ def _forget_all() -> None:
     for publisher in _instances:
         publisher.forget()
 
+
+def _at_exit(**_signal: Any) -> None:
+    """Of the process, and of a Celery worker's."""
+    for publisher in list(_instances):
+        publisher.at_exit()
+
+
+def _watch_celery() -> None:
+    """A child of Celery's pool ends by `os._exit`, and says so by a signal of its own."""
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_at_exit, weak=False, dispatch_uid="notification-hub")
+
+
+# Before Python's pools of threads end, without which no name can be resolved; `atexit` comes after them. It is what
+# `concurrent.futures` itself uses, and where it is not there a connection that stands still serves.
+getattr(threading, "_register_atexit", atexit.register)(_at_exit)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)

@@ -7,6 +7,17 @@ from collections.abc import Awaitable, Callable
 from .errors import TokenRefused
 
 Token = str | Callable[[], str | Awaitable[str]]
+SPREAD = 10.0  # seconds: the hub spreads its warnings, whoever asks a token endpoint spreads once more
+
+
+def renewal_wait(elapsed: float, left: float, random: Callable[[], float]) -> float:
+    """Seconds to wait with a renewal, told of the token's end, `elapsed` after it was accepted, with `left` to go.
+
+    Not before half of its life is over (one that lives for less than a minute is warned of as soon as it is
+    accepted), nor after its end.
+    """
+    half = max(1.0, (left - elapsed) / 2)
+    return half + random() * max(0.0, min(SPREAD, (left - half) / 2))
 
 
 class TokenSource:
@@ -29,13 +40,19 @@ class TokenSource:
             Exception: whatever else it raised; TimeoutError after the deadline. Worth another try.
         """
         if isinstance(self._token, str):
-            return self._token
+            return _checked(self._token)
         async with asyncio.timeout(self._deadline):
             if inspect.iscoroutinefunction(self._token):
                 value = await self._token()
             else:
                 found = await asyncio.to_thread(self._token)
                 value = await found if inspect.isawaitable(found) else found
-        if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
-            raise TokenRefused("the token callable must return a non-empty string of printable ASCII")
-        return value
+        return _checked(value)
+
+
+def _checked(token: object) -> str:
+    """A token read from a file ends with a line end; what else can't travel in a header is never sent or told."""
+    value = token.strip() if isinstance(token, str) else ""
+    if not value or not value.isascii() or not value.isprintable() or " " in value:
+        raise TokenRefused("a token is a non-empty string of printable ASCII without spaces")
+    return value

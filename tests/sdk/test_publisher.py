@@ -208,6 +208,24 @@ async def test_bad_arguments_are_told_at_once() -> None:
             publisher.publish_nowait("job:1", "x", object())
 
 
+async def test_what_cannot_be_sent_does_not_stop_the_batch_that_it_would_be_in() -> None:
+    half = "\ud83d"
+    async with HttpHub() as hub, Publisher(hub.url, api_key="k") as publisher:
+        good = publisher.publish_nowait("job:1", "x", 1)
+        for fields in ({"key": half}, {"event_id": half}):
+            with pytest.raises(HubError) as error:
+                publisher.publish_nowait("job:1", "x", 2, **fields)
+            assert (error.value.code, error.value.outcome) == (ErrorCode.BAD_MESSAGE, "not_done")
+        for channel, event, payload in (
+            ("job:1", half, 1),
+            (f"job:{half}", "x", 1),
+            ("job:1", "x", {half: half}),
+        ):
+            with pytest.raises(HubError):
+                publisher.publish_nowait(channel, event, payload)
+        assert (await good).offset == 1
+
+
 async def test_a_failure_that_nobody_awaits_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with HttpHub(problem(403, "no grant", "forbidden")) as hub:
         async with Publisher(hub.url, api_key="k") as publisher:

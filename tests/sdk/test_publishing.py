@@ -3,6 +3,8 @@
 # ruff: noqa: SIM117  the hub, the client and the subscription are three steps of a test, not one line
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from hub.client import (
     ErrorCode,
     HubError,
     NotConnected,
+    Outcome,
     QueueFull,
     UnknownOutcome,
 )
@@ -97,6 +100,98 @@ async def test_publish_errors_are_typed() -> None:
         assert error.value.code is ErrorCode.TOO_LARGE
         with pytest.raises(HubError, match="not a value of JSON"):
             await client.publish("doc:1", "edit", object())
+
+
+HALF = "\U0001f600".encode("utf-16-le", "surrogatepass")[:2].decode("utf-16-le", "surrogatepass")
+ASK: dict[str, Callable[[Client], Awaitable[object]]] = {
+    "payload": lambda c: c.publish("doc:1", "edit", {"text": [HALF]}),
+    "payload's name": lambda c: c.publish("doc:1", "edit", {HALF: 1}),
+    "event": lambda c: c.publish("doc:1", HALF, 1),
+    "key": lambda c: c.publish("doc:1", "edit", 1, key=HALF),
+    "event id": lambda c: c.publish("doc:1", "edit", 1, event_id=HALF),
+    "channel": lambda c: c.publish(f"doc:{HALF}", "edit", 1),
+    "cursor": lambda c: asyncio.sleep(0, c.publish_nowait("doc:1", "edit", HALF)),
+    "history": lambda c: c.history(f"doc:{HALF}"),
+    "state": lambda c: c.set_presence("doc:1", HALF),
+    "subscription": lambda c: c.subscribe(f"doc:{HALF}").start(),
+    "member's name": lambda c: c.subscribe("doc:1", presence={"as": HALF}).start(),
+}
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+@pytest.mark.parametrize("where", ASK)
+async def test_half_a_surrogate_pair_is_refused_at_once(where: str, encoding: Any) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        ping = await peer.expect("ping")  # nothing else came
+        await peer.say("hub.pong", id=ping["id"], time=5)
+
+    async with FakeHub(script) as hub, Client(hub.url, "t", encoding=encoding) as client:
+        with pytest.raises(HubError) as error:
+            await ASK[where](client)
+        assert (error.value.code, error.value.outcome) == (ErrorCode.BAD_MESSAGE, Outcome.NOT_DONE)
+        assert await client.ping() == 5
+
+
+COMPLAINT = {"code": "bad_message", "reason": "nested too deep", "retry": False}
+
+
+async def test_a_complaint_without_an_id_settles_the_command_that_it_can_only_belong_to() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.expect("publish")
+        await peer.say("hub.error", **COMPLAINT)
+        await peer.expect("history")
+        await peer.say("hub.error", **COMPLAINT)
+
+    told: list[HubError] = []
+    async with FakeHub(script) as hub, Client(hub.url, "t", on_error=told.append) as client:
+        for ask in (client.publish("doc:1", "edit", 1), client.history("doc:1")):
+            with pytest.raises(HubError, match="nested too deep"):
+                await ask
+    assert told == []
+
+
+async def test_a_complaint_that_may_belong_to_several_settles_none() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        first = await peer.expect("publish")
+        await peer.expect("publish")
+        await peer.say("hub.error", **COMPLAINT)
+        await peer.say("hub.published", id=first["id"], channel="doc:1", epoch="k", offset=1)
+        await peer.expect("publish")  # a cursor, which may be what was wrong
+        await peer.say("hub.error", **COMPLAINT)
+        ping = await peer.expect("ping")
+        await peer.say("hub.pong", id=ping["id"], time=5)  # so the cursor was read
+        await peer.say("hub.error", **COMPLAINT)
+
+    told: list[HubError] = []
+    async with FakeHub(script) as hub, Client(hub.url, "t", on_error=told.append) as client:
+        one, two = (asyncio.ensure_future(client.publish("doc:1", "edit", n)) for n in (1, 2))
+        assert (await one).offset == 1
+        assert client.publish_nowait("doc:1", "cursor", 3)
+        while len(told) < 2:
+            await asyncio.sleep(0.005)
+        assert not two.done()
+        assert await client.ping() == 5
+        with pytest.raises(HubError, match="nested too deep"):
+            await two
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("not_done", "not_done"), ("unknown", "unknown"), (None, "unknown")]
+)
+async def test_unavailable_means_two_things_and_the_hub_says_which(said: str | None, meant: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        sent = await peer.expect("publish")
+        await peer.say("hub.error", id=sent["id"], code="unavailable", reason="away", outcome=said)
+
+    async with FakeHub(script) as hub, Client(hub.url, "t") as client:
+        with pytest.raises(HubError) as error:
+            await client.publish("doc:1", "edit", 1)
+    assert (error.value.code, error.value.outcome) == (ErrorCode.UNAVAILABLE, meant)
 
 
 async def test_an_unanswered_publication_ends_as_unknown() -> None:

@@ -198,6 +198,50 @@ async def test_channels_of_the_token_are_offered() -> None:
         assert (inbox.channel, inbox.unread) == ("user:ann", 3)
 
 
+async def test_a_channel_of_the_token_that_comes_later_is_offered_then() -> None:
+    """The hub could not subscribe it at first, said so, and tried again by itself."""
+    tried_again = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        error = {"code": "unavailable", "reason": "away", "retry": True, "channel": "user:ann"}
+        await peer.say("hub.error", **error)
+        await tried_again.wait()
+        await peer.say("hub.subscribed", channel="user:ann", epoch="u", offset=3)
+        await peer.event("user:ann", 4)
+
+    offered: list[Any] = []
+    told: list[HubError] = []
+    async with FakeHub(script) as hub:
+        client = Client(hub.url, "t", on_subscription=offered.append, on_error=told.append)
+        async with client:
+            while not told:
+                await asyncio.sleep(0.005)
+            assert (told[0].channel, offered) == ("user:ann", [])
+            tried_again.set()
+            while not offered:
+                await asyncio.sleep(0.005)
+            assert offsets([await offered[0].get()]) == [4]
+
+
+async def test_a_channel_that_the_hub_subscribes_later_is_asked_for_again_by_position() -> None:
+    """Its subscription has replaced the application's own, with its options."""
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.subscribed(epoch="k", offset=3)
+        await peer.event("job:1", 4)
+        await peer.say("hub.subscribed", channel="job:1", epoch="k", offset=6)
+        asked = await peer.subscribed(epoch="k", offset=6, recovered=True, missed=2)
+        assert asked["since"] == {"epoch": "k", "offset": 4}
+        for offset in (5, 6, 7):
+            await peer.event("job:1", offset)
+
+    async with FakeHub(script) as hub, Client(hub.url, "t") as client:
+        async with client.subscribe("job:1") as job:
+            assert offsets(await take(aiter(job), 4)) == [4, 5, 6, 7]
+
+
 async def test_a_refused_subscription_raises_and_a_right_that_ends_too() -> None:
     async def script(peer: Peer) -> None:
         await peer.welcome()

@@ -120,6 +120,37 @@ async def test_a_window_of_the_hub_is_kept() -> None:
     assert clock.slept[1] == 0.5  # then backoff: half of the second ceiling, 1 s
 
 
+async def test_a_window_that_comes_with_another_code_is_not_waited_for() -> None:
+    async def slow(peer: Peer) -> None:
+        await peer.welcome()
+        window = {"min_ms": 15_000, "max_ms": 20_000}
+        await peer.say("hub.close", code=4101, reason="too slow", reconnect=window)
+        await peer.socket.close(4101)
+
+    clock, seen = Clock(), []
+    async with FakeHub(slow, welcome) as hub:
+        async with Client(hub.url, "t", timing=clock.timing, on_status=seen.append):
+            await until(seen, lambda: [s.state for s in seen].count("connected") == 2)
+    assert clock.slept == [0.25]
+
+
+async def test_a_connection_that_ends_leaves_no_task_behind() -> None:
+    async with FakeHub(cut_at_once, cut_at_once, welcome) as hub:
+        seen: list[Any] = []
+        async with Client(hub.url, "t", timing=Clock().timing, on_status=seen.append):
+            await until(seen, lambda: [s.state for s in seen].count("connected") == 3)
+            await asyncio.sleep(0.05)
+            names = sorted(
+                t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith("hub-client-")
+            )
+            assert names == ["hub-client-read", "hub-client-watch", "hub-client-write"]
+
+
+async def cut_at_once(peer: Peer) -> None:
+    await peer.welcome()
+    await cut(peer)
+
+
 @pytest.mark.parametrize("code", [4400, 4403, 4410, 4411, 1002, 1003, 1007, 1009])
 async def test_codes_after_which_a_client_stays_away(code: int) -> None:
     async def script(peer: Peer) -> None:
@@ -148,7 +179,7 @@ async def test_backoff_grows_to_the_cap_of_the_welcome_and_starts_anew_after_a_s
     async def stable(peer: Peer) -> None:
         await peer.welcome(reconnect={"min_ms": 1000, "max_ms": 4000})
         await peer.expect("ping")
-        clock.time += 4
+        clock.time += 10
         await cut(peer)
 
     async with FakeHub(short, short, short, short, stable, welcome) as hub:

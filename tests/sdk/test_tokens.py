@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,11 @@ from hub.client import (
     Client,
     TokenRefused,
 )
+from hub.publisher import Publisher
 from hub.runtime.backoff import Timing
+from hub.sdk.tokens import renewal_wait
 
+from ..support.golden import table
 from .clock import Clock
 from .fake import FakeHub, Peer, problem
 from .steps import welcome
@@ -121,7 +125,7 @@ async def test_a_renewal_waits_for_an_endpoint_that_is_down_and_keeps_the_connec
 
     async def script(peer: Peer) -> None:
         await peer.welcome()
-        await peer.say("hub.token_expiring", expires_at=1)
+        await peer.say("hub.token_expiring", expires_at=1, expires_in_ms=40_000)
         asked = await peer.expect("authenticate")
         assert asked["token"] == "t7"
         await peer.say("hub.authenticated", id=asked["id"], user="ann", expires_at=2)
@@ -130,7 +134,7 @@ async def test_a_renewal_waits_for_an_endpoint_that_is_down_and_keeps_the_connec
     clock = Clock()
     async with FakeHub(script) as hub, Client(hub.url, token, timing=clock.timing):
         await done.wait()
-    assert clock.slept[:6] == [5.0, 0.5, 1.0, 2.0, 4.0, 5.0]
+    assert clock.slept[:6] == [25.0, 0.5, 1.0, 2.0, 4.0, 5.0]
 
 
 async def test_an_expiring_token_is_renewed_in_place_after_a_jitter() -> None:
@@ -138,7 +142,7 @@ async def test_an_expiring_token_is_renewed_in_place_after_a_jitter() -> None:
 
     async def script(peer: Peer) -> None:
         await peer.welcome()
-        await peer.say("hub.token_expiring", expires_at=1)
+        await peer.say("hub.token_expiring", expires_at=1, expires_in_ms=40_000)
         asked = await peer.expect("authenticate")
         assert asked["token"] == "second"
         await peer.say("hub.error", id=asked["id"], code="token_invalid", reason="no", retry=False)
@@ -150,4 +154,57 @@ async def test_an_expiring_token_is_renewed_in_place_after_a_jitter() -> None:
     tokens, clock = iter(["first", "second", "third"]), Clock()
     async with FakeHub(script) as hub, Client(hub.url, lambda: next(tokens), timing=clock.timing):
         await done.wait()
-    assert clock.slept[0] == 5.0
+    assert clock.slept[0] == 25.0
+
+
+@pytest.mark.parametrize("row", table("renewal"), ids=str)
+def test_a_renewal_waits_for_half_of_the_tokens_life(row: dict[str, Any]) -> None:
+    wait = renewal_wait(row["elapsed_ms"] / 1000, row["left_ms"] / 1000, lambda: float(row["random"]))
+    assert wait * 1000 == pytest.approx(row["wait_ms"])
+
+
+async def test_tokens_of_40_s_are_asked_for_at_half_of_their_life() -> None:
+    """The hub warns as soon as such a token is accepted."""
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        for _ in range(4):
+            await peer.say("hub.token_expiring", expires_at=1, expires_in_ms=40_000)
+            asked = await peer.expect("authenticate")
+            await peer.say("hub.authenticated", id=asked["id"], user="ann", expires_at=2)
+        done.set()
+
+    done, clock, calls = asyncio.Event(), Clock(), Counter[str]()
+
+    def token() -> str:
+        calls["asked"] += 1
+        return "t"
+
+    async with FakeHub(script) as hub, Client(hub.url, token, timing=clock.timing):
+        await done.wait()
+    assert clock.slept[:4] == [25.0] * 4
+    assert calls["asked"] == 5
+
+
+async def test_a_token_from_a_file_has_a_line_end_which_is_taken_off() -> None:
+    async with FakeHub(welcome, welcome) as hub:
+        for token in ("a.b.c\n", lambda: "a.b.c\r\n"):
+            async with Client(hub.url, token):
+                assert hub.peers[-1].token == "a.b.c"
+
+
+@pytest.mark.parametrize("token", ["se\ncret", "se cret", "secr\u00e9t", "", " "])
+async def test_a_token_that_cannot_travel_is_an_error_at_once_and_is_in_no_error(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    async with FakeHub() as hub:
+        for source in (token, lambda: token):
+            with pytest.raises(TokenRefused) as refused:
+                await Client(hub.url, source, timing=clock.timing).start()
+            assert "cr" not in str(refused.value)
+        async with Publisher("http://127.0.0.1:9", api_key=token) as publisher:
+            with pytest.raises(TokenRefused):
+                await publisher.publish("job:1", "x", 1)
+        assert (hub.peers, hub.refused, clock.slept) == ([], 0, [])
+    assert "cret" not in caplog.text

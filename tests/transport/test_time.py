@@ -33,6 +33,7 @@ async def test_a_token_that_ends(quick: RunningHub) -> None:
     async with connect(quick.ws_url, quick.token("ann", ttl=2.5)) as wire:
         expiring = await wire.expect("hub.token_expiring")
         assert expiring["expires_at"] == wire.welcome["expires_at"]
+        assert 0 < expiring["expires_in_ms"] <= 2500
         await wire.ask("authenticate", token=quick.token("ann", ttl=4.0))
         await wire.expect("hub.token_expiring")
         assert await wire.closed(8.0) == 4201

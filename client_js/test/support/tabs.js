@@ -13,9 +13,17 @@ class Locks {
     return { request: (name, options, run) => this.#request(tab, name, options, run) };
   }
 
-  #request(tab, name, { signal }, run) {
+  #request(tab, name, { signal, steal }, run) {
+    if (signal && steal) return Promise.reject(new DOMException("signal and steal", "NotSupportedError"));
     return new Promise((resolve, reject) => {
       const request = { tab, name, run, resolve, reject };
+      const robbed = steal && this.#held.get(name);
+      if (robbed) {
+        this.#held.delete(name);
+        robbed.tab.whenAwake(() => robbed.reject(new DOMException("stolen", "AbortError")));
+        this.#queue.unshift(request);
+        return queueMicrotask(() => this.#grant());
+      }
       this.#queue.push(request);
       signal?.addEventListener("abort", () => {
         if (!this.#queue.includes(request)) return;
@@ -65,7 +73,8 @@ export class Browser {
           if (tab.crashed) return;
           const data = structuredClone(message);
           for (const port of ports) {
-            if (port !== this && port.name === this.name) queueMicrotask(() => !port.tab.crashed && port.onmessage?.({ data }));
+            if (port === this || port.name !== this.name) continue;
+            queueMicrotask(() => port.tab.whenAwake(() => !port.tab.crashed && port.onmessage?.({ data })));
           }
         }
 
@@ -76,11 +85,26 @@ export class Browser {
   }
 
   tab(options = {}) {
-    const tab = { crashed: false, hidden: false, sockets: [], states: [], errors: [] };
+    const tab = { crashed: false, hidden: false, sockets: [], states: [], errors: [], waiting: null, watchers: new Set() };
+    /** The page is put aside, or shown again. */
+    tab.page = (what) => [...tab.watchers].forEach((watcher) => watcher[what]?.());
+    /** A tab that is frozen, or shows a dialog, runs nothing until it goes on. */
+    tab.whenAwake = (run) => (tab.waiting ? tab.waiting.push(run) : run());
+    tab.freeze = () => (tab.waiting = []);
+    tab.thaw = () => {
+      const { waiting } = tab;
+      tab.waiting = null;
+      for (const run of waiting) run();
+    };
     const { wire } = this;
     const env = {
       ...wire.env,
-      setTimeout: (run, ms) => wire.clock.setTimeout(() => tab.hidden || run(), ms),
+      watch: (wake, _offline, aside) => {
+        const watcher = { wake, aside };
+        tab.watchers.add(watcher);
+        return () => void tab.watchers.delete(watcher);
+      },
+      setTimeout: (run, ms) => wire.clock.setTimeout(() => tab.hidden || tab.whenAwake(run), ms),
       locks: this.locks.of(tab),
       BroadcastChannel: this.channelOf(tab),
       WebSocket: class extends wire.WebSocket {

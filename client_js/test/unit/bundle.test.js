@@ -15,10 +15,10 @@ for (const [file, entry] of Object.entries(BUNDLES)) {
   });
 }
 
-test("the client is 8 KB at most, minified and gzipped", () => {
+test("the client is 8.5 KB at most, minified and gzipped", () => {
   const size = gzipSync(readFileSync(new URL("dist/hub.js", ROOT)), { level: 9 }).length;
   console.log(`dist/hub.js: ${size} bytes gzipped`);
-  assert.ok(size <= 8192, `${size} bytes`);
+  assert.ok(size <= 8704, `${size} bytes`);
 });
 
 test("it depends on nothing, and its types come first", () => {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Backoff } from "../../src/backoff.js";
 import { Hub } from "../../src/index.js";
+import { renewalWait } from "../../src/token.js";
 import { settle } from "../support/clock.js";
+import { table } from "../support/golden.js";
 import { Wire } from "../support/sockets.js";
 
 function make(options = {}, wire = new Wire()) {
@@ -48,10 +51,78 @@ test("auth query, only when asked for", async () => {
   assert.deepEqual(wire.last.protocols, ["hub.v1.json"]);
 });
 
-test("http addresses become ws, others are refused, and Node.js without a WebSocket is told", () => {
-  const { env } = new Wire();
-  assert.throws(() => new Hub("ftp://hub.test", { env }), /not the address of a WebSocket/);
-  assert.throws(() => new Hub("wss://hub.test/ws", { env: { ...env, WebSocket: undefined } }), /hand one in/);
+test("http addresses become ws", async () => {
+  const { env, ...wire } = new Wire();
+  for (const [url, becomes] of [["http://hub.test/ws", "ws://hub.test/ws"], ["https://hub.test/ws?a=1", "wss://hub.test/ws?a=1"]]) {
+    new Hub(url, { env });
+    await settle();
+    assert.equal(wire.sockets.at(-1).url, becomes);
+  }
+});
+
+for (const [what, url, env, why] of [
+  ["no address of a WebSocket", "ftp://hub.test", {}, /not the address of a WebSocket/],
+  ["a relative address where there is no page", "/ws", {}, /not the address of a WebSocket/],
+  ["Node.js without a WebSocket", "wss://hub.test/ws", { WebSocket: undefined }, /hand one in/],
+]) {
+  test(`${what}: making the hub throws nothing, connecting ends with a clear error`, async () => {
+    const { WebSocket } = globalThis;
+    delete globalThis.WebSocket; // a newer Node.js has one
+    try {
+      const wire = new Wire();
+      const errors = [];
+      const hub = new Hub(url, { env: { ...wire.env, ...env } });
+      hub.on("error", (error) => errors.push(error));
+      const request = assert.rejects(hub.ping(), { code: "closed" });
+      await settle();
+      await request;
+      assert.equal(hub.state.name, "closed");
+      assert.match(hub.state.why.reason, why);
+      assert.equal(errors[0].code, "address");
+      await wire.clock.advance(60_000);
+      assert.equal(wire.sockets.length, 0);
+    } finally {
+      if (WebSocket) globalThis.WebSocket = WebSocket;
+    }
+  });
+}
+
+test("a token from a file has a line end, which is taken off", async () => {
+  const { wire } = make({ getToken: () => "a.b.c\n" });
+  await settle();
+  assert.deepEqual(wire.last.protocols, ["hub.v1.json", "hub.token.a.b.c"]);
+});
+
+for (const auth of ["subprotocol", "message", "query"]) {
+  for (const token of ["se\ncret", "se cret", "secrét", "", undefined, 17, {}]) {
+    test(`a token that can't travel (${JSON.stringify(token)} by ${auth}) stops, and is in no error`, async () => {
+      const { hub, wire, errors, states } = make({ auth, getToken: () => token });
+      await settle();
+      assert.equal(hub.state.name, "closed");
+      assert.equal(errors[0].code, "token");
+      assert.doesNotMatch(JSON.stringify([states, errors.map(String)]), /cr[eé]t/);
+      await wire.clock.advance(600_000);
+      assert.equal(wire.sockets.length, 0);
+    });
+  }
+}
+
+test("a browser that refuses the protocol or the address quotes the token: its words are not repeated, and it is not asked again", async () => {
+  for (const auth of ["subprotocol", "query"]) {
+    const wire = new Wire();
+    let attempts = 0;
+    wire.env.WebSocket = class {
+      constructor(url, protocols) {
+        attempts++;
+        throw new DOMException(`'${protocols[1] ?? url}' is invalid.`, "SyntaxError");
+      }
+    };
+    const { hub, errors, states } = make({ auth, getToken: () => "s/ecret=" }, wire);
+    await wire.clock.advance(600_000);
+    assert.equal(attempts, 1);
+    assert.equal(hub.state.name, "closed");
+    assert.doesNotMatch(JSON.stringify([states, errors.map(String), errors.map(({ cause }) => String(cause))]), /ecret/);
+  }
 });
 
 test("an ordinary close: backoff with full jitter, resume offered, everything subscribed again in one command", async () => {
@@ -72,7 +143,7 @@ test("an ordinary close: backoff with full jitter, resume offered, everything su
   first.closes(1006);
   const state = states.at(-1);
   assert.equal(state.name, "reconnecting");
-  assert.ok(state.inMs >= 500 && state.inMs <= 2000, `${state.inMs}`);
+  assert.ok(state.inMs >= 0 && state.inMs <= 500, `${state.inMs}`);
   assert.equal(wire.sockets.length, 1);
   await wire.clock.advance(state.inMs);
   const second = await wire.welcome();
@@ -83,12 +154,7 @@ test("an ordinary close: backoff with full jitter, resume offered, everything su
   ]);
 });
 
-for (const [code, then] of [
-  [1000, "reconnect"], [1001, "reconnect"], [1002, "stop"], [1003, "stop"], [1006, "reconnect"], [1007, "stop"],
-  [1009, "stop"], [1011, "reconnect"], [1012, "reconnect"], [1013, "reconnect"], [4100, "reconnect"],
-  [4101, "reconnect"], [4102, "reconnect"], [4103, "reconnect"], [4108, "reconnect"], [4129, "reconnect"],
-  [4201, "renew"], [4202, "renew"], [4400, "stop"], [4403, "stop"], [4410, "stop"], [4411, "stop"],
-]) {
+for (const { code, then } of table("close_codes").filter(({ code }) => code !== 1005)) {
   test(`close code ${code}: ${then}`, async () => {
     const { hub, wire, states, tokens } = make();
     const socket = await wire.welcome();
@@ -190,7 +256,7 @@ test("the counter of the backoff is reset only after a stable period", async () 
     await wire.clock.advance(states.at(-1).inMs);
   };
   for (const standsMs of [0, 0, 9000, 0, 11_000, 0]) await round(standsMs);
-  assert.deepEqual(waits, [2000, 4000, 8000, 16_000, 2000, 4000]);
+  assert.deepEqual(waits, [500, 1000, 2000, 4000, 500, 1000]);
 });
 
 test("waits are spread over the whole range and end at the cap", async () => {
@@ -242,10 +308,10 @@ test("retry_after_ms of a refusal is kept", async () => {
 });
 
 test("the backoff learns its limits from hub.welcome", async () => {
-  const { wire, states } = make();
+  const { wire, states } = make({}, Object.assign(new Wire(), { random: () => 0.9 }));
   const socket = await wire.welcome({ reconnect: { min_ms: 5000, max_ms: 6000 } });
   socket.closes(1006);
-  assert.ok(states.at(-1).inMs >= 5000 && states.at(-1).inMs <= 6000);
+  assert.ok(states.at(-1).inMs > 2500 && states.at(-1).inMs <= 5000);
 });
 
 test("a hub that does not answer is given up, and what it says later is not heard", async () => {
@@ -260,45 +326,49 @@ test("a hub that does not answer is given up, and what it says later is not hear
   assert.equal(hub.state.name, "reconnecting");
 });
 
-test("offline: no attempt; online: one at once, then backoff", async () => {
+test("offline is a hint: the link decides, attempts go on with backoff, and one is made at once when it ends", async () => {
   const { hub, wire, names } = make();
   const socket = await wire.welcome();
   wire.goOffline();
-  assert.equal(hub.state.name, "connected"); // the link decides
+  assert.equal(hub.state.name, "connected");
   assert.equal(socket.lastSent.type, "ping");
   await wire.clock.advance(8000);
   assert.equal(hub.state.name, "offline");
-  await wire.clock.advance(600_000);
-  assert.equal(wire.sockets.length, 1);
+  for (let attempt = 2; attempt < 8; attempt++) {
+    for (let ms = 0; ms < 20_000 && wire.sockets.length < attempt; ms += 100) await wire.clock.advance(100);
+    assert.equal(wire.sockets.length, attempt);
+    wire.last.closes(1006);
+    assert.equal(hub.state.name, "offline");
+  }
+  const before = wire.sockets.length;
   wire.goOnline();
-  await settle();
-  assert.equal(wire.sockets.length, 2);
+  await wire.clock.advance(1000);
+  assert.equal(wire.sockets.length, before + 1);
   wire.last.closes(1006);
-  assert.equal(hub.state.name, "reconnecting");
-  await settle();
-  assert.equal(wire.sockets.length, 2);
-  wire.goOffline();
-  assert.deepEqual(names().slice(-3), ["connecting", "reconnecting", "offline"]);
+  assert.deepEqual(names().slice(-3), ["offline", "connecting", "reconnecting"]);
 });
 
-test("starting offline waits for the network", async () => {
+test("a browser that is wrong about the network (loopback only) connects all the same", async () => {
   const wire = new Wire();
   wire.isOnline = false;
-  const { hub } = make({}, wire);
-  await wire.clock.advance(60_000);
-  assert.equal(hub.state.name, "offline");
-  assert.equal(wire.sockets.length, 0);
-  wire.goOnline();
+  const { hub, names } = make({}, wire);
   await wire.welcome();
+  assert.equal(hub.state.name, "connected");
+  assert.deepEqual(names(), ["connecting", "connected"]);
+  wire.goOffline();
+  await settle();
+  wire.last.receives({ type: "hub.pong" });
+  await wire.clock.advance(20_000);
   assert.equal(hub.state.name, "connected");
 });
 
-test("going offline while connecting gives the attempt up", async () => {
+test("going offline while connecting: the attempt decides", async () => {
   const { hub, wire } = make();
   await settle();
   wire.goOffline();
-  assert.equal(hub.state.name, "offline");
-  assert.equal(wire.open.length, 0);
+  assert.equal(hub.state.name, "connecting");
+  await wire.welcome();
+  assert.equal(hub.state.name, "connected");
 });
 
 test("flapping networks do not hammer", async () => {
@@ -395,10 +465,14 @@ test("a malformed frame is reported and resynced by reconnecting", async () => {
 });
 
 test("renewal in place, jittered", async () => {
-  const { hub, wire, tokens, errors } = make();
+  const { hub, wire, tokens, errors } = make({ pingAfterMs: 100_000 });
   const socket = await wire.welcome();
-  socket.receives({ type: "hub.token_expiring", expires_at: 1 });
-  await wire.clock.advance(10_000);
+  await wire.clock.advance(20_000);
+  socket.receives({ type: "hub.pong" });
+  socket.receives({ type: "hub.token_expiring", expires_at: 1, expires_in_ms: 40_000 });
+  await wire.clock.advance(9999);
+  assert.deepEqual(tokens, ["connect"]); // it lives for a minute: not before half of it
+  await wire.clock.advance(10_001);
   assert.deepEqual(tokens, ["connect", "expiring"]);
   const command = socket.lastSent;
   assert.equal(command.token, "token-2");
@@ -406,8 +480,39 @@ test("renewal in place, jittered", async () => {
   await wire.clock.advance(60_000);
   assert.equal(socket.of("authenticate").length, 1);
   assert.deepEqual(errors, []);
-  assert.equal(hub.state.name, "reconnecting"); // nothing answered the pings of this test
+  assert.equal(hub.state.name, "connected");
 });
+
+test("tokens of 40 s: asked for at half of their life, not as soon as the hub warns", async () => {
+  const { wire, tokens } = make({ pingAfterMs: 1e6 });
+  const socket = await wire.welcome();
+  const warn = () => socket.receives({ type: "hub.token_expiring", expires_at: 1, expires_in_ms: 40_000 });
+  warn();
+  for (let second = 0; second < 200; second++) {
+    const before = socket.of("authenticate").length;
+    await wire.clock.advance(1000);
+    const asked = socket.of("authenticate");
+    if (asked.length === before) continue;
+    socket.receives({ type: "hub.authenticated", id: asked.at(-1).id, user: "ann", expires_at: 2 });
+    await settle();
+    warn();
+  }
+  assert.ok(tokens.length >= 7 && tokens.length <= 11, `${tokens.length}`);
+});
+
+for (const { elapsed_ms, left_ms, random, wait_ms } of table("renewal")) {
+  test(`a renewal ${elapsed_ms} ms after the token was taken, with ${left_ms} left, waits ${wait_ms} ms`, () => {
+    assert.equal(renewalWait(elapsed_ms, left_ms, () => random), wait_ms);
+  });
+}
+
+for (const { min_ms, max_ms, attempt, random, wait_ms } of table("backoff")) {
+  test(`attempt ${attempt} within ${min_ms} and ${max_ms} waits ${wait_ms} ms of ${random}`, () => {
+    const backoff = new Backoff(min_ms, max_ms, () => random);
+    for (let before = 0; before < attempt; before++) backoff.next();
+    assert.equal(backoff.next(), wait_ms);
+  });
+}
 
 test("a renewal that fails is reported and tried three times, the connection stays", async () => {
   let calls = 0;
@@ -522,7 +627,10 @@ test("close() and connect() from inside a state listener", async () => {
     const { hub, wire, names } = make();
     hub.on("state", ({ name }) => name === at && hub.close());
     await settle();
-    if (at === "offline") wire.goOffline();
+    if (at === "offline") {
+      wire.goOffline();
+      wire.last.closes(1006);
+    }
     else if (at !== "connecting") {
       const socket = await wire.welcome();
       if (at === "reconnecting") socket.closes(1006);

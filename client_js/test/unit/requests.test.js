@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { json } from "../../src/codec.js";
 import { Hub, HubError } from "../../src/index.js";
+import { msgpack } from "../../src/msgpack.js";
 import { settle } from "../support/clock.js";
 import { Wire } from "../support/sockets.js";
 
@@ -73,7 +75,7 @@ test("refused while disconnected, by option", async () => {
   const published = hub.publish("doc:7", "n", 2);
   assert.equal(await outcome(published), "pending");
   hub.close();
-  await assert.rejects(published, { code: "closed" });
+  await assert.rejects(published, { code: "closed", outcome: "unknown" }); // it was sent
 });
 
 test("the queue has a bound", async () => {
@@ -81,14 +83,14 @@ test("the queue has a bound", async () => {
   const waiting = [1, 2, 3].map((n) => hub.publish("doc:7", "n", n));
   await assert.rejects(hub.publish("doc:7", "n", 4), { code: "queue_full", retry: true });
   hub.close();
-  for (const one of waiting) await assert.rejects(one, { code: "closed" });
+  for (const one of waiting) await assert.rejects(one, { code: "closed", outcome: "not_done" });
 });
 
 test("never sent may wait, or give up after its own time", async () => {
   const { wire, hub } = make();
   const patient = hub.publish("doc:7", "n", 1);
   const hasty = hub.publish("doc:7", "n", 2, { timeoutMs: 3000 });
-  const rejected = assert.rejects(hasty, { code: "timeout", retry: true });
+  const rejected = assert.rejects(hasty, { code: "timeout", retry: true, outcome: "not_done" });
   await wire.clock.advance(3000);
   await rejected;
   assert.equal(await outcome(patient), "pending");
@@ -107,7 +109,7 @@ test("sent and unanswered is an unknown outcome after 4 minutes, over reconnects
   await wire.welcome();
   await wire.clock.advance(117_999);
   assert.equal(await outcome(published), "pending");
-  const rejected = assert.rejects(published, { code: "unknown_outcome", retry: false });
+  const rejected = assert.rejects(published, { code: "unknown_outcome", retry: false, outcome: "unknown" });
   await wire.clock.advance(1);
   await rejected;
   hub.close();
@@ -122,6 +124,18 @@ test("the hub's refusal is a typed error", async () => {
   const error = await published.catch((reason) => reason);
   assert.ok(error instanceof HubError);
   assert.deepEqual([error.code, error.message, error.channel, error.retry, error.retryAfterMs], ["rate_limited", "slowly", "doc:7", true, 700]);
+  assert.equal(error.outcome, "not_done");
+});
+
+test("unavailable means two things, and the hub says which; one that does not is not sure", async () => {
+  for (const [said, meant] of [["not_done", "not_done"], ["unknown", "unknown"], [undefined, "unknown"]]) {
+    const { wire, hub } = make();
+    const socket = await wire.welcome();
+    const published = hub.publish("doc:7", "n", 1);
+    await settle();
+    socket.receives({ type: "hub.error", id: socket.lastSent.id, code: "unavailable", reason: "away", retry: true, outcome: said });
+    await assert.rejects(published, { code: "unavailable", outcome: meant });
+  }
 });
 
 test("what is too large is refused here: the hub would close the connection for it", async () => {
@@ -163,6 +177,89 @@ test("ack false: no id, no queue, dropped while disconnected or behind a full so
   assert.equal(socket.sent.length, 1);
   socket.receives({ type: "hub.error", code: "rate_limited", reason: "slowly", channel: "cursor:1", retry: true, retry_after_ms: 50 });
   assert.equal(errors[0].code, "rate_limited");
+});
+
+for (const codec of [json, msgpack]) {
+  const half = "😀".slice(0, 1);
+  for (const [where, ask] of [
+    ["a payload", (hub) => hub.publish("doc:7", "n", { text: [`a${half}`] })],
+    ["a payload's name", (hub) => hub.publish("doc:7", "n", { [half]: 1 })],
+    ["a payload behind backslashes", (hub) => hub.publish("doc:7", "n", `\\\\${half}`)],
+    ["an event", (hub) => hub.publish("doc:7", half, 1)],
+    ["a key", (hub) => hub.publish("doc:7", "n", 1, { key: half })],
+    ["an event id", (hub) => hub.publish("doc:7", "n", 1, { eventId: half })],
+    ["a channel", (hub) => hub.publish(`doc:${half}`, "n", 1)],
+    ["a cursor", (hub) => hub.publish("doc:7", "n", half, { ack: false })],
+    ["a history", (hub) => hub.history(`doc:${half}`)],
+    ["a state", (hub) => hub.subscribe("doc:8").setPresence({ half })],
+    ["a subscription", async (hub) => hub.subscribe(`doc:${half}`)],
+    ["a member's name", async (hub) => hub.subscribe("doc:8", { presence: { as: half } })],
+  ]) {
+    test(`half an emoji in ${where} is refused at once by ${codec.protocol}, and nothing else notices`, async () => {
+      const { wire, hub, errors } = make({ codec });
+      const say = (message) => wire.last.receives(codec === json ? message : msgpack.encode(message).buffer);
+      await settle();
+      wire.last.opens();
+      say({ type: "hub.welcome", connection: "c", user: "ann", limits: { message_bytes: 65_536, channels: 8 } });
+      await assert.rejects(ask(hub), { code: "bad_message", retry: false, outcome: "not_done" });
+      const good = hub.ping();
+      await settle();
+      const sent = wire.last.sent.map((frame) => (codec === json ? frame : msgpack.decode(frame.buffer)));
+      say({ type: "hub.pong", id: sent.at(-1).id, time: 17 });
+      assert.equal(await good, 17);
+      wire.last.closes(1006); // nothing of it is said again
+      await wire.clock.advance(1000);
+      assert.deepEqual(errors, []);
+      assert.equal(wire.sockets.length, 2);
+    });
+  }
+
+  test(`whole emojis and escapes that only look like halves travel by ${codec.protocol}`, () => {
+    for (const text of ["😀", "\\ud83d", "\\\\ud83d", "a\\\\\\ud83d😀"]) {
+      const sent = codec.encode({ text });
+      assert.equal(codec.decode(typeof sent === "string" ? sent : sent.buffer).text, text);
+    }
+  });
+}
+
+const COMPLAINT = { type: "hub.error", code: "bad_message", reason: "recursion limit exceeded", retry: false };
+
+test("a complaint without an id settles the command that it can only belong to", async () => {
+  const { wire, hub, errors } = make();
+  const socket = await wire.welcome();
+  const published = hub.publish("doc:7", "n", 1);
+  await settle();
+  socket.receives(COMPLAINT);
+  await assert.rejects(published, { code: "bad_message" });
+  const sub = hub.subscribe("doc:7");
+  await settle();
+  socket.receives(COMPLAINT);
+  assert.equal(sub.state.name, "ended");
+  assert.equal(sub.state.error.code, "bad_message");
+  assert.deepEqual(errors, []);
+});
+
+test("a complaint without an id that may belong to several is told, and settles none", async () => {
+  const { wire, hub, errors } = make();
+  const socket = await wire.welcome();
+  const two = [hub.publish("doc:7", "n", 1), hub.publish("doc:7", "n", 2)];
+  await settle();
+  socket.receives(COMPLAINT);
+  assert.deepEqual([await outcome(two[0]), await outcome(two[1]), errors.length], ["pending", "pending", 1]);
+  const [first, second] = socket.of("publish");
+  socket.receives({ type: "hub.published", id: first.id, channel: "doc:7", epoch: "e", offset: 1 });
+  await hub.publish("cursor:1", "n", 3, { ack: false }); // it may be about this one
+  socket.receives(COMPLAINT);
+  assert.deepEqual([await outcome(two[1]), errors.length], ["pending", 2]);
+  const later = hub.publish("doc:7", "n", 4);
+  await settle();
+  const { id } = socket.lastSent;
+  socket.receives({ type: "hub.published", id, channel: "doc:7", epoch: "e", offset: 2 }); // the cursor was read before
+  await later;
+  socket.receives(COMPLAINT);
+  await assert.rejects(two[1], { code: "bad_message" });
+  assert.equal(errors.length, 2);
+  assert.equal(second.payload, 2);
 });
 
 test("history, presence, ping: their fields and answers", async () => {

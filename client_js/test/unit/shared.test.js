@@ -218,6 +218,77 @@ test("a leader whose timers are late is woken by the tab that is looked at", asy
   assert.equal(wire.sockets.length, before + 1);
 });
 
+test("a leader that shows a dialog: its place is taken within 4 s, nothing lost or doubled, and it follows when it goes on", async () => {
+  const { browser, wire, tabs, records, subs, socket } = await pair();
+  socket.receives(event(6));
+  await browser.quiet();
+  tabs[0].freeze();
+  await wire.clock.advance(4000);
+  assert.equal(wire.sockets.length, 2);
+  const next = await wire.welcome();
+  await browser.quiet();
+  assert.deepEqual(next.lastSent.since, at(6));
+  answer(next, { ...at(8), recovered: true, missed: 2 });
+  for (const offset of [7, 8]) next.receives(event(offset));
+  await browser.quiet();
+  assert.deepEqual(records[1].offsets, [6, 7, 8]);
+  tabs[0].thaw();
+  await browser.quiet();
+  assert.equal(socket.readyState, 3);
+  assert.equal(wire.open.length, 1);
+  assert.deepEqual(next.lastSent.since, at(6));
+  answer(next, { ...at(8), recovered: true, missed: 2 });
+  for (const offset of [7, 8, 9]) next.receives(event(offset));
+  await browser.quiet();
+  assert.deepEqual(records.map(({ offsets }) => offsets), [[6, 7, 8, 9], [6, 7, 8, 9]]);
+  assert.deepEqual(tabs.map(({ hub }) => hub.state.name), ["connected", "connected"]);
+  assert.deepEqual(subs.map(({ position }) => position), [at(9), at(9)]);
+  assert.deepEqual(tabs.flatMap(({ errors }) => errors), []);
+  // and the thief may lose it again
+  browser.crash(tabs[1]);
+  await browser.quiet();
+  assert.equal((await wire.welcome()).lastSent?.since?.offset, 9);
+});
+
+test("a leader that answers is left alone, however quiet its channels are", async () => {
+  const { wire } = await pair();
+  await wire.clock.advance(20_000);
+  assert.equal(wire.sockets.length, 1);
+});
+
+test("a follower that was frozen itself takes nothing from a leader that was not", async () => {
+  const { browser, wire, tabs } = await pair();
+  tabs[1].freeze();
+  await wire.clock.advance(10_000);
+  wire.clock.sleep(10_000);
+  tabs[1].thaw();
+  await wire.clock.advance(5000);
+  await browser.quiet();
+  assert.equal(wire.sockets.length, 1);
+});
+
+test("a leader whose page is put aside hands over at once, and follows when it is shown again", async () => {
+  const { browser, wire, tabs, records, socket } = await pair();
+  tabs[0].page("aside");
+  await browser.quiet();
+  assert.equal(socket.readyState, 3);
+  const next = await wire.welcome();
+  await browser.quiet();
+  answer(next, { ...at(6), recovered: true, missed: 1 });
+  next.receives(event(6));
+  await browser.quiet();
+  assert.deepEqual(records.map(({ offsets }) => offsets), [[], [6]]);
+  tabs[0].page("wake");
+  await browser.quiet();
+  answer(next, { ...at(6), recovered: true, missed: 1 });
+  for (const offset of [6, 7]) next.receives(event(offset));
+  await browser.quiet();
+  assert.deepEqual(records.map(({ offsets }) => offsets), [[6, 7], [6, 7]]);
+  assert.deepEqual(tabs[0].states, ["connecting", "connected", "connecting", "connected"]);
+  tabs[0].hub.close();
+  assert.equal(tabs[0].hub.state.name, "closed");
+});
+
 test("cursors go through the leader without an answer", async () => {
   const { browser, tabs, socket } = await pair();
   await tabs[1].hub.publish("cursor:1", "moved", 1, { ack: false });

@@ -9,7 +9,7 @@ import hiredis
 
 from ...namespaces import Mode, Namespace, Namespaces
 from ...protocol import ids
-from ...protocol.codes import ErrorCode
+from ...protocol.codes import ErrorCode, Outcome
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
@@ -289,7 +289,10 @@ class RedisChannels:
             )
         self._stats.note("healed", "%s: stored data was spoiled and is gone: %s", channel, reply[1])
         return HubError(
-            ErrorCode.INTERNAL, "the channel's stored data was spoiled: it begins anew", channel=channel
+            ErrorCode.INTERNAL,
+            "the channel's stored data was spoiled: it begins anew",
+            channel=channel,
+            outcome=Outcome.NOT_DONE,
         )
 
     def _contiguous(self, channel: str, entries: list[Any]) -> tuple[list[Event], int]:

@@ -11,6 +11,7 @@ from random import getrandbits
 import orjson
 
 from ...namespaces import Mode, Namespaces
+from ...protocol.codes import Outcome
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
 from ...runtime.tasks import Tasks
@@ -74,7 +75,7 @@ class RedisLeases:
         ]
         told = iter(await self._store.run(asked))
         results: list[Published | HubError | None] = [
-            reply if lease is not None and isinstance(reply := next(told), HubError) else None
+            _refused(reply) if lease is not None and isinstance(reply := next(told), HubError) else None
             for lease in leases
         ]
         if ordered:
@@ -126,6 +127,12 @@ def _hold_back(publications: Sequence[Publication], results: list[Published | Hu
             results[index] = untried(publication.channel)
         elif results[index] is not None:
             held.add(publication.channel)
+
+
+def _refused(error: HubError) -> HubError:
+    """An entry of the due-list that may or may not stand: without its event it means nothing."""
+    error.outcome = Outcome.NOT_DONE
+    return error
 
 
 def _payload(channel: str, value: bytes) -> bytes:

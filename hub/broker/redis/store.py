@@ -15,7 +15,7 @@ import hiredis
 from ...protocol import ids
 from ...protocol.errors import HubError
 from .client.connection import Command, LinkError, Reply
-from .client.errors import code_of, failed, unavailable
+from .client.errors import code_of, failed, interrupted, unavailable
 from .client.shard import Shard
 from .client.topology import Topology
 from .client.tuning import Stats, Tuning
@@ -138,7 +138,7 @@ async def _replies(future: "asyncio.Future[list[Reply]] | HubError", count: int)
     try:
         return await future
     except LinkError:
-        return [unavailable(_UNKNOWN)] * count
+        return [interrupted(_UNKNOWN)] * count
 
 
 def _command(request: Request, incarnation: str, deadline: int) -> Command:

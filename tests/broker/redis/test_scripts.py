@@ -8,7 +8,7 @@ import hiredis
 import pytest
 
 from hub.broker.base import Inbox, Published
-from hub.protocol.codes import ErrorCode
+from hub.protocol.codes import ErrorCode, Outcome
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position, Top
 from hub.protocol.recovery import Cause, Gap, Resume, judge
@@ -418,6 +418,7 @@ class TestFullMemory:
         result = await attempt(node.broker, "state:s", key="a")
         assert isinstance(result, HubError)
         assert (result.code, result.retry) == (ErrorCode.UNAVAILABLE, True)
+        assert result.outcome is Outcome.NOT_DONE
         assert await position(node, "state:s") == before  # reading goes on
         assert len((await node.broker.read("state:s", 0, 10)).events) == 3
         assert len((await node.broker.snapshot("state:s")).events) == 3
@@ -455,7 +456,7 @@ class TestAtomicity:
         finally:
             server.resume()
         assert isinstance(result, HubError)
-        assert result.code is ErrorCode.UNAVAILABLE
+        assert (result.code, result.outcome) == (ErrorCode.UNAVAILABLE, Outcome.UNKNOWN)
         await until_published(node, "log:s")
         page = await node.broker.read("log:s", 0, 10)
         assert [event.payload for event in page.events] == [b"{}", b"{}"]
@@ -483,7 +484,7 @@ class TestRights:
         node = await make_node(f"redis://hub:wr0ng@127.0.0.1:{server.port}")
         result = await attempt(node.broker, "log:s")
         assert isinstance(result, HubError)
-        assert result.code is ErrorCode.UNAVAILABLE
+        assert (result.code, result.outcome) == (ErrorCode.UNAVAILABLE, Outcome.NOT_DONE)
         assert "WRONGPASS" in caplog.text
         assert "wr0ng" not in caplog.text
 

@@ -1,6 +1,6 @@
 """What a Redis error means to whoever asked: one place maps them."""
 
-from ....protocol.codes import ErrorCode
+from ....protocol.codes import ErrorCode, Outcome
 from ....protocol.errors import HubError
 
 # Errors that pass: the server is full, starting, changing its role, or its Cluster is.
@@ -23,6 +23,11 @@ def unavailable(why: str, retry_after_s: float = 0.5) -> HubError:
     """The storage can't be reached, or can't now."""
     retry_ms = min(5000, max(100, int(retry_after_s * 1000)))
     return HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=retry_ms)
+
+
+def interrupted(why: str) -> HubError:
+    """The storage was asked, and its answer was lost: it may have been done."""
+    return HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=500, outcome=Outcome.UNKNOWN)
 
 
 def code_of(message: str) -> str:
