@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-
 STABLE = 10.0  # seconds that a connection must have stood before the count of failures starts anew
 
 
