@@ -27,14 +27,18 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    async def close(self) -> None:
-        """Cancel what still runs, and wait for its end; who calls this out of one of them goes on itself."""
+    def cancel(self) -> list[asyncio.Task[Any]]:
+        """Cancel what still runs, and return it; who calls this out of one of them goes on itself."""
         self._closed = True
         current = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not current]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return tasks
+
+    async def close(self) -> None:
+        """Cancel what still runs, and wait for its end."""
+        await asyncio.gather(*self.cancel(), return_exceptions=True)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

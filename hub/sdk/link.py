@@ -187,6 +187,4 @@ class HubLink:
             departure = departure_of(self._socket, self._notice)
         self.ended.set_result(departure)
         self.requests.fail(departure.reason)
-        for task in self._tasks:  # nothing is written or watched any more; whoever closes waits for them
-            if task is not asyncio.current_task():
-                task.cancel()
+        self._tasks.cancel()  # nothing is written or watched any more

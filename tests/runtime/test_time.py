@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.runtime.backoff import Backoff, Timing
+from hub.runtime.backoff import STABLE, Backoff, Timing
 from hub.runtime.bucket import TokenBucket
 from hub.runtime.timer_wheel import TimerWheel
 
@@ -131,7 +131,7 @@ def test_a_backoff_doubles_up_to_its_bound_and_spreads_over_all_of_it(
         backoff = Backoff(Timing(random=lambda fraction=fraction: fraction), low, high)  # type: ignore[misc]
         delays = [backoff.next() for _ in range(failures)]
         assert delays == pytest.approx([fraction * min(high, low * 2.0**n) for n in range(failures)])
-        backoff.lived(high * 0.9)
+        backoff.lived(STABLE * 0.9)
         assert backoff.next() == pytest.approx(fraction * min(high, low * 2.0**failures))
-        backoff.lived(high)
+        backoff.lived(STABLE)
         assert backoff.next() == pytest.approx(fraction * low)
