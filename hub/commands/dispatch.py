@@ -22,10 +22,12 @@ from ..protocol.commands import (
     Unsubscribe,
 )
 from ..protocol.errors import HubError
-from ..protocol.publications import Publish
+from ..protocol.event import Publication
+from ..protocol.publications import Batch, Publish
 from ..recovery.history import history_fields
 from ..recovery.replay import room
 from .authenticate import authenticate
+from .batch import publish_all
 from .channel_rights import renew
 from .permissions import check_presence, check_subscribe, forbidden, identity_of, owns_inbox, rights_in
 from .publications import published_fields
@@ -54,6 +56,32 @@ async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe)
 
 
 async def _publish(node: Node, connection: Connection, command: Publish) -> None:
+    (result,) = await node.publish([_checked(node, connection, command)])
+    if isinstance(result, HubError):
+        raise result
+    if command.id is not None:
+        fields = published_fields(command, result)
+        connection.reply(command.id, {"type": "hub.published", **fields})
+
+
+async def _batch(node: Node, connection: Connection, command: Batch) -> None:
+    def allow(entry: Publish) -> Publication:
+        return _checked(node, connection, entry)
+
+    fields: dict[str, Any] = {
+        "results": await publish_all(node, command.entries, allow, ordered=command.ordered)
+    }
+    if command.warnings:
+        fields["warnings"] = command.warnings
+    connection.reply(command.id, {"type": "hub.published", **fields})
+
+
+def _checked(node: Node, connection: Connection, command: Publish) -> Publication:
+    """The publication, where this connection may publish it, and now.
+
+    Raises:
+        HubError: why not.
+    """
     identity = identity_of(connection)
     allowed = rights_in(connection, command.channel).may_publish(command.channel)
     publication = node.publication_checks.publication(command, identity, connection.member, allowed=allowed)
@@ -63,12 +91,7 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
         wait = connection.publish_wait(name, namespace)
         if wait:
             raise rate_limited(f"publications in {name} on this connection", wait)
-    (result,) = await node.publish([publication])
-    if isinstance(result, HubError):
-        raise result
-    if command.id is not None:
-        fields = published_fields(command, result)
-        connection.reply(command.id, {"type": "hub.published", **fields})
+    return publication
 
 
 async def _history(node: Node, connection: Connection, command: ReadHistory) -> None:
@@ -139,6 +162,7 @@ _HANDLERS: dict[type, Callable[[Node, Connection, Any], Awaitable[None]]] = {
     Renew: renew,
     Unsubscribe: _unsubscribe,
     Publish: _publish,
+    Batch: _batch,
     ReadHistory: _history,
     ListPresence: _list_presence,
     SetPresence: _set_presence,

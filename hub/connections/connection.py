@@ -28,6 +28,7 @@ from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
+from ..protocol.publications import Batch
 from ..protocol.session import HelpRequested, Session, SessionState
 from ..runtime.bucket import TokenBucket
 from ..runtime.counters import Counters
@@ -198,7 +199,7 @@ class Connection:
         if self._bucket is None:
             settings = self.node.settings
             self._bucket = TokenBucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
-        wait = self._bucket.take(now)
+        wait = self._bucket.take(now, len(command.entries) if isinstance(command, Batch) else 1)
         if wait:
             error = rate_limited("commands on this connection", wait)
             self.refuse(command.id, about(command, error))
@@ -448,6 +449,6 @@ def _channels_of(command: Command) -> tuple[str, ...]:
     """The channels on which a command takes effect in the order sent."""
     if isinstance(command, Authenticate | Ping):
         return ()
-    if isinstance(command, SubscribeMany):
+    if isinstance(command, SubscribeMany | Batch):
         return tuple({entry.channel for entry in command.entries if not isinstance(entry, HubError)})
     return (command.channel,)

@@ -10,7 +10,7 @@ from .codes import ErrorCode
 from .errors import HubError
 from .fields import MAX_NAME, CommandId, bad, command_id
 from .position import Position
-from .publications import Publish, parse_publish
+from .publications import Batch, Publish, parse_batch, parse_publish
 
 MAX_STATE = 4096  # bytes of a presence state
 MAX_HISTORY = 1000
@@ -123,6 +123,7 @@ Command = (
     | Renew
     | Unsubscribe
     | Publish
+    | Batch
     | ListPresence
     | SetPresence
     | ReadHistory
@@ -265,6 +266,7 @@ _PARSERS: dict[str, Callable[[CommandId, Mapping[str, Any]], Command]] = {
     "renew": _renew,
     "unsubscribe": _unsubscribe,
     "publish": parse_publish,
+    "batch": parse_batch,
     "presence": _list_presence,
     "set_presence": _set_presence,
     "history": _read_history,

@@ -19,6 +19,9 @@ META_NAME = "[a-z][a-z0-9_.-]{0,63}"
 MAX_SOURCE = 255  # characters of a source's name
 MAX_WARNINGS = 8  # of one answer: who sends a hundred unknown fields has seen the point
 
+MAX_BATCH = 100  # events of one command
+
+_BATCH = frozenset({"type", "id", "events", "ordered"})
 _META_NAME = re.compile(rf"{META_NAME}\Z")
 _KNOWN = frozenset(
     {
@@ -56,6 +59,33 @@ class Publish:
     meta: bytes | None = None
     source: Source | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Publish several events, each with its own answer; one that was not readable stands as its error.
+
+    `ordered`: what is stored for a channel is a prefix of its entries that were not refused for good.
+    """
+
+    id: CommandId
+    entries: tuple[Publish | HubError, ...]
+    ordered: bool = False
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+
+def parse_batch(id: CommandId, message: Mapping[str, Any]) -> Batch:
+    """The command `batch`.
+
+    Raises:
+        HubError: ``bad_message``.
+    """
+    events = message.get("events")
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH:
+        raise bad(f"events must be a list of 1 to {MAX_BATCH}")
+    ordered = fields.flag(message, "ordered", False)
+    entries = tuple(parse_entry(None, entry) for entry in events)
+    return Batch(id, entries, ordered, unknown_fields(message, _BATCH))
 
 
 def parse_publish(id: CommandId, message: Mapping[str, Any]) -> Publish:

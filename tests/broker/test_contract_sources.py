@@ -257,6 +257,18 @@ class TestOrderedBatches:
         assert (await publish(broker, "state:a", source=source(5))).duplicate
         assert (await broker.read("state:a", 2, 1)).events[0].meta == b'{"a":"b"}'
 
+    async def test_a_repeated_batch_that_goes_further(self, broker: Broker) -> None:
+        """Those held back by their source leave the others their own ids."""
+        batch = [
+            publication("log:a", b"%d" % number, source=source(number), event_id=f"e{number}")
+            for number in range(1, 9)
+        ]
+        await broker.publish(batch[:5], ordered=True)
+        results = await broker.publish(batch, ordered=True)
+        duplicates = [result.duplicate for result in results if isinstance(result, Published)]
+        assert duplicates == [True] * 5 + [False] * 3
+        assert await payloads(broker, "log:a") == [b"%d" % number for number in range(1, 9)]
+
 
 class TestByValue:
     async def test_a_body_written_otherwise_is_the_same(self, broker: Broker) -> None:

@@ -16,6 +16,11 @@ local at, answers = 10, 8
 local function publish()
   local entry, digest, remembered, follows = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   at = at + 4
+  local answer_key
+  if digest ~= '' then
+    answer_key = KEYS[answers]
+    answers = answers + 1
+  end
   local state = follows == 's' or follows == 'sf'
   local key, attempt, number_in_attempt, final, stays, snapshot_keys, lease_id, lease_ms, expired
   if state then
@@ -75,10 +80,7 @@ local function publish()
     return reply
   end
 
-  local answer_key
-  if digest ~= '' then
-    answer_key = KEYS[answers]
-    answers = answers + 1
+  if answer_key then
     local answer = redis.pcall('GET', answer_key)
     if type(answer) == 'string' then
       local then_digest, then_epoch, then_offset = string.match(answer, '^(%x+)|([%w_-]+)|(%d+)$')
