@@ -47,7 +47,7 @@ test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
 
 ## test-sources: tests beside real servers of other makers, which are installed first
 .PHONY: test-sources
-test-sources: $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
+test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
 	$(BIN)/python -m pytest -m sources
 
 ## faults: every fault of Redis and of nodes, 20 times, and the table of what came of it
@@ -94,6 +94,11 @@ $(STAMPS)/venv-dev: $(STAMPS)/venv
 $(STAMPS)/system:
 	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium \
 		curl=curl go=golang-go javac=default-jdk-headless
+	@mkdir -p $(@D) && touch $@
+
+# Debian keeps PostgreSQL's server where only its own wrappers look.
+$(STAMPS)/source-servers:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/system-packages postgres-server=postgresql
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/node:

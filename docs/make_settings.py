@@ -130,6 +130,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "max_body_bytes": "The largest body of an HTTP request.",
         "ready_requires_all_shards": "Whether `/readyz` is red as soon as one of several Redis servers is down.",
         "metrics_public": "Whether `/metrics` needs no API key.",
+        "bridges": "What `hub bridge` reads of other systems; a node does nothing with it.",
     },
 }
 

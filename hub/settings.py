@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     ready_requires_all_shards: bool = False
     metrics_public: bool = True
 
+    # bridges: `hub bridge` reads and checks them
+    bridges: list[dict[str, Any]] = Field(default_factory=list)
+
     # channels
     namespaces: dict[str, Namespace] = Field(default_factory=dict)
 

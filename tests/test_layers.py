@@ -27,6 +27,8 @@ FLOORS = (
     "recovery",
     "connections",
     "delivery",
+    "bridge.kinds",
+    "bridge",
     "sdk",
     "broker.redis",
     "broker.redis.client",
@@ -46,6 +48,9 @@ ROOMS_OF = {"__main__": "cli", "client": "sdk", "publisher": "sdk"}
 
 GROUND = {"namespaces", "runtime", "protocol", ""}
 STANDS_ASIDE = {
+    # A bridge talks to a hub over HTTP: it has no part of one.
+    "bridge": {"bridge", "sdk", *GROUND},
+    "bridge.kinds": {"bridge.kinds", "bridge"},
     # A service's process has the SDK and no node.
     "sdk": {"sdk", "broker.redis", "broker", *GROUND},
     # Who stores events knows nothing of who is connected.
@@ -63,14 +68,14 @@ IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory"}
 PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {
-    "starlette": {"demo", "server", "app", "http", "transport"},
-    "uvicorn": {"demo", "server", "transport"},
+    "starlette": {"bridge", "demo", "server", "app", "http", "transport"},
+    "uvicorn": {"cli", "demo", "server", "transport"},
     "websockets": {"transport", "sdk"},
-    "httpx": {"cli", "sdk", "auth"},
+    "httpx": {"bridge", "cli", "sdk", "auth"},
     "hiredis": IMPLEMENTATIONS,
-    "redis": IMPLEMENTATIONS,
+    "redis": {"bridge.kinds", *IMPLEMENTATIONS},
     "jwt": {"cli", "auth"},
-    "prometheus_client": {"http"},
+    "prometheus_client": {"bridge", "http"},
 }
 """Where packages may be imported that would tie a floor to the world outside."""
 

@@ -152,6 +152,33 @@ class Registry(Protocol):
         """The nodes that live: id to info."""
 
 
+MAX_DEAD_LETTERS = 10_000
+"""Letters that a broker keeps; one more is `limit`."""
+
+
+class DeadLetters(Protocol):
+    """What could not be handed on or delivered, kept until somebody looks. A letter is bytes to a broker."""
+
+    async def put(self, id: str, letter: bytes, at_ms: int) -> bool:
+        """Keep it; False, and nothing changes, where one of this id is kept already.
+
+        Raises:
+            HubError: ``limit``, or the storage is away.
+        """
+
+    async def get(self, id: str) -> bytes | None:
+        """The letter of that id."""
+
+    async def page(self, start: int, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Up to `limit` of them with their ids, oldest first, from the `start`-th on (from 0)."""
+
+    async def drop(self, id: str) -> bool:
+        """Let go of it; whether it was there."""
+
+    async def count(self) -> int:
+        """How many there are."""
+
+
 class Broker(Protocol):
     """What stores events and carries them between nodes.
 
@@ -170,6 +197,10 @@ class Broker(Protocol):
     @property
     def registry(self) -> Registry:
         """What nodes know together."""
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What could not be handed on."""
 
     async def start(self, listener: Listener) -> None:
         """Connect. Returns also while the storage is away: it is retried, and `health` says so."""
@@ -241,3 +272,10 @@ def too_many_sources(channel: str) -> HubError:
     """The answer to a publication with one name too many."""
     why = f"the channel keeps positions of {SOURCES} sources, which is the limit"
     return HubError(ErrorCode.LIMIT, why, channel=channel, retry_after_ms=FULL_RETRY_MS)
+
+
+def too_many_letters(most: int) -> HubError:
+    """No more letters are taken: who writes them waits, so that nothing is lost in silence."""
+    return HubError(
+        ErrorCode.LIMIT, f"{most} dead letters are kept, and none is looked at", retry_after_ms=10_000
+    )

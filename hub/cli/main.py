@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hub {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_serve, _token, _publish, _subscribe, _check, _explain, _inspect):
+    for add in (_serve, _token, _publish, _subscribe, _check, _explain, _inspect, _bridge):
         add(verbs)
     return parser
 
@@ -152,6 +152,20 @@ def _inspect(verbs: "Verbs") -> None:
     which.add_argument("--user", metavar="U")
     which.add_argument("--connection", metavar="C")
     which.add_argument("--channel", metavar="N")
+    _remote(verb)
+
+
+def _bridge(verbs: "Verbs") -> None:
+    text = "hand on messages of Kafka, RabbitMQ, NATS, Redis Streams or PostgreSQL to a running hub"
+    verb = _verb(verbs, "bridge", "bridge", text)
+    verb.add_argument(
+        "--config", default="hub.toml", metavar="FILE", help="where [[bridges]] stand (hub.toml)"
+    )
+    verb.add_argument("--only", metavar="NAME", help="this bridge alone")
+    verb.add_argument("--host", default="127.0.0.1", help="where /readyz and /metrics are (127.0.0.1)")
+    verb.add_argument("--port", type=int, default=0, help="their port (0 picks a free one)")
+    verb.add_argument("--sample", metavar="FILE", help="show what becomes of this message; send nothing")
+    verb.add_argument("--schema", choices=("postgres",), help="print what makes the outbox table, and end")
     _remote(verb)
 
 

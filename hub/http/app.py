@@ -17,7 +17,7 @@ from ..commands.handshake import Handshaker
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
-from . import channels, control, health, openapi, publish
+from . import channels, control, dead_letters, health, openapi, publish
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
@@ -68,6 +68,11 @@ def _routes(context: HttpContext, handshaker: Handshaker, tickets: Tickets) -> l
         route("/v1/revoke", control.revoke, "POST"),
         route("/v1/connections", control.connections),
         route("/v1/drain", control.drain, "POST"),
+        route("/v1/deadletters", dead_letters.put, "POST"),
+        route("/v1/deadletters", dead_letters.page),
+        route("/v1/deadletters/{id}", dead_letters.show),
+        route("/v1/deadletters/{id}", dead_letters.drop, "DELETE"),
+        route("/v1/deadletters/{id}/replay", dead_letters.replay, "POST"),
         route("/livez", health.livez),
         route("/readyz", health.readyz),
         route("/metrics", health.metrics),

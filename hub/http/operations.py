@@ -150,6 +150,68 @@ _TAKE = _operation(
         **_problems(400, 401, 403, 413, 429, 503),
     },
 )
+_LETTER_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+}
+_LETTER_EXAMPLE = {
+    "id": "3f2a",
+    "origin": "orders:kafka/3@17",
+    "code": "bad_message",
+    "reason": "the message has no data.id",
+    "tries": 1,
+    "body": "e30=",
+}
+_LETTERS = _operation(
+    "dead letters",
+    "listDeadLetters",
+    "What could not be handed on or delivered, oldest first, without bodies (admin)",
+    parameters=[
+        _query("from", "the first of the page, from 0", pattern="^[0-9]+$"),
+        _query("limit", "how many, 100 by default, 1000 at most", pattern="^[0-9]+$"),
+    ],
+    responses={"200": _json("A page", "DeadLetters"), **_problems(400, 401, 403, 429, 503)},
+)
+_PUT_LETTER = _operation(
+    "dead letters",
+    "putDeadLetter",
+    "Keep what can't be handed on; once for each id (services)",
+    requestBody=_body("DeadLetter", _LETTER_EXAMPLE),
+    responses={
+        "200": _json("One of this id is kept already", "Kept"),
+        "201": _json("Kept", "Kept", {"id": "3f2a", "kept": True}),
+        **_problems(400, 401, 403, 413, 429, 503),
+    },
+)
+_LETTER = _operation(
+    "dead letters",
+    "getDeadLetter",
+    "One of them: whole to admin:write, else its shape without values (admin)",
+    parameters=[_LETTER_ID],
+    responses={"200": _json("The letter", "DeadLetter"), **_problems(400, 401, 403, 429, 503)},
+)
+_DROP_LETTER = _operation(
+    "dead letters",
+    "dropDeadLetter",
+    "Let go of one (admin:write)",
+    parameters=[_LETTER_ID],
+    responses={
+        "200": _json("It is gone", "Dropped", {"dropped": "3f2a"}),
+        **_problems(400, 401, 403, 429, 503),
+    },
+)
+_REPLAY_LETTER = _operation(
+    "dead letters",
+    "replayDeadLetter",
+    "Publish it, once, behind what came since, and let go of it (admin:write)",
+    parameters=[_LETTER_ID],
+    responses={
+        "200": _json("Published", "Published", {**_PUBLISHED, "replayed": "3f2a", "behind": True}),
+        **_problems(400, 401, 403, 404, 409, 413, 429, 503),
+    },
+)
 _CONNECTIONS = _operation(
     "connections",
     "listConnections",
@@ -269,6 +331,9 @@ PATHS: dict[str, dict[str, Operation]] = {
     "/v1/revoke": {"post": _REVOKE},
     "/v1/connections": {"get": _CONNECTIONS},
     "/v1/drain": {"post": _DRAIN},
+    "/v1/deadletters": {"get": _LETTERS, "post": _PUT_LETTER},
+    "/v1/deadletters/{id}": {"get": _LETTER, "delete": _DROP_LETTER},
+    "/v1/deadletters/{id}/replay": {"post": _REPLAY_LETTER},
     "/livez": {"get": _LIVE},
     "/readyz": {"get": _READY},
     "/metrics": {"get": _METRICS},

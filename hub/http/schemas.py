@@ -323,6 +323,26 @@ SCHEMAS: dict[str, Schema] = {
     "Revoked": record(
         "revoked until", revoked=flag("true"), until=whole("remembered up to then; Unix milliseconds")
     ),
+    "DeadLetter": record(
+        "id origin code reason",
+        id=text("its own, made by who writes it", pattern="^[A-Za-z0-9_-]{1,64}$"),
+        origin=text("where it came from", maxLength=500, examples=["orders:kafka/3@17"]),
+        code=text("why, as a word of the errors' table", maxLength=500),
+        reason=text("why, for people", maxLength=500),
+        tries=whole("how often it was tried"),
+        time=whole("when it was kept; Unix milliseconds"),
+        body=text("its bytes as they came, in base64"),
+        event={"type": "object", "description": "the publication that a replay makes, where it came so far"},
+        shape={"description": "what the body is like, without values: to who may not see it whole"},
+    ),
+    "DeadLetters": record(
+        "letters next count",
+        letters=array(ref("DeadLetter")),
+        next=whole("`from` of the next page"),
+        count=whole("so many there are"),
+    ),
+    "Kept": record("id kept", id=text("the letter's"), kept=flag("false: one of this id is kept already")),
+    "Dropped": record("dropped", dropped=text("the letter's id")),
     "Connection": _CONNECTION,
     "Connections": record(
         "connections complete",

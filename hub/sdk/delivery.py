@@ -43,18 +43,28 @@ class Delivery(Protocol):
 
 
 class HttpDelivery:
-    """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer."""
+    """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer.
+
+    `ordered`: what is stored of a channel's events is a prefix of those not finally refused (contract section 10).
+    """
 
     def __init__(
-        self, url: str, tokens: TokenSource, deadline: float, client: httpx.AsyncClient | None = None
+        self,
+        url: str,
+        tokens: TokenSource,
+        deadline: float,
+        client: httpx.AsyncClient | None = None,
+        *,
+        ordered: bool = False,
     ):
         self._url = f"{url.rstrip('/')}/v1/batch"
+        self._fields = {"ordered": True} if ordered else {}
         self._tokens = tokens
         self._token: str | None = None
         self._http = client or httpx.AsyncClient(timeout=deadline, follow_redirects=False)
 
     async def send(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        body = dumps_json({"events": events})
+        body = dumps_json({"events": events, **self._fields})
         response = await self._post(body)
         if response.status_code == 401:
             if not self._tokens.renewable:

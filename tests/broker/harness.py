@@ -17,6 +17,7 @@ from hub.protocol.event import Event, Publication, Version
 HISTORY_SIZE = 10
 SNAPSHOT_KEYS = 4
 MEMBERS_LIMIT = 3
+DEAD_LETTERS_LIMIT = 5
 DEADLINE_S = 10.0
 
 
@@ -130,7 +131,12 @@ class MemoryHarness:
     def __init__(self) -> None:
         self.clock = Clock()
         self.heard = Recorder()
-        self.memory = MemoryBroker(namespaces(self.unit), self.clock, members_limit=MEMBERS_LIMIT)
+        self.memory = MemoryBroker(
+            namespaces(self.unit),
+            self.clock,
+            members_limit=MEMBERS_LIMIT,
+            dead_letters_limit=DEAD_LETTERS_LIMIT,
+        )
         self.broker: Broker = self.memory
 
     @classmethod

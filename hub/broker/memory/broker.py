@@ -18,7 +18,20 @@ from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
 from ...protocol.recovery import common
-from ..base import Inbox, Listener, Member, Page, Presence, Published, Registry, ShardHealth, untried
+from ..base import (
+    MAX_DEAD_LETTERS,
+    DeadLetters,
+    Inbox,
+    Listener,
+    Member,
+    Page,
+    Presence,
+    Published,
+    Registry,
+    ShardHealth,
+    untried,
+)
+from .dead_letters import MemoryDeadLetters
 from .presence import MemoryPresence
 from .registry import MemoryRegistry
 from .streams import Keyed, Stream
@@ -36,6 +49,7 @@ class MemoryBroker:
         clock: Callable[[], float] = time.time,
         *,
         members_limit: int = 1000,
+        dead_letters_limit: int = MAX_DEAD_LETTERS,
     ) -> None:
         self._namespaces = namespaces
         self._clock = clock
@@ -45,6 +59,7 @@ class MemoryBroker:
         self._listener: Listener | None = None
         self.presence: Presence = MemoryPresence(self._timers, self._on_presence, members_limit)
         self.registry: Registry = MemoryRegistry(self._timers, self._on_command)
+        self.dead_letters: DeadLetters = MemoryDeadLetters(dead_letters_limit)
 
     async def start(self, listener: Listener) -> None:
         """As `Broker.start`."""

@@ -14,11 +14,12 @@ from ...namespaces import Namespaces
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
 from ...protocol.position import Position, Top
-from ..base import Inbox, Listener, Page, Published, ShardHealth
+from ..base import MAX_DEAD_LETTERS, Inbox, Listener, Page, Published, ShardHealth
 from . import format as wire
 from .channels import RedisChannels
 from .client.address import parse
 from .client.tuning import Stats, Tuning, log
+from .dead_letters import RedisDeadLetters
 from .due import DueList
 from .greeting import Greeting, Look
 from .keys import KeyNames
@@ -46,6 +47,7 @@ class RedisBroker:
         prefix: str = "hub",
         clock: Callable[[], float] = time.time,
         members_limit: int = 1000,
+        dead_letters_limit: int = MAX_DEAD_LETTERS,
         tuning: Tuning | None = None,
         visitor: bool = False,
     ) -> None:
@@ -76,6 +78,7 @@ class RedisBroker:
             store, self._topology, self._keys, due, node_id, members_limit, self.stats
         )
         self.registry = RedisRegistry(store, self._topology, self._keys, self._greeting, self.presence)
+        self.dead_letters = RedisDeadLetters(store, self._keys, dead_letters_limit)
         self._due = due
 
     # Life

@@ -16,6 +16,7 @@
 | ``p:{c}:e`` | pub/sub | announcements |
 | ``p:{due-b}`` | zset | what is to be looked at, and when: leases, leaves, nodes |
 | ``p:{nodes}`` · ``p:{revoked}`` | hash · zset | the nodes that live; revocations |
+| ``p:{dead}`` · ``p:{dead}:at`` | hash · zset | dead letters; when each was kept |
 | ``p:{commands}`` · ``p:{canary-t}:<node>`` | pub/sub | commands to all nodes; a node's own canary |
 | ``p:{t-<digest>}`` | string | a ticket |
 | ``p:{settings}:ring`` · ``:namespaces`` | string | what the nodes agree on |
@@ -36,6 +37,7 @@ class KeyNames:
         self.prefix = prefix
         self.nodes = f"{prefix}:{{nodes}}"
         self.revoked = f"{prefix}:{{revoked}}"
+        self.dead = (f"{prefix}:{{dead}}", f"{prefix}:{{dead}}:at")
         self.commands = f"{prefix}:{{commands}}"
         self.settings = (f"{prefix}:{{settings}}:ring", f"{prefix}:{{settings}}:namespaces")
         self.base = lru_cache(maxsize=16384)(self._base)

@@ -44,6 +44,7 @@ DUE_DONE = _script("due_done")
 NODES = _script("nodes")
 REVOCATIONS = _script("revocations")
 SETTINGS = _script("settings")
+DEAD_LETTERS = _script("dead_letters")
 
 ALL: Sequence[Script] = (
     PUBLISH,
@@ -63,6 +64,7 @@ ALL: Sequence[Script] = (
     NODES,
     REVOCATIONS,
     SETTINGS,
+    DEAD_LETTERS,
 )
 
 SOURCES: Sequence[bytes] = [script.source for script in ALL]

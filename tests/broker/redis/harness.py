@@ -9,7 +9,7 @@ from hub.broker.base import Broker
 from hub.broker.redis.broker import RedisBroker
 from hub.broker.redis.client.tuning import Tuning
 
-from ..harness import MEMBERS_LIMIT, Recorder, namespaces
+from ..harness import DEAD_LETTERS_LIMIT, MEMBERS_LIMIT, Recorder, namespaces
 from .servers import RedisServer
 
 QUICK = Tuning(patience=2.0, pulse=0.2, overdue=1.0, linger=0.2, backoff_max=0.3, sweep=0.1, visibility=1.0)
@@ -37,6 +37,7 @@ class RedisHarness:
             namespaces(cls.unit),
             node_id="n_test",
             members_limit=MEMBERS_LIMIT,
+            dead_letters_limit=DEAD_LETTERS_LIMIT,
             tuning=QUICK,
         )
         await harness.broker.start(harness.heard)

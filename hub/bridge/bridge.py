@@ -1,0 +1,149 @@
+"""A bridge: one source and the workers of its partitions, kept going whatever the source and the hub do."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import NoReturn
+
+from ..runtime.backoff import Backoff, Timing
+from .hand_over import HandOver
+from .letters import Letterbox, LetterRate
+from .mapping import Mapper
+from .partition import PartitionWorker
+from .records import Batch
+from .settings import BridgeSettings
+from .source import Source, SourceError
+from .stats import BridgeStats
+
+log = logging.getLogger("hub.bridge")
+
+REVOKE_S = 5.0  # what is in flight settles before a partition goes to another reader
+STOP_S = 10.0
+LIVED_S = 30.0
+LOOK_S = 5.0  # between two looks at the lag
+
+
+class Bridge:
+    """See the module's head. `make` gives a new source for each try: nothing of a lost link is used again."""
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        make: Callable[[], Source],
+        hub: HandOver,
+        letters: Letterbox,
+        timing: Timing | None = None,
+    ) -> None:
+        self.settings = settings
+        self.stats = BridgeStats(settings.name, settings.kind)
+        self.lag: dict[str, int] = {}
+        self._make = make
+        self._hub = hub
+        self._letters = letters
+        self._timing = timing or Timing()
+        self._mapper = Mapper(settings)
+        self._rate = LetterRate(settings.dead_per_minute)
+        self._workers: dict[str, PartitionWorker] = {}
+        self._source: Source | None = None
+        self._down = "not connected yet"
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, and go on."""
+        self._task = asyncio.create_task(self._run(), name=f"bridge {self.settings.name}")
+
+    async def stop(self) -> None:
+        """Hand on what is in flight, within 10 s, and let go."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._leave(list(self._workers), STOP_S)
+        if self._source is not None:
+            await self._source.close()
+            self._source = None
+
+    @property
+    def problems(self) -> list[str]:
+        """Why it is not well, in words; empty where it is."""
+        found = [f"{self.settings.name}: {self._down}"] if self._down else []
+        for worker in self._workers.values():
+            if worker.problem:
+                found.append(worker.problem)
+            found += [f"{worker.name}: {name} goes to the dead letters" for name in worker.diverted]
+        return found
+
+    @property
+    def in_flight(self) -> int:
+        """Batches that were read and are not settled."""
+        return sum(worker.in_flight for worker in self._workers.values())
+
+    async def _run(self) -> None:
+        backoff = Backoff(self._timing, 0.2, 15.0)
+        while True:
+            began = self._timing.now()
+            try:
+                await self._read()
+            except SourceError as error:
+                self._down = str(error)
+                log.warning("%s can't be read: %s", self.settings.name, error)
+            except asyncio.CancelledError:
+                raise  # `stop` hands on what is in flight
+            await self._let_go()
+            backoff.lived(self._timing.now() - began)
+            await self._timing.sleep(0.1 + backoff.next())
+
+    async def _read(self) -> NoReturn:
+        source = self._source = self._make()
+        await source.start(self._revoked)
+        self._down = ""
+        log.info("%s is read", self.settings.name)
+        watch = asyncio.create_task(self._watch(source))
+        try:
+            while True:
+                batch = await source.next()
+                self.stats.received += len(batch.records)
+                self._worker(batch).take(batch)
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    def _worker(self, batch: Batch) -> PartitionWorker:
+        worker = self._workers.get(batch.partition)
+        if worker is None:
+            assert self._source is not None
+            worker = PartitionWorker(
+                batch.partition,
+                self.settings,
+                self._mapper,
+                self._source,
+                self._hub,
+                self._letters,
+                self._rate,
+                self.stats,
+                self._timing,
+            )
+            worker.start()
+            self._workers[batch.partition] = worker
+        return worker
+
+    async def _watch(self, source: Source) -> None:
+        while True:
+            try:
+                self.lag = dict(await source.lag())
+            except SourceError as error:
+                log.info("%s: the lag is not known: %s", self.settings.name, error)
+            await self._timing.sleep(LOOK_S)
+
+    async def _revoked(self, partitions: Collection[str]) -> None:
+        await self._leave(partitions, REVOKE_S)
+
+    async def _leave(self, partitions: Collection[str], within_s: float) -> None:
+        workers = [worker for name in partitions if (worker := self._workers.pop(name, None)) is not None]
+        await asyncio.gather(*(worker.stop(within_s) for worker in workers))
+
+    async def _let_go(self) -> None:
+        """The link is lost: what was read comes again, so it is not waited for."""
+        await self._leave(list(self._workers), 0.0)
+        if self._source is not None:
+            source, self._source = self._source, None
+            await source.close()

@@ -1,0 +1,92 @@
+"""From a bridge to the hub: ordered batches and dead letters over HTTP, behind one circuit breaker."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import httpx
+
+from hub.protocol.codec import dumps_json
+
+from ..runtime.backoff import Timing
+from ..runtime.breaker import CircuitBreaker
+from ..sdk.delivery import Delivery, TryAgain
+from .letters import Letter
+
+log = logging.getLogger("hub.bridge")
+
+
+class HandOver(Protocol):
+    """Where publications go."""
+
+    async def publish(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Publish in order by channel; the answers of ``results``.
+
+        Raises:
+            TryAgain, HubError: as `Delivery.send`.
+        """
+
+
+class HubHandOver:
+    """A hub, by its `delivery`; `breaker` is shared by all partitions of a process."""
+
+    def __init__(self, delivery: Delivery, breaker: CircuitBreaker, timing: Timing) -> None:
+        self._delivery = delivery
+        self._breaker = breaker
+        self._timing = timing
+
+    async def publish(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """See `HandOver`. While the breaker is open, it waits."""
+        await entered(self._breaker, self._timing)
+        try:
+            results = await self._delivery.send(events)
+        except TryAgain:
+            self._breaker.failed(self._timing.now())
+            raise
+        except asyncio.CancelledError:
+            self._breaker.gave_up()
+            raise
+        except BaseException:
+            self._breaker.succeeded()  # it answers, if only to refuse
+            raise
+        self._breaker.succeeded()
+        return results
+
+
+class HubLetterbox:
+    """``POST /v1/deadletters`` of a hub. It waits for one that is away: a letter lost is an event lost."""
+
+    def __init__(self, http: httpx.AsyncClient, breaker: CircuitBreaker, timing: Timing) -> None:
+        self._http = http
+        self._breaker = breaker
+        self._timing = timing
+
+    async def post(self, letter: Letter) -> None:
+        """See `Letterbox`."""
+        fields = letter.fields()
+        while True:
+            await entered(self._breaker, self._timing)
+            try:
+                answer = await self._http.post("/v1/deadletters", content=dumps_json(fields))
+            except httpx.HTTPError:
+                self._breaker.failed(self._timing.now())
+            except asyncio.CancelledError:
+                self._breaker.gave_up()
+                raise
+            else:
+                self._breaker.succeeded()
+                if answer.status_code < 300:
+                    return
+                if answer.status_code in (400, 413) and "event" in fields:
+                    del fields["event"]  # the bytes as they came are what counts
+                    continue
+                log.warning("the hub keeps no dead letter: HTTP %d %s", answer.status_code, answer.text[:200])
+            await self._timing.sleep(0.2 + random.random())
+
+
+async def entered(breaker: CircuitBreaker, timing: Timing) -> None:
+    """Wait until the breaker lets a call through."""
+    while wait := breaker.enter(timing.now()):
+        await timing.sleep(min(wait, 1.0))

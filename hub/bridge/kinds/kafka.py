@@ -1,0 +1,220 @@
+"""Kafka: a consumer group; offsets are committed by hand, when everything below them was handed on.
+
+Positions are ``[generation, offset]``: offsets are unique in a partition of one life of a topic. A topic that was
+deleted and made anew begins at 0 again, and nothing in the protocol says so: the setting `generation` does.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import aiokafka
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from ..records import Batch, Record
+from ..settings import BridgeSettings
+from ..source import Revoked, SourceError
+
+LONGEST_WORK_MS = 300_000  # a batch that takes longer costs the partition: back-pressure pauses instead
+REQUEST_MS = 20_000
+FETCH_BYTES = 1_048_576  # of a partition at once: what bounds the memory of a bridge, whatever the lag
+
+
+class KafkaSource:
+    """Topics of a cluster, as a member of a group."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self._settings = settings
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._ready: list[Batch] = []
+        self._lock = asyncio.Lock()
+
+    async def start(self, revoked: Revoked) -> None:
+        """See `Source`."""
+        options = _options(self._settings)
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            group_id=self._settings.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_interval_ms=LONGEST_WORK_MS,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            request_timeout_ms=REQUEST_MS,
+            **options,
+        )
+        try:
+            await self._consumer.start()
+            await self._known_topics()
+            self._consumer.subscribe(self._settings.topics, listener=_Rebalance(self, revoked))
+            if self._settings.dead_topic:
+                self._producer = aiokafka.AIOKafkaProducer(acks="all", enable_idempotence=True, **options)
+                await self._producer.start()
+        except KafkaError as error:
+            raise _in_words(error, self._settings) from None
+
+    async def next(self) -> Batch:
+        """See `Source`. What was fetched of several partitions is given one by one."""
+        assert self._consumer is not None
+        while not self._ready:
+            try:
+                found = await self._consumer.getmany(timeout_ms=1000, max_records=self._settings.batch)
+            except KafkaError as error:
+                raise _in_words(error, self._settings) from None
+            self._ready = [
+                Batch(_name(place), [_record(each, self._generation) for each in records])
+                for place, records in found.items()
+                if records
+            ]
+        return self._ready.pop(0)
+
+    async def settle(self, batch: Batch) -> None:
+        """See `Source`: the next offset to read is committed."""
+        assert self._consumer is not None
+        last = batch.records[-1].handle
+        place = TopicPartition(last.topic, last.partition)
+        if place not in self._consumer.assignment():
+            return  # it went to another reader meanwhile, who reads this again
+        try:
+            await self._consumer.commit({place: last.offset + 1})
+        except IllegalStateError:
+            return
+        except KafkaError as error:
+            raise _in_words(error, self._settings) from None
+
+    async def reject(self, record: Record, code: str, reason: str) -> None:
+        """See `Source`: to ``<topic>.dlq``, with where it came from."""
+        if self._producer is None:
+            return
+        found: ConsumerRecord[bytes, bytes] = record.handle
+        headers = [
+            *(found.headers or ()),
+            ("hub-error", f"{code}: {reason}".encode()),
+            ("hub-source", f"{found.topic}/{found.partition}@{found.offset}".encode()),
+        ]
+        try:
+            await self._producer.send_and_wait(
+                f"{found.topic}.dlq", found.value, key=found.key, headers=headers
+            )
+        except KafkaError as error:
+            raise _in_words(error, self._settings) from None
+
+    def hold(self, partition: str) -> None:
+        """See `Source`; heartbeats go on."""
+        if (place := self._assigned(partition)) is not None and self._consumer is not None:
+            self._consumer.pause(place)
+
+    def release(self, partition: str) -> None:
+        """See `Source`."""
+        if (place := self._assigned(partition)) is not None and self._consumer is not None:
+            self._consumer.resume(place)
+
+    async def lag(self) -> Mapping[str, int]:
+        """See `Source`."""
+        assert self._consumer is not None
+        found = {}
+        for place in self._consumer.assignment():
+            top = self._consumer.highwater(place)
+            if top is not None:
+                try:
+                    found[_name(place)] = max(0, top - await self._consumer.position(place))
+                except KafkaError as error:
+                    raise _in_words(error, self._settings) from None
+        return found
+
+    async def close(self) -> None:
+        """See `Source`."""
+        for each in (self._consumer, self._producer):
+            if each is not None:
+                try:
+                    async with asyncio.timeout(5.0):
+                        await each.stop()
+                except (KafkaError, TimeoutError):
+                    pass  # it is gone, and so is what it knew
+        self._consumer = self._producer = None
+
+    def forget(self, partitions: Collection[str]) -> None:
+        """What was fetched of partitions that go to another reader is not handed on here."""
+        self._ready = [batch for batch in self._ready if batch.partition not in partitions]
+
+    @property
+    def _generation(self) -> int:
+        return self._settings.generation or 0
+
+    def _assigned(self, partition: str) -> TopicPartition | None:
+        assert self._consumer is not None
+        return next((place for place in self._consumer.assignment() if _name(place) == partition), None)
+
+    async def _known_topics(self) -> None:
+        assert self._consumer is not None
+        known = await self._consumer.topics()
+        if missing := [topic for topic in self._settings.topics if topic not in known]:
+            raise SourceError(f"there is no topic {', '.join(missing)}", final=True)
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, source: KafkaSource, revoked: Revoked) -> None:
+        self._source = source
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Settle what is in flight; what was fetched and not given is another's."""
+        names = [_name(place) for place in revoked]
+        self._source.forget(names)
+        await self._revoked(names)
+        self._source.forget(names)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Reading begins at the committed offsets by itself."""
+
+
+def _name(place: TopicPartition) -> str:
+    return f"{place.topic}/{place.partition}"
+
+
+def _record(found: "ConsumerRecord[bytes, bytes]", generation: int) -> Record:
+    key = found.key
+    return Record(
+        found.value or b"",
+        (generation, found.offset),
+        key=None if key is None else key.decode("utf-8", "replace"),
+        headers={name: (value or b"").decode("utf-8", "replace") for name, value in found.headers or ()},
+        time_ms=found.timestamp if found.timestamp and found.timestamp > 0 else None,
+        handle=found,
+    )
+
+
+def _options(settings: BridgeSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.servers,
+        "client_id": f"hub-bridge-{settings.name}",
+    }
+    if settings.tls:
+        options["ssl_context"] = ssl.create_default_context(cafile=settings.ca)
+    if settings.username is not None:
+        options |= {
+            "sasl_mechanism": settings.sasl,
+            "sasl_plain_username": settings.username,
+            "sasl_plain_password": settings.password.get_secret_value() if settings.password else "",
+        }
+    options["security_protocol"] = {
+        (False, False): "PLAINTEXT",
+        (True, False): "SSL",
+        (False, True): "SASL_PLAINTEXT",
+        (True, True): "SASL_SSL",
+    }[settings.tls, settings.username is not None]
+    return options
+
+
+def _in_words(error: KafkaError, settings: BridgeSettings) -> SourceError:
+    where = ", ".join(settings.servers)
+    final = isinstance(error, UnknownTopicOrPartitionError | TopicAuthorizationFailedError)
+    return SourceError(f"Kafka at {where}: {type(error).__name__}: {error}"[:300], final=final)

@@ -1,0 +1,218 @@
+"""NATS JetStream: one puller a stream, by a lease; its position lies in a key-value bucket beside the stream.
+
+A durable consumer would redeliver what a dead puller left only after its `ack_wait`, and newer messages before it.
+Here a puller begins behind the position that was handed on, with an ordered consumer that acknowledges nothing, so
+the order is that of the stream, whatever dies. Positions are ``[creation time of the stream in ms, sequence]``.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig
+from nats.js.kv import KeyValue
+
+from ..records import Batch, Record
+from ..settings import BridgeSettings
+from ..source import Revoked, SourceError
+
+LEASE_S = 10.0
+RENEW_S = 3.0
+FETCH_S = 1.0
+REQUEST_S = 10.0
+POSITIONS, LEASES = "hub-bridge-positions", "hub-bridge-leases"
+
+
+class NatsSource:
+    """One stream, or one subject of it."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self._settings = settings
+        self._me = secrets.token_hex(12).encode()
+        self._client: Client | None = None
+        self._js: JetStreamContext | None = None
+        self._positions: KeyValue | None = None
+        self._leases: KeyValue | None = None
+        self._pull: JetStreamContext.PullSubscription | None = None
+        self._lease: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._open = asyncio.Event()
+        self._generation = 0
+        self._read = 0
+        self._revision = 0
+
+    async def start(self, revoked: Revoked) -> None:
+        """See `Source`. Waits for the lease as a stand-by."""
+        with _in_words(self._settings):
+            self._client = await nats.connect(
+                servers=[str(server) for server in self._settings.servers],
+                user=self._settings.username,
+                password=self._settings.password.get_secret_value() if self._settings.password else None,
+                name=f"hub-bridge-{self._settings.name}",
+                connect_timeout=5,
+                allow_reconnect=False,  # the bridge begins anew instead: positions and lease are read again
+            )
+            self._js = self._client.jetstream(timeout=REQUEST_S)
+            assert self._settings.stream is not None
+            info = await self._js.stream_info(self._settings.stream)
+            self._generation = int(info.created.timestamp() * 1000) if info.created else 0
+            self._positions = await self._bucket(POSITIONS, None)
+            self._leases = await self._bucket(LEASES, LEASE_S)
+            revision = await self._hold_lease()
+            self._read = await self._position()
+            self._pull = await self._js.pull_subscribe(
+                self._settings.subject or ">",
+                stream=self._settings.stream,
+                config=ConsumerConfig(
+                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=self._read + 1,
+                    ack_policy=AckPolicy.NONE,
+                    inactive_threshold=60.0,
+                    filter_subject=self._settings.subject,
+                    mem_storage=True,
+                    num_replicas=1,
+                ),
+            )
+        self._open.set()
+        self._lease = asyncio.create_task(self._keep(revision, revoked))
+
+    async def next(self) -> Batch:
+        """See `Source`."""
+        assert self._pull is not None
+        while True:
+            await self._open.wait()
+            if self._lost.is_set():
+                raise SourceError("another puller holds the lease")
+            with _in_words(self._settings):
+                try:
+                    found = await self._pull.fetch(self._settings.batch, timeout=FETCH_S)
+                except nats.errors.TimeoutError:
+                    continue
+            records = [_record(message, self._generation) for message in found]
+            records = [record for record in records if record.handle > self._read]
+            if records:
+                self._read = records[-1].handle
+                return Batch(self._partition, records)
+
+    async def settle(self, batch: Batch) -> None:
+        """See `Source`: the position moves; where another has moved it, this puller is the one no more."""
+        assert self._positions is not None
+        value = f"{self._generation}:{batch.records[-1].handle}".encode()
+        with _in_words(self._settings):
+            if self._revision:
+                self._revision = await self._positions.update(self._name, value, self._revision)
+            else:
+                self._revision = await self._positions.create(self._name, value)
+
+    async def reject(self, record: Record, code: str, reason: str) -> None:
+        """See `Source`: the dead letter is enough."""
+
+    def hold(self, partition: str) -> None:
+        """See `Source`."""
+        self._open.clear()
+
+    def release(self, partition: str) -> None:
+        """See `Source`."""
+        self._open.set()
+
+    async def lag(self) -> Mapping[str, int]:
+        """See `Source`."""
+        assert self._pull is not None
+        with _in_words(self._settings):
+            info = await self._pull.consumer_info()
+        return {self._partition: info.num_pending or 0}
+
+    async def close(self) -> None:
+        """See `Source`."""
+        if self._lease is not None:
+            self._lease.cancel()
+            await asyncio.gather(self._lease, return_exceptions=True)
+        if self._client is not None:
+            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+                async with asyncio.timeout(5.0):
+                    if self._lease is not None and not self._lost.is_set() and self._leases is not None:
+                        await self._leases.delete(self._name)
+                    await self._client.close()
+
+    @property
+    def _name(self) -> str:
+        return f"{self._settings.name}.{self._settings.stream}"
+
+    @property
+    def _partition(self) -> str:
+        return f"{self._settings.stream}/0"
+
+    async def _bucket(self, name: str, ttl: float | None) -> KeyValue:
+        assert self._js is not None
+        try:
+            return await self._js.key_value(name)
+        except nats.js.errors.NotFoundError:
+            return await self._js.create_key_value(KeyValueConfig(bucket=name, history=1, ttl=ttl))
+
+    async def _hold_lease(self) -> int:
+        assert self._leases is not None
+        while True:
+            try:
+                return await self._leases.create(self._name, self._me)
+            except nats.js.errors.KeyWrongLastSequenceError:
+                await asyncio.sleep(RENEW_S / 2)
+
+    async def _keep(self, revision: int, revoked: Revoked) -> None:
+        assert self._leases is not None
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                revision = await self._leases.update(self._name, self._me, revision)
+            except nats.js.errors.KeyWrongLastSequenceError:
+                self._lost.set()
+                self._open.set()
+                await revoked([self._partition])
+                return
+            except (nats.errors.Error, OSError, TimeoutError):
+                continue  # the link is gone: `next` says so
+
+    async def _position(self) -> int:
+        """The sequence that was handed on last in this life of the stream."""
+        assert self._positions is not None
+        try:
+            entry = await self._positions.get(self._name)
+        except nats.js.errors.KeyNotFoundError:
+            return 0
+        self._revision = entry.revision or 0
+        generation, _, sequence = (entry.value or b"").decode().partition(":")
+        return int(sequence) if generation == str(self._generation) else 0
+
+
+def _record(message: Any, generation: int) -> Record:
+    sequence = message.metadata.sequence.stream
+    headers = {name: str(value) for name, value in (message.headers or {}).items()}
+    return Record(
+        message.data,
+        (generation, sequence),
+        id=headers.get("Nats-Msg-Id"),
+        key=message.subject,
+        headers=headers,
+        time_ms=int(message.metadata.timestamp.timestamp() * 1000),
+        handle=sequence,
+    )
+
+
+@contextlib.contextmanager
+def _in_words(settings: BridgeSettings) -> Iterator[None]:
+    try:
+        yield
+    except nats.js.errors.NotFoundError as error:
+        raise SourceError(
+            f"JetStream of {settings.name}: {error.description or error}"[:300], final=True
+        ) from None
+    except nats.errors.AuthorizationError as error:
+        raise SourceError(f"NATS refuses {settings.name}: {error}", final=True) from None
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise SourceError(f"NATS of {settings.name}: {type(error).__name__}: {error}"[:300]) from None

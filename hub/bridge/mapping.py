@@ -1,0 +1,164 @@
+"""From a record to publications, by a bridge's settings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jmespath
+import jmespath.exceptions
+import orjson
+
+from hub.protocol.channels import namespace_of
+from hub.protocol.errors import HubError
+
+from . import formats
+from .records import Record
+from .settings import BridgeSettings
+from .templates import BadTemplate, Document, Get, Missing, as_text, template
+
+MAX_CHANNELS = 100
+LONGEST_META = 200
+META_NAMES = frozenset({"traceparent", "tracestate"})
+
+
+class Poison(Exception):
+    """A record that no repetition will make good: it becomes a dead letter. `code` is one of the contract's."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The publications of one record: an event a channel, as ``POST /v1/batch`` takes them, without `source`."""
+
+    events: Sequence[dict[str, Any]]
+
+
+class Mapper:
+    """Compiled once. `partition` of a call is the source's, for the settings of templates.
+
+    Raises:
+        BadTemplate: a template or an expression of the settings is wrong.
+    """
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self._settings = settings
+        texts = [settings.channel] if isinstance(settings.channel, str) else settings.channel
+        self._channels = [template(text) for text in texts]
+        self._event = template(settings.event)
+        self._optional: dict[str, Get] = {
+            name: template(text)
+            for name, text in (("key", settings.key), ("event_id", settings.id))
+            if text is not None
+        }
+        self._version = template(settings.version) if settings.version is not None else None
+        self._filter = _expression("filter", settings.filter) if settings.filter else None
+        self._final = _expression("final", settings.final) if settings.final else None
+        self._whole = settings.payload == "data" and settings.format == "json"
+        self._payload = _expression("payload", settings.payload)
+
+    def map(self, record: Record, partition: str) -> Mapped | None:
+        """The publications of a record; None where it is left out on purpose.
+
+        Raises:
+            Poison: it can't be handed on.
+        """
+        tombstone = not record.value and self._settings.format == "json"
+        if tombstone and self._settings.tombstone == "skip":
+            return None
+        try:
+            document = self._document(record, partition, tombstone)
+            if self._filter is not None and not self._filter(document):
+                return None
+            return Mapped(self._events(record, document, tombstone))
+        except (Missing, formats.Unreadable) as error:
+            raise Poison("bad_message", str(error)) from None
+        except HubError as error:
+            raise Poison(error.code.value, error.reason) from None
+
+    def _document(self, record: Record, partition: str, tombstone: bool) -> dict[str, Any]:
+        if tombstone and self._settings.tombstone == "final":
+            return {
+                "data": None,
+                "headers": record.headers,
+                "key": record.key,
+                "partition": partition,
+                "time": record.time_ms,
+            }
+        return formats.read(self._settings.format, record, partition)
+
+    def _events(self, record: Record, document: Document, tombstone: bool) -> list[dict[str, Any]]:
+        event: dict[str, Any] = {"event": as_text(self._event(document), "event")}
+        for name, get in self._optional.items():
+            if (value := get(document)) is not None:
+                event[name] = as_text(value, name)
+        if self._version is not None and (version := self._version(document)) is not None:
+            event["version"] = _version(version)
+        if tombstone or (self._final is not None and self._final(document)):
+            event["final"] = True
+        if meta := self._meta(record, document):
+            event["meta"] = meta
+        event["payload"] = self._body(record, document)
+        return [{"channel": name, **event} for name in self._names(document)]
+
+    def _names(self, document: Document) -> list[str]:
+        names: list[str] = []
+        for get in self._channels:
+            value = get(document)
+            for each in value if isinstance(value, list) else [value]:
+                name = as_text(each, "channel")
+                namespace_of(name)
+                if name not in names:
+                    names.append(name)
+        if not names:
+            raise Missing("the message names no channel")
+        if len(names) > MAX_CHANNELS:
+            raise Missing(f"the message names {len(names)} channels, {MAX_CHANNELS} are allowed")
+        return names
+
+    def _body(self, record: Record, document: Document) -> Any:
+        if self._whole and record.value:
+            return orjson.Fragment(record.value)  # as it came: numbers, order of keys
+        return self._payload(document)
+
+    def _meta(self, record: Record, document: Document) -> dict[str, str]:
+        found = {}
+        for name in self._settings.meta:
+            value = record.headers.get(name, document.get(name))
+            if value is None and isinstance(document.get("data"), dict):
+                value = document["data"].get(name)
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                found[name] = str(value)[:LONGEST_META]
+        return found
+
+
+def _version(value: Any) -> Any:
+    """A number, ``[attempt, n]``, or either as text."""
+    if isinstance(value, str):
+        try:
+            numbers = [int(part) for part in value.split(":")]
+        except ValueError:
+            raise Missing("version is neither a number nor attempt:number") from None
+        return numbers[0] if len(numbers) == 1 else numbers
+    if isinstance(value, list | int) and not isinstance(value, bool):
+        return value
+    raise Missing(f"version is {type(value).__name__}, neither a number nor [attempt, n]")
+
+
+def _expression(what: str, text: str) -> Callable[[Document], Any]:
+    """A jmespath expression, compiled."""
+    try:
+        compiled = jmespath.compile(text)
+    except jmespath.exceptions.JMESPathError as error:
+        raise BadTemplate(f"{what} is no jmespath expression: {str(error).splitlines()[0]}") from None
+
+    def search(document: Document) -> Any:
+        try:
+            return compiled.search(document)
+        except jmespath.exceptions.JMESPathError as error:
+            raise Missing(f"{what}: {str(error).splitlines()[0]}") from None
+
+    return search

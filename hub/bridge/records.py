@@ -1,0 +1,34 @@
+"""What a source gives: records, in batches of one partition."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Place = int | tuple[int, int]
+"""Where a record stands in its partition: an integer, or generation and number; compared as versions are."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One message of a source.
+
+    `place` is None where the source has no stable positions; then `id` is all that tells a repetition.
+    `handle` belongs to the source: what it needs to acknowledge the message.
+    """
+
+    value: bytes
+    place: Place | None = None
+    id: str | None = None
+    key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    time_ms: int | None = None
+    tries: int = 1
+    handle: Any = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records of one partition, in their order there."""
+
+    partition: str
+    records: Sequence[Record]

@@ -1,0 +1,251 @@
+"""A partition's worker against a hub and a source that do what a test says."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from hub.bridge.letters import Letter, LetterRate
+from hub.bridge.mapping import Mapper
+from hub.bridge.partition import PartitionWorker
+from hub.bridge.records import Batch, Record
+from hub.bridge.stats import BridgeStats
+from hub.runtime.backoff import Timing
+from hub.sdk.delivery import TryAgain
+
+from .test_mapping import settings
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class FakeSource:
+    """Remembers what was settled, rejected, held."""
+
+    def __init__(self) -> None:
+        self.settled: list[int] = []
+        self.rejected: list[int] = []
+        self.held: list[bool] = []
+
+    async def settle(self, batch: Batch) -> None:
+        self.settled += [place(record) for record in batch.records]
+
+    async def reject(self, record: Record, code: str, reason: str) -> None:
+        self.rejected.append(place(record))
+
+    def hold(self, partition: str) -> None:
+        self.held.append(True)
+
+    def release(self, partition: str) -> None:
+        self.held.append(False)
+
+    async def start(self, revoked: object) -> None: ...
+
+    async def next(self) -> Batch:
+        raise NotImplementedError
+
+    async def lag(self) -> Mapping[str, int]:
+        return {}
+
+    async def close(self) -> None: ...
+
+
+class FakeHub:
+    """Answers each event by `answer`; keeps what it took, once."""
+
+    def __init__(self, answer: Answer = lambda event: {"offset": 1}) -> None:
+        self.answer = answer
+        self.taken: list[int] = []
+        self.calls = 0
+        self.down = 0
+
+    async def publish(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        self.calls += 1
+        if self.down:
+            self.down -= 1
+            raise TryAgain("away")
+        results = []
+        for event in events:
+            result = self.answer(event)
+            if "code" not in result:
+                self.taken.append(event["source"]["position"][1])
+            results.append(result)
+        return results
+
+
+class FakeLetters:
+    """Keeps letters."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+
+    async def post(self, letter: Letter) -> None:
+        self.letters.append(letter)
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+def place(record: Record) -> int:
+    assert isinstance(record.place, tuple)
+    return record.place[1]
+
+
+class Stand:
+    """A worker and what it works with."""
+
+    def __init__(self, hub: FakeHub, **changes: Any) -> None:
+        self.hub, self.source, self.letters, self.clock = hub, FakeSource(), FakeLetters(), Clock()
+        chosen = settings(**changes)
+        timing = Timing(self.clock.now, self.clock.sleep, lambda: 0.5)
+        self.worker = PartitionWorker(
+            "orders/3",
+            chosen,
+            Mapper(chosen),
+            self.source,
+            hub,
+            self.letters,
+            LetterRate(chosen.dead_per_minute),
+            BridgeStats("orders", "kafka"),
+            timing,
+        )
+
+    async def run(self, *batches: Batch) -> None:
+        self.worker.start()
+        for each in batches:
+            self.worker.take(each)
+        await self.worker.stop(10.0)
+
+
+def batch(start: int, end: int, body: Callable[[int], bytes] | None = None) -> Batch:
+    def order(number: int) -> bytes:
+        return orjson.dumps({"event_type": "e", "aggregate_id": str(number % 3), "n": number})
+
+    return Batch("orders/3", [Record((body or order)(number), (1, number)) for number in range(start, end)])
+
+
+async def test_all_is_handed_on_in_order_and_settled() -> None:
+    stand = Stand(FakeHub())
+    await stand.run(batch(0, 5), batch(5, 9))
+    assert stand.hub.taken == list(range(9))
+    assert stand.source.settled == list(range(9))
+    assert stand.source.held == [True, False], "two batches are under way at the most"
+
+
+async def test_a_hub_that_is_away_is_waited_for() -> None:
+    hub = FakeHub()
+    hub.down = 20
+    stand = Stand(hub)
+    await stand.run(batch(0, 5))
+    assert stand.hub.taken == list(range(5))
+    assert stand.clock.time > 1, "with pauses between"
+
+
+async def test_what_is_refused_for_now_is_repeated_alone_and_in_order() -> None:
+    refused: dict[int, int] = {}
+
+    def answer(event: dict[str, Any]) -> dict[str, Any]:
+        number = event["source"]["position"][1]
+        if number in (1, 4) and refused.setdefault(number, 0) < 3:
+            refused[number] += 1
+            return {"code": "unavailable", "reason": "away", "retry": True}
+        return {"offset": 1}
+
+    stand = Stand(FakeHub(answer))
+    await stand.run(batch(0, 6))
+    assert sorted(stand.hub.taken) == list(range(6))
+    assert stand.hub.taken[-2:] == [1, 4]
+    assert stand.source.settled == list(range(6))
+
+
+async def test_a_final_refusal_and_what_can_not_be_read_become_letters() -> None:
+    def answer(event: dict[str, Any]) -> dict[str, Any]:
+        if event["source"]["position"][1] == 2:
+            return {"code": "forbidden", "reason": "no", "retry": False}
+        return {"offset": 1}
+
+    def body(number: int) -> bytes:
+        return b"{" if number == 1 else orjson.dumps({"event_type": "e", "aggregate_id": "1"})
+
+    stand = Stand(FakeHub(answer))
+    await stand.run(batch(0, 4, body))
+    assert stand.hub.taken == [0, 3]
+    assert [(letter.origin, letter.code) for letter in stand.letters.letters] == [
+        ("orders:orders/3@1:1", "bad_message"),
+        ("orders:orders/3@1:2", "forbidden"),
+    ]
+    assert stand.letters.letters[0].body == b"{"
+    refused = stand.letters.letters[1].event
+    assert refused is not None
+    assert "source" not in refused, "a replay carries none"
+    assert stand.source.rejected == [1, 2]
+    assert stand.source.settled == list(range(4))
+
+
+async def test_a_channel_that_alone_refuses_for_minutes_is_diverted_and_the_rest_goes_on() -> None:
+    def answer(event: dict[str, Any]) -> dict[str, Any]:
+        if event["channel"] == "order:1":
+            return {"code": "limit", "reason": "full", "retry": True, "retry_after_ms": 1000}
+        return {"offset": 1}
+
+    stand = Stand(FakeHub(answer), divert_after=300.0, dead_per_minute=1)
+    await stand.run(batch(0, 6), batch(6, 9))
+    assert stand.hub.taken == [0, 2, 3, 5, 6, 8]
+    assert stand.source.rejected == [1, 4, 7]
+    assert stand.clock.time >= 300
+    assert stand.worker.diverted == ["order:1"]
+
+
+async def test_too_many_letters_stop_the_bridge_and_settle_nothing_more() -> None:
+    stand = Stand(FakeHub(), dead_per_minute=3)
+    await stand.run(batch(0, 10, lambda number: b"{"))
+    assert len(stand.letters.letters) == 3
+    assert "mapping" in stand.worker.problem
+    assert stand.source.settled == []
+
+
+async def test_a_source_that_begins_anew_is_noticed() -> None:
+    stand = Stand(FakeHub(lambda event: {"offset": 1, "duplicate": True}), batch=1)
+    await stand.run(*(batch(number, number + 1) for number in range(20)))
+    assert "generation" in stand.worker.problem
+    assert len(stand.source.settled) < 20
+
+
+async def test_a_body_that_the_hub_refuses_as_a_whole_is_halved() -> None:
+    from hub.protocol.codes import ErrorCode
+    from hub.protocol.errors import HubError
+
+    class Narrow(FakeHub):
+        async def publish(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+            if any(event["source"]["position"][1] == 2 for event in events):
+                raise HubError(ErrorCode.TOO_LARGE, "the body is over 8 MB")
+            return await super().publish(events)
+
+    stand = Stand(Narrow())
+    await stand.run(batch(0, 5))
+    assert stand.hub.taken == [0, 1, 3, 4]
+    assert [letter.code for letter in stand.letters.letters] == ["too_large"]
+
+
+@pytest.mark.parametrize("within", [0.0, 0.01])
+async def test_a_stop_does_not_wait_for_ever(within: float) -> None:
+    hub = FakeHub()
+    hub.down = 10**9
+    stand = Stand(hub)
+    stand.worker.start()
+    stand.worker.take(batch(0, 3))
+    await asyncio.sleep(0)
+    await stand.worker.stop(within)
+    assert stand.source.settled == []
