@@ -25,15 +25,15 @@ from .commands.publications import PublicationChecks
 from .connections.admission import Admission
 from .connections.connection import Connection
 from .connections.table import ConnectionTable
-from .connections.transport import Window
 from .delivery.channel import Subscription
 from .delivery.prepared import PreparedMessage
 from .presence.board import PresenceBoard
-from .protocol import codes, ids
+from .protocol import codes, ids, replies
 from .protocol.codes import CloseCode, ErrorCode
 from .protocol.commands import Command
 from .protocol.errors import HubError
 from .protocol.event import Event, Publication
+from .protocol.replies import Window
 from .recovery.position_check import PositionCheck
 from .recovery.table import ChannelTable
 from .runtime.counters import Counters
@@ -270,8 +270,7 @@ class Node:
         """End a subscription whose right has ended, and say why."""
         if channel in connection.subscriptions:
             self.drop(connection, channel)
-            fields = {"channel": channel, "code": code.value, "reason": reason}
-            connection.push({"type": "hub.unsubscribed", **fields})
+            connection.push(replies.unsubscribed(channel, code, reason))
 
     def replace(self, connection: Connection, subscription: Subscription) -> None:
         """`subscription` takes the place of the one that the connection had of this channel."""
@@ -323,7 +322,7 @@ class Node:
     def on_ack(self, channel: str, user: str, inbox: Inbox) -> None:
         """`Listener.on_ack`: to the user's other connections; who moved the cursor so far got a reply."""
         found = self.channels.get(channel)
-        push = PreparedMessage(acked_fields(channel, inbox))
+        push = PreparedMessage(replies.acked(channel, inbox.cursor, inbox.unread))
         for subscription in found.everyone() if found is not None else ():
             connection: Any = subscription.owner
             acked = connection.acked.get(channel) if connection.acked is not None else None
@@ -338,10 +337,3 @@ class Node:
     def on_command(self, data: bytes) -> None:
         """`Listener.on_command`."""
         self._bus.on_command(data)
-
-
-def acked_fields(channel: str, inbox: Inbox) -> dict[str, Any]:
-    """`hub.acked`, the reply and the push."""
-    epoch, offset = inbox.cursor
-    fields = {"type": "hub.acked", "channel": channel, "epoch": epoch, "offset": offset}
-    return {**fields, "unread": inbox.unread}

@@ -1,12 +1,12 @@
 """From a token to a session that is open: the limits, the welcome, and the channels that the token brings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..auth.identity import Identity
 from ..connections.connection import Connection
 from ..node import Node
-from ..protocol.codes import CloseCode, ErrorCode
+from ..protocol import codes, replies
+from ..protocol.codes import ErrorCode
 from ..protocol.commands import Authenticate, Subscribe
 from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
@@ -39,20 +39,7 @@ def refuse(connection: Connection, error: HubError, id: CommandId = None) -> Non
     window = None
     if error.retry_after_ms is not None:
         window = (error.retry_after_ms, 2 * error.retry_after_ms)
-    connection.close(_CLOSE.get(error.code, CloseCode.TOKEN_INVALID), error.reason, window)
-
-
-_CLOSE = {
-    ErrorCode.BAD_MESSAGE: CloseCode.PROTOCOL_ERROR,
-    ErrorCode.TOKEN_EXPIRED: CloseCode.TOKEN_EXPIRED,
-    ErrorCode.TOKEN_INVALID: CloseCode.TOKEN_INVALID,
-    ErrorCode.UNAUTHENTICATED: CloseCode.TOKEN_INVALID,
-    ErrorCode.FORBIDDEN: CloseCode.FORBIDDEN,
-    ErrorCode.LIMIT: CloseCode.LIMIT,
-    ErrorCode.RATE_LIMITED: CloseCode.LIMIT,
-    ErrorCode.UNAVAILABLE: CloseCode.OVERLOADED,
-    ErrorCode.INTERNAL: CloseCode.INTERNAL,
-}
+    connection.close(codes.refusal(error.code), error.reason, window)
 
 
 async def admit(
@@ -81,9 +68,7 @@ async def _renew(node: Node, connection: Connection, identity: Identity, command
     if identity.user != connection.identity.user:
         raise forbidden("the new token is another user's; open a connection of its own for it")
     connection.renewed(identity)
-    expires_at = _milliseconds(identity.expires_at)
-    reply = {"type": "hub.authenticated", "user": identity.user, "expires_at": expires_at}
-    connection.reply(command.id, reply)
+    connection.reply(command.id, replies.authenticated(identity.user, _milliseconds(identity.expires_at)))
     for name in list(connection.subscriptions):
         rights = rights_in(connection, name)
         present = connection.subscriptions[name].presence is not None
@@ -107,23 +92,20 @@ async def _subscribe_by_token(node: Node, connection: Connection, commands: Sequ
             connection.refuse(None, error)
 
 
-def _welcome(node: Node, connection: Connection, identity: Identity) -> dict[str, Any]:
+def _welcome(node: Node, connection: Connection, identity: Identity) -> replies.Message:
     settings = node.settings
-    return {
-        "type": "hub.welcome",
-        "connection": connection.id,
-        "node": node.id,
-        "user": identity.user,
-        "expires_at": _milliseconds(identity.expires_at),
-        "heartbeat_ms": settings.heartbeat_ms,
-        "reconnect": {"min_ms": settings.reconnect_min_ms, "max_ms": settings.reconnect_max_ms},
-        "resume": node.resume_token(connection, identity),
-        "limits": {
-            "message_bytes": settings.message_bytes,
-            "frame_bytes": settings.frame_bytes,
-            "channels": settings.max_channels,
-        },
-    }
+    return replies.welcome(
+        connection=connection.id,
+        node=node.id,
+        user=identity.user,
+        expires_at=_milliseconds(identity.expires_at),
+        heartbeat_ms=settings.heartbeat_ms,
+        reconnect=(settings.reconnect_min_ms, settings.reconnect_max_ms),
+        resume=node.resume_token(connection, identity),
+        message_bytes=settings.message_bytes,
+        frame_bytes=settings.frame_bytes,
+        channels=settings.max_channels,
+    )
 
 
 def _milliseconds(seconds: float) -> int:

@@ -3,6 +3,7 @@
 from ..auth.channel_right import ChannelRight
 from ..connections.connection import Connection
 from ..node import Node
+from ..protocol import replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import Renew, Subscribe
 from ..protocol.errors import HubError
@@ -41,10 +42,7 @@ async def renew(node: Node, connection: Connection, command: Renew) -> None:
     if subscription is None:
         raise HubError(ErrorCode.CONFLICT, f"{command.channel} is not subscribed: subscribe with the token")
     connection.hold(right)
-    expires_at = int(right.expires_at * 1000)
-    connection.reply(
-        command.id, {"type": "hub.renewed", "channel": command.channel, "expires_at": expires_at}
-    )
+    connection.reply(command.id, replies.renewed(command.channel, int(right.expires_at * 1000)))
     rights = rights_in(connection, command.channel)
     if subscription.presence is not None and not rights.may_presence(command.channel):
         why = f"the new token does not allow presence on {command.channel}"

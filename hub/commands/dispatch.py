@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 
 from ..connections.connection import Connection, rate_limited
-from ..node import Node, acked_fields
+from ..node import Node
 from ..presence.members import members_fields
+from ..protocol import replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import (
     Ack,
@@ -24,7 +25,7 @@ from ..protocol.commands import (
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
 from ..protocol.publications import Batch, Publish
-from ..recovery.history import history_fields
+from ..recovery.history import read_history
 from ..recovery.replay import room
 from .authenticate import authenticate
 from .batch import publish_all
@@ -52,7 +53,7 @@ async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe)
         node.withdraw(connection, command.channel, ErrorCode.REVOKED, why)
         return
     node.drop(connection, command.channel)
-    connection.reply(command.id, {"type": "hub.unsubscribed", "channel": command.channel})
+    connection.reply(command.id, replies.unsubscribed(command.channel))
 
 
 async def _publish(node: Node, connection: Connection, command: Publish) -> None:
@@ -61,19 +62,15 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
         raise result
     if command.id is not None:
         fields = published_fields(command, result)
-        connection.reply(command.id, {"type": "hub.published", **fields})
+        connection.reply(command.id, replies.published(fields))
 
 
 async def _batch(node: Node, connection: Connection, command: Batch) -> None:
     def allow(entry: Publish) -> Publication:
         return _checked(node, connection, entry)
 
-    fields: dict[str, Any] = {
-        "results": await publish_all(node, command.entries, allow, ordered=command.ordered)
-    }
-    if command.warnings:
-        fields["warnings"] = command.warnings
-    connection.reply(command.id, {"type": "hub.published", **fields})
+    results = await publish_all(node, command.entries, allow, ordered=command.ordered)
+    connection.reply(command.id, replies.published_many(results, command.warnings))
 
 
 def _checked(node: Node, connection: Connection, command: Publish) -> Publication:
@@ -102,9 +99,9 @@ async def _history(node: Node, connection: Connection, command: ReadHistory) -> 
     async with connection.long_reply():
         if await room(connection.outbox, lambda: not connection.closed):
             most = node.settings.frame_bytes - ROOM
-            fields = await history_fields(node.broker, namespace, command, most)
+            fields = await read_history(node.broker, namespace, command, most)
             check_subscribe(rights_in(connection, command.channel), command.channel)
-            connection.reply(command.id, {"type": "hub.history", "channel": command.channel, **fields})
+            connection.reply(command.id, replies.history(command.channel, fields))
 
 
 async def _list_presence(node: Node, connection: Connection, command: ListPresence) -> None:
@@ -115,8 +112,7 @@ async def _list_presence(node: Node, connection: Connection, command: ListPresen
     if len(body) > node.settings.frame_bytes - ROOM:
         why = f"the list is {len(body)} bytes long, too long for a frame: GET …/presence has it"
         raise HubError(ErrorCode.TOO_LARGE, why, channel=command.channel)
-    fields = {"channel": command.channel, "members": orjson.Fragment(body)}
-    connection.reply(command.id, {"type": "hub.presence", **fields})
+    connection.reply(command.id, replies.presence(command.channel, orjson.Fragment(body)))
 
 
 async def _set_presence(node: Node, connection: Connection, command: SetPresence) -> None:
@@ -129,8 +125,7 @@ async def _set_presence(node: Node, connection: Connection, command: SetPresence
         raise HubError(ErrorCode.CONFLICT, why)
     name = subscription.presence or connection.member
     await node.broker.presence.set_state(command.channel, identity.user, name, connection.id, command.state)
-    fields = {"channel": command.channel, "state": orjson.Fragment(command.state)}
-    connection.reply(command.id, {"type": "hub.presence_set", **fields})
+    connection.reply(command.id, replies.presence_set(command.channel, orjson.Fragment(command.state)))
 
 
 async def _ack(node: Node, connection: Connection, command: Ack) -> None:
@@ -152,7 +147,7 @@ async def _ack(node: Node, connection: Connection, command: Ack) -> None:
         else:
             connection.acked[command.channel] = before
         raise
-    connection.reply(command.id, acked_fields(command.channel, inbox))
+    connection.reply(command.id, replies.acked(command.channel, inbox.cursor, inbox.unread))
 
 
 _HANDLERS: dict[type, Callable[[Node, Connection, Any], Awaitable[None]]] = {

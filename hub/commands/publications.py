@@ -6,6 +6,7 @@ from typing import Any
 from ..auth.identity import Identity
 from ..broker.base import Published
 from ..namespaces import Mode, Namespaces
+from ..protocol import replies
 from ..protocol.codec import loads_json
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
@@ -122,16 +123,13 @@ def _bad(why: str) -> HubError:
     return HubError(ErrorCode.BAD_MESSAGE, why)
 
 
-def published_fields(command: Publish, published: Published) -> dict[str, Any]:
+def published_fields(command: Publish, published: Published) -> replies.Message:
     """The answer to a publication, without `type` and `id`."""
-    fields: dict[str, Any] = {"channel": command.channel}
-    if published.position is not None:
-        fields["epoch"], fields["offset"] = published.position
-    fields["event_id"] = published.event_id
-    if published.stale:
-        fields["stale"] = True
-    if published.duplicate and command.source is not None:
-        fields["duplicate"] = True
-    if command.warnings:
-        fields["warnings"] = command.warnings
-    return fields
+    return replies.published_fields(
+        command.channel,
+        published.position,
+        published.event_id,
+        stale=published.stale,
+        duplicate=published.duplicate and command.source is not None,
+        warnings=command.warnings,
+    )

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ..auth.channel_right import ChannelRight
 from ..connections.channel_rights import Either
@@ -13,9 +12,12 @@ from ..delivery.prepared import PreparedMessage, fragments, paged
 from ..node import Node
 from ..presence.board import Arrival
 from ..presence.members import encoded
+from ..protocol import replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import Subscribe, SubscribeMany
 from ..protocol.errors import HubError
+from ..protocol.position import Position
+from ..protocol.replies import Subscribed
 from ..recovery import replay
 from ..recovery.start import Start, decide_start
 from .channel_rights import check_right, right_for
@@ -32,33 +34,33 @@ class _Joined:
     command: Subscribe
     subscription: Subscription
     start: Start
-    fields: dict[str, Any]
+    says: Subscribed
     members: Sequence[bytes] | None
     arrival: Arrival | None
     right: ChannelRight | None
 
     def reply(self, room: "_Room") -> "_Reply":
         """The reply, as far as there is room for it."""
-        fields, late, whole = self.fields, [], True
+        says, late, whole = self.says, [], True
         if self.members is not None:
             first, *others = paged(self.members, room.members // 2) or [[]]
             room.take(sum(len(body) + 1 for body in first))
-            fields = {**fields, "members": fragments(first)}
-            head = {"type": "hub.join", "channel": self.command.channel}
-            late = [PreparedMessage({**head, "members": fragments(page)}) for page in others]
+            says = replace(says, members=fragments(first))
+            joins = (replies.members_changed("join", says.channel, fragments(page)) for page in others)
+            late = [PreparedMessage(join) for join in joins]
         if self.start.snapshot is not None:
             whole = self.start.snapshot.fits(room.snapshots)
             if whole:
                 room.take(self.start.snapshot.size)
-            fields = {**fields, **(self.start.snapshot.inline if whole else self.start.snapshot.deferred)}
-        return _Reply(fields, whole, late)
+            says = replace(says, snapshot=self.start.snapshot.inline if whole else None, more=not whole)
+        return _Reply(says, whole, late)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
     """`whole`: the snapshot is in it, where there is one. `late`: the members that did not fit into it."""
 
-    fields: dict[str, Any]
+    says: Subscribed
     whole: bool = True
     late: Sequence[PreparedMessage] = ()
 
@@ -82,7 +84,7 @@ async def subscribe(node: Node, connection: Connection, command: Subscribe) -> N
         return
     joined = await _join(node, connection, command)
     reply = joined.reply(_Room(node, connection, 1))
-    connection.reply(command.id, {"type": "hub.subscribed", **reply.fields})
+    connection.reply(command.id, replies.subscribed(reply.says))
     _take_place(node, connection, joined)
     _begin(node, connection, joined, reply)
 
@@ -91,16 +93,14 @@ async def subscribe_many(node: Node, connection: Connection, command: SubscribeM
     results = await _join_all(node, connection, command.entries)
     # One frame for all: what does not fit into it follows.
     room = _Room(node, connection, len(results))
-    replies = [
-        _Reply(result.fields()) if isinstance(result, HubError) else result.reply(room) for result in results
-    ]
-    fields = {"type": "hub.subscribed", "results": [reply.fields for reply in replies]}
-    connection.reply(command.id, fields)
+    answers = [result if isinstance(result, HubError) else result.reply(room) for result in results]
+    says = [answer if isinstance(answer, HubError) else answer.says for answer in answers]
+    connection.reply(command.id, replies.subscribed_many(says))
     for result in results:  # all of them stand, and count, before the next command looks
         if isinstance(result, _Joined):
             _take_place(node, connection, result)
-    for result, reply in zip(results, replies, strict=True):
-        if isinstance(result, _Joined):
+    for result, reply in zip(results, answers, strict=True):
+        if isinstance(result, _Joined) and isinstance(reply, _Reply):
             _begin(node, connection, result, reply)
             await asyncio.sleep(0)
 
@@ -194,25 +194,18 @@ async def _join(
         recovered = start.gap is None
         node.counters.recovered += recovered
         node.counters.unrecovered += not recovered
-    return _Joined(
-        command, subscription, start, {**_place(channel, start, command), **unread}, members, arrival, right
-    )
+    says = replace(_place(channel, start, command), unread=unread)
+    return _Joined(command, subscription, start, says, members, arrival, right)
 
 
-def _place(channel: Channel, start: Start, command: Subscribe) -> dict[str, Any]:
-    """Where the subscription begins, as the contract writes it."""
-    fields: dict[str, Any] = {"channel": channel.name}
+def _place(channel: Channel, start: Start, command: Subscribe) -> Subscribed:
+    """Where the subscription begins."""
     if not channel.namespace.stored:
-        return fields
-    fields["epoch"] = start.epoch
-    fields["offset"] = start.top
-    if command.since is not None:
-        fields["recovered"] = start.gap is None
-        if start.gap is None:
-            fields["missed"] = start.missed or 0
-        else:
-            fields["gap"] = start.gap.fields()
-    return fields
+        return Subscribed(channel.name)
+    position = Position(start.epoch, start.top)
+    if command.since is None:
+        return Subscribed(channel.name, position)
+    return Subscribed(channel.name, position, start.missed or 0, start.gap)
 
 
 async def _enter(
@@ -229,12 +222,12 @@ async def _enter(
     return encoded(sorted(members, key=lambda member: member.owner != connection.id))
 
 
-async def _unread(node: Node, connection: Connection, channel: Channel) -> dict[str, Any]:
+async def _unread(node: Node, connection: Connection, channel: Channel) -> int | None:
     """What an inbox says to its reader."""
     identity = identity_of(connection)
     if not channel.namespace.inbox or not owns_inbox(identity, channel.name):
-        return {}
-    return {"unread": (await node.broker.inbox(channel.name, identity.user)).unread}
+        return None
+    return (await node.broker.inbox(channel.name, identity.user)).unread
 
 
 def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -> None:

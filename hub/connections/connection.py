@@ -7,7 +7,7 @@ the outbox queues, and what a command does is in `commands`.
 import asyncio
 import logging
 import random
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..auth.channel_right import ChannelRight
 from ..auth.identity import Identity
@@ -15,7 +15,7 @@ from ..delivery import prepared
 from ..delivery.channel import Subscription
 from ..delivery.outbox import NO_FD, Outbox, Sink
 from ..namespaces import Namespace
-from ..protocol import codes, console
+from ..protocol import codes, console, replies
 from ..protocol.codec import encode
 from ..protocol.codes import CloseCode, ErrorCode, Then
 from ..protocol.commands import (
@@ -29,6 +29,7 @@ from ..protocol.fields import CommandId
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..protocol.publications import Batch
+from ..protocol.replies import Window
 from ..protocol.session import HelpRequested, Session, SessionState
 from ..runtime.bucket import TokenBucket
 from ..runtime.counters import Counters
@@ -38,7 +39,7 @@ from ..runtime.timer_wheel import TimerWheel
 from ..settings import Settings
 from .channel_rights import ChannelRights
 from .command_order import CommandOrder, CommandPlace
-from .transport import Transport, Window
+from .transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class Connection:
         try:
             command = self.session.receive(data, text)
         except HelpRequested:
-            self.push({"type": "hub.help", "lines": list(console.USAGE.values())})
+            self.push(replies.help(tuple(console.USAGE.values())))
         except HubError as error:
             self.refuse(self.session.last_id, error)
             if self.session.exhausted:
@@ -205,7 +206,7 @@ class Connection:
             self.refuse(command.id, about(command, error))
         elif isinstance(command, Ping):
             self.node.counters.commands["ping"] += 1
-            self.reply(command.id, {"type": "hub.pong", "time": int(self.node.wall() * 1000)})
+            self.reply(command.id, replies.pong(int(self.node.wall() * 1000)))
         else:
             self.start(command)
 
@@ -247,7 +248,7 @@ class Connection:
 
     # Out
 
-    def push(self, message: dict[str, Any]) -> None:
+    def push(self, message: replies.Message) -> None:
         """Send a message of the hub."""
         if not self.closed:
             self.outbox.push(encode(message, self.outbox.encoding))
@@ -257,17 +258,15 @@ class Connection:
         if not self.closed:
             self.outbox.push(push.frame(self.outbox.encoding))
 
-    def reply(self, id: CommandId, message: dict[str, Any]) -> None:
+    def reply(self, id: CommandId, message: replies.Message) -> None:
         """Answer a command; `type` first, then its `id`."""
-        if id is not None:
-            message = {"type": message["type"], "id": id, **message}
-        self.push(message)
+        self.push(replies.answering(id, message))
 
     def refuse(self, id: CommandId, error: HubError) -> None:
         """Answer a command, or a message that was none, with what is wrong."""
         self.last_error = f"{error.code.value}: {error.reason}"
         self.node.counters.errors[error.code.value] += 1
-        self.reply(id, {"type": "hub.error", **error.fields()})
+        self.reply(id, replies.error(error))
 
     def publish_wait(self, name: str, namespace: Namespace) -> float:
         """Take one publication from this connection's bucket; the seconds to wait where it is empty."""
@@ -339,7 +338,7 @@ class Connection:
             return now + min(left - random.uniform(30, 60), 3600.0)
         if not self._expiry_told:
             self._expiry_told = True
-            self.push({"type": "hub.token_expiring", **_end_of(self.identity.expires_at, left)})
+            self.push(replies.token_expiring(self.identity.expires_at, left))
         return now + left
 
     def _rights_due(self, now: float, rights: ChannelRights) -> float:
@@ -349,8 +348,7 @@ class Connection:
             why = f"the token of {right.channel} has expired"
             self.node.withdraw(self, right.channel, ErrorCode.TOKEN_EXPIRED, why)
         for right in rights.expiring(wall):
-            end = _end_of(right.expires_at, right.expires_at - wall)
-            self.push({"type": "hub.token_expiring", "channel": right.channel, **end})
+            self.push(replies.token_expiring(right.expires_at, right.expires_at - wall, right.channel))
         return now + max(0.0, rights.due() - wall)
 
     def renewed(self, identity: Identity) -> None:
@@ -374,13 +372,7 @@ class Connection:
             return
         self.draining = self.node.now() + deadline_s
         self.rotate_at = None
-        self.push(
-            {
-                "type": "hub.drain",
-                "reconnect": {"min_ms": 0, "max_ms": window_ms},
-                "deadline_ms": int(deadline_s * 1000),
-            }
-        )
+        self.push(replies.drain((0, window_ms), int(deadline_s * 1000)))
         self.reschedule()
 
     def close(self, code: int, reason: str, window: Window | None = None) -> None:
@@ -392,12 +384,7 @@ class Connection:
         elif window is None:
             window = self.node.default_window
         transport = self.transport
-        message = {
-            "type": "hub.close",
-            "code": int(code),
-            "reason": reason,
-            "reconnect": {"min_ms": window[0], "max_ms": window[1]} if window else None,
-        }
+        message = replies.close(code, reason, window)
         self.last_error = self.last_error or reason
         gathered = self.outbox.close()
         self._end(code)
@@ -431,11 +418,6 @@ def rate_limited(what: str, wait: float) -> HubError:
     return HubError(
         ErrorCode.RATE_LIMITED, f"too many {what}; wait {milliseconds} ms", retry_after_ms=milliseconds
     )
-
-
-def _end_of(expires_at: float, left: float) -> dict[str, Any]:
-    """When a token ends: by the hub's clock, and in how many ms for clients whose clock is another."""
-    return {"expires_at": int(expires_at * 1000), "expires_in_ms": max(0, int(left * 1000))}
 
 
 def about(command: Command, error: HubError) -> HubError:

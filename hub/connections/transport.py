@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-Window = tuple[int, int]  # milliseconds, from and to, in which a client is to come back
-
 
 class Transport(Protocol):
     """The transport of a connection: bytes of whole frames out, whole messages in."""

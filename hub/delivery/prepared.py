@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from ..protocol import replies
 from ..protocol.codec import encode
 from ..protocol.event import Event
 from ..protocol.frames import Encoding
@@ -45,15 +46,9 @@ class SnapshotPages:
         return len(self._pages) <= 1 and self.size <= room
 
     @property
-    def inline(self) -> dict[str, Any]:
+    def inline(self) -> list[orjson.Fragment]:
         """The `snapshot` field of a message into which all of it fits."""
-        return {"snapshot": [fragment for page in self._pages for fragment in fragments(page)]}
-
-    @property
-    def deferred(self) -> dict[str, Any]:
-        """The same field where the pages follow: a reader that is cut off before the first one must know that
-        it has no snapshot yet."""
-        return {"snapshot": [], "more": True}
+        return [fragment for page in self._pages for fragment in fragments(page)]
 
     @property
     def pushes(self) -> list[PreparedMessage]:
@@ -61,14 +56,7 @@ class SnapshotPages:
         if self._pushes is None:
             last = len(self._pages) - 1
             self._pushes = [
-                PreparedMessage(
-                    {
-                        "type": "hub.snapshot",
-                        "channel": self._channel,
-                        "events": fragments(page),
-                        "more": number < last,
-                    }
-                )
+                PreparedMessage(replies.snapshot(self._channel, fragments(page), more=number < last))
                 for number, page in enumerate(self._pages)
             ]
         return self._pushes

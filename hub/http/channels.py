@@ -16,7 +16,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.commands import MAX_HISTORY, ReadHistory
 from ..protocol.errors import HubError
 from ..protocol.position import Position
-from ..recovery.history import history_fields
+from ..recovery.history import read_history
 from .answers import NO_STORE, answer
 from .context import HttpContext
 
@@ -46,7 +46,7 @@ async def history(context: HttpContext, request: Request) -> Response:
     since = request.query_params.get("since")
     command = ReadHistory(None, name, None if since is None else Position.parse(since), _limit(request))
     room = context.node.settings.frame_bytes
-    return answer({"channel": name, **await history_fields(context.node.broker, namespace, command, room)})
+    return answer({"channel": name, **await read_history(context.node.broker, namespace, command, room)})
 
 
 async def snapshot(context: HttpContext, request: Request) -> Response:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..broker.base import Member
 from ..delivery.channel import Subscription
 from ..delivery.prepared import PreparedMessage, fragments, paged
+from ..protocol import replies
 from .members import encoded
 
 ROOM = 1024  # bytes of a frame around the members in it
@@ -111,16 +112,12 @@ class Notifier:
 
     def _pushes(self, channel: str, change: str, bodies: Sequence[bytes]) -> list[PreparedMessage]:
         """What does not fit into one frame follows as joins."""
-        return [
-            PreparedMessage(
-                {
-                    "type": f"hub.{'join' if number and change == 'presence' else change}",
-                    "channel": channel,
-                    "members": fragments(page),
-                }
-            )
-            for number, page in enumerate(paged(bodies, self._page_bytes) or [[]])
-        ]
+        pages = [fragments(page) for page in paged(bodies, self._page_bytes) or [[]]]
+        if change == "presence":
+            first, *pages = pages
+            joins = [replies.members_changed("join", channel, page) for page in pages]
+            return [PreparedMessage(each) for each in (replies.presence(channel, first), *joins)]
+        return [PreparedMessage(replies.members_changed(change, channel, page)) for page in pages]
 
 
 def _owner(subscription: Subscription) -> Present:

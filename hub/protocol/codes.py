@@ -102,6 +102,22 @@ _THEN: dict[int, Then] = {
 }
 
 
+_REFUSALS: dict[ErrorCode, CloseCode] = {
+    ErrorCode.BAD_MESSAGE: CloseCode.PROTOCOL_ERROR,
+    ErrorCode.TOKEN_EXPIRED: CloseCode.TOKEN_EXPIRED,
+    ErrorCode.FORBIDDEN: CloseCode.FORBIDDEN,
+    ErrorCode.LIMIT: CloseCode.LIMIT,
+    ErrorCode.RATE_LIMITED: CloseCode.LIMIT,
+    ErrorCode.UNAVAILABLE: CloseCode.OVERLOADED,
+    ErrorCode.INTERNAL: CloseCode.INTERNAL,
+}
+
+
+def refusal(code: ErrorCode) -> CloseCode:
+    """How a connection is closed that is not let in for the reason `code`; by default its token is at fault."""
+    return _REFUSALS.get(code, CloseCode.TOKEN_INVALID)
+
+
 def then(code: int) -> Then:
     """What a client does after a close with `code`: its range decides, but for a few."""
     return _THEN.get(code) or _RANGES.get(code // 100, Then.BACKOFF)

@@ -39,14 +39,11 @@ class HubError(Exception):
 
     def fields(self) -> dict[str, object]:
         """The fields of ``hub.error`` and of a failed entry in ``results``, without `type` and `id`."""
-        fields: dict[str, object] = {
-            "code": self.code.value,
-            "reason": self.reason,
-            "retry": self.retry,
-            "outcome": self.outcome.value,
-        }
+        fields: dict[str, object] = {"code": self.code.value, "reason": self.reason}
         if self.channel is not None:
             fields["channel"] = self.channel
+        fields["retry"] = self.retry
+        fields["outcome"] = self.outcome.value
         if self.retry_after_ms is not None:
             fields["retry_after_ms"] = self.retry_after_ms
         return fields

@@ -1,20 +1,18 @@
 """Reading a channel's stored events, over a socket or by HTTP."""
 
-from typing import Any
-
-import orjson
-
 from ..broker.base import Broker
+from ..delivery.prepared import fragments
 from ..namespaces import Namespace
+from ..protocol import replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import ReadHistory
 from ..protocol.errors import HubError
 from ..protocol.recovery import FOR_EVER, Gap, judge
 
 
-async def history_fields(
+async def read_history(
     broker: Broker, namespace: Namespace, command: ReadHistory, room: int
-) -> dict[str, Any]:
+) -> replies.Message:
     """`events`, `epoch`, `offset` (the top) and `more`, in at most `room` bytes of JSON.
 
     With a position that is no longer good, the events begin at the oldest that is stored, and `gap` says
@@ -27,12 +25,12 @@ async def history_fields(
         raise HubError(ErrorCode.BAD_CHANNEL, f"{command.channel} is ephemeral: nothing of it is stored")
     since = command.since
     page = await broker.read(command.channel, None if since is None else since.offset, command.limit)
-    fields: dict[str, Any] = {}
+    gap: Gap | None = None
     if since is not None:
         verdict = judge(since, page.top, FOR_EVER)
         if isinstance(verdict, Gap):
             end = page.top.first - 1
-            fields["gap"] = Gap(verdict.start, max(end, verdict.start - 1), verdict.cause).fields()
+            gap = Gap(verdict.start, max(end, verdict.start - 1), verdict.cause)
             page = await broker.read(command.channel, 0, command.limit)
     bodies: list[bytes] = []
     for event in page.events:
@@ -42,10 +40,5 @@ async def history_fields(
             break
         bodies.append(body)
     last = page.events[len(bodies) - 1].offset if bodies else page.top.offset
-    return {
-        "events": [orjson.Fragment(body) for body in bodies],
-        "epoch": page.top.epoch,
-        "offset": page.top.offset,
-        "more": last < page.top.offset,
-        **fields,
-    }
+    events = fragments(bodies)
+    return replies.history_fields(events, page.top.position, more=last < page.top.offset, gap=gap)

@@ -13,6 +13,7 @@ from ..broker.base import Broker, Page
 from ..delivery.channel import Channel, Subscription
 from ..delivery.prepared import PreparedMessage, SnapshotPages
 from ..namespaces import Mode
+from ..protocol import replies
 from ..protocol.errors import HubError
 from ..protocol.position import Position, Top
 from ..protocol.recovery import FOR_EVER, Cause, Gap, common, judge
@@ -248,8 +249,7 @@ class Repairs:
 
 
 def _gap(name: str, start: int, end: int, *, filled: bool) -> PreparedMessage:
-    fields = {"type": "hub.gap", "channel": name, "from": start, "to": end, "cause": Cause.BACKPLANE.value}
-    return PreparedMessage({**fields, "filled": filled})
+    return PreparedMessage(replies.gap(name, start, end, filled=filled))
 
 
 class _Again:
@@ -268,23 +268,19 @@ class _Again:
         inline = self._fits and not (crowded and self._pages is not None and self._pages.size)
         push = self._pushes.get((gap, inline))
         if push is None:
-            snapshot: dict[str, object] = {}
-            if self._pages is not None:
-                snapshot = self._pages.inline if inline else self._pages.deferred
-            push = self._pushes[gap, inline] = _resubscribe(self._channel, self.at, gap, snapshot)
+            snapshot = self._pages.inline if inline and self._pages is not None else None
+            more = self._pages is not None and not inline
+            push = self._pushes[gap, inline] = _resubscribe(self._channel, self.at, gap, snapshot, more=more)
         return push, () if inline or self._pages is None else self._pages.pushes
 
 
 def _resubscribe(
-    channel: Channel, at: int, gap: Gap | None, snapshot: dict[str, object] | None = None
+    channel: Channel,
+    at: int,
+    gap: Gap | None,
+    snapshot: Sequence[object] | None = None,
+    *,
+    more: bool = False,
 ) -> PreparedMessage:
-    return PreparedMessage(
-        {
-            "type": "hub.resubscribe",
-            "channel": channel.name,
-            "epoch": channel.epoch,
-            "offset": at,
-            "gap": gap.fields() if gap else None,
-            **(snapshot or {}),
-        }
-    )
+    position = Position(channel.epoch, at)
+    return PreparedMessage(replies.resubscribe(channel.name, position, gap, snapshot, more=more))
