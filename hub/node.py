@@ -37,6 +37,7 @@ from .protocol.replies import Window
 from .recovery.position_check import PositionCheck
 from .recovery.table import ChannelTable
 from .runtime.counters import Counters
+from .runtime.floods import Floods
 from .runtime.flush import FlushScheduler
 from .runtime.tasks import Tasks
 from .runtime.timer_wheel import TimerWheel
@@ -80,6 +81,7 @@ class Node:
         self.tasks = Tasks()
         self.now = loop.time
         self.wall = wall
+        self.floods = Floods(self.now)
         self.heartbeat = settings.heartbeat_ms / 1000
         self.default_window: Window = (settings.reconnect_min_ms, settings.reconnect_max_ms)
         self.connections = ConnectionTable()

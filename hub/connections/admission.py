@@ -16,7 +16,7 @@ from ..auth.addresses import network_of
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..runtime.bucket import TokenBucket
-from .accept_queue import AcceptQueue
+from ..runtime.time_share import TimeShare
 from .http_connections import SPARE, HttpConnections
 
 QUEUE_S = 5.0  # how long a handshake may have to wait
@@ -28,6 +28,8 @@ BURST_S = 0.05  # what may come at once is what the rate brings in this time: a 
 FRESH_PART = 0.4  # of the rate, for clients that do not come back from anywhere
 RATE_LEAST = 20.0
 PUMP_S = 0.02
+ACCEPT_SLICE_S = 0.0015  # of each 5 ms, for newcomers of whom nothing was read yet
+READ_SLICE_S = 0.002  # of each 5 ms, for what floods leave to be read
 
 
 class Admission:
@@ -43,7 +45,9 @@ class Admission:
     ) -> None:
         self.rate = rate
         self.accepting = True
-        self.accept_queue = AcceptQueue()
+        # To know who knocks, a request has to be parsed: a herd of 2,000 would keep the loop for half a second.
+        self.accept_queue = TimeShare(ACCEPT_SLICE_S)
+        self.read_queue = TimeShare(READ_SLICE_S)  # of clients that send more than one turn takes
         self.http_connections = HttpConnections(most + SPARE, most_http_by_address)
         self.sockets = 0
         self.by_address: Counter[str] = Counter()

@@ -67,6 +67,7 @@ class NodeCollector(Collector):
             ("closed", "reason", "Connections closed", metrics.closed),
             ("refused", "code", "Handshakes refused", metrics.refused),
             ("errors", "code", "Commands refused", metrics.errors),
+            ("floods", "kind", "Connections stopped because they flooded", self._node.floods.counts),
             ("broker_incidents", "what", "What went wrong at the broker", self._node.broker.counts()),
         ):
             family = CounterMetricFamily(f"hub_{name}", text, labels=[label])

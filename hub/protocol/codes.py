@@ -63,6 +63,7 @@ class CloseCode(IntEnum):
     UNSUPPORTED_DATA = 1003
     ABNORMAL = 1006
     INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
     INTERNAL = 1011
     DRAINING = 4100
@@ -98,6 +99,7 @@ _THEN: dict[int, Then] = {
     CloseCode.PROTOCOL_VIOLATION: Then.STOP,
     CloseCode.UNSUPPORTED_DATA: Then.STOP,
     CloseCode.INVALID_DATA: Then.STOP,
+    CloseCode.POLICY_VIOLATION: Then.STOP,
     CloseCode.MESSAGE_TOO_BIG: Then.STOP,
 }
 

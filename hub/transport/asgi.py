@@ -15,6 +15,8 @@ from ..connections.connection import Connection
 from ..protocol.codes import CloseCode
 from ..protocol.frames import Encoding, bodies, shortened
 from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
+from .upgrade_response import joined
+from .uvicorn_websocket import EXTENSION, BoundedWebSocketProtocol
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class AsgiTransport:
         self._connection: Connection | None = None
         self._task = asyncio.current_task()
         self._given_up = False
+        self._server: BoundedWebSocketProtocol | None = websocket.scope.get("extensions", {}).get(EXTENSION)
 
     async def run(self) -> None:
         """From the handshake to the end of the connection."""
@@ -56,6 +59,8 @@ class AsgiTransport:
             await websocket.accept(entry.subprotocol)
         except _GONE:
             return  # the client did not wait for it
+        if self._server is not None:
+            self._server.before_admission()
         handshaker.node.admission.opened(entry.address)
         connection = Connection(handshaker.node, self, entry.encoding, entry.console, entry.address)
         self._connection = connection
@@ -111,7 +116,9 @@ class AsgiTransport:
         self._may_read.set()
 
     def admitted(self) -> None:
-        """Nothing to do: the limit on messages is the server's."""
+        """From now on messages may be as large as the limits say, where the server lets the hub say so."""
+        if self._server is not None:
+            self._server.admitted(self._limit)
 
     # Inside
 
@@ -122,22 +129,28 @@ class AsgiTransport:
             self._task.cancel()
 
     async def _read_all(self, connection: Connection) -> int:
-        websocket = self._websocket
-        while True:
+        code = None
+        while code is None:
             await self._may_read.wait()
-            try:
-                message = await websocket.receive()
-            except _GONE:
-                return CloseCode.ABNORMAL
-            if message["type"] == "websocket.disconnect":
-                code: int = message.get("code") or CloseCode.ABNORMAL
-                connection.gone(code)
-                return code
-            text = message.get("text")
-            data = text.encode() if text is not None else message["bytes"]
-            if len(data) > self._limit:
-                connection.close(CloseCode.MESSAGE_TOO_BIG, f"a message of over {self._limit} bytes")
-            connection.receive(data, text is not None)
+            code = await self._read_one(connection)
+        return code
+
+    async def _read_one(self, connection: Connection) -> int | None:
+        """The code of the end, where it is that. Nothing of a message is kept while the next one is awaited."""
+        try:
+            message = await self._websocket.receive()
+        except _GONE:
+            return CloseCode.ABNORMAL
+        if message["type"] == "websocket.disconnect":
+            code: int = message.get("code") or CloseCode.ABNORMAL
+            connection.gone(code)
+            return code
+        text = message.get("text")
+        data = text.encode() if text is not None else message["bytes"]
+        if len(data) > self._limit:
+            connection.close(CloseCode.MESSAGE_TOO_BIG, f"a message of over {self._limit} bytes")
+        connection.receive(data, text is not None)
+        return None
 
     async def _write_all(self, connection: Connection) -> None:
         text = connection.session.encoding is Encoding.JSON
@@ -171,10 +184,16 @@ class AsgiTransport:
 
 
 def _handshake(websocket: WebSocket) -> UpgradeRequest:
-    headers = {name.lower(): value for name, value in websocket.headers.items()}
+    headers = joined(websocket.headers.raw)
     peer = websocket.client.host if websocket.client else "local"
     secure = websocket.url.scheme == "wss"
-    return UpgradeRequest(websocket.url.query, headers, websocket.scope.get("subprotocols", ()), peer, secure)
+    return UpgradeRequest(
+        websocket.url.query,
+        headers,
+        [name for name in websocket.scope.get("subprotocols", ()) if name],
+        peer,
+        secure,
+    )
 
 
 async def _refuse(websocket: WebSocket, refused: UpgradeRefused) -> None:

@@ -48,7 +48,7 @@ def joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Fields by their lower-case names, the lines of each joined (RFC 9110 section 5.3)."""
     found: dict[str, str] = {}
     for name, value in fields:
-        key, text = name.decode(), value.decode("latin-1")
+        key, text = name.decode().lower(), value.decode("latin-1")
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
 

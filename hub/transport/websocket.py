@@ -6,6 +6,7 @@ parser, and frames that were built once go straight from the outbox into the tra
 import asyncio
 import logging
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
@@ -20,6 +21,7 @@ from ..protocol.errors import HubError
 from ..protocol.frames import shortened
 from ..protocol.session import MAX_BEFORE_AUTH
 from . import upgrade_response
+from .frames import FLOOD_CLOSE_S, SHARE_S, SLICE_BYTES, ClosesAnywhere, FrameRate
 from .http1.head import Head
 
 # websockets logs each connection at INFO and each frame at DEBUG, tokens included: it gets a logger of its
@@ -30,6 +32,15 @@ _quiet.setLevel(logging.WARNING)
 log = logging.getLogger(__name__)
 
 _CONTROL = (Opcode.PING, Opcode.PONG)
+
+# Why reading is paused.
+_BY_CONNECTION = 1
+_BY_SHARE = 2
+_FOR_GOOD = 4
+
+
+class _Protocol(ClosesAnywhere, Protocol):
+    """`websockets`' frames, after the handshake."""
 
 
 class WebSocketTransport(asyncio.Protocol):
@@ -46,8 +57,11 @@ class WebSocketTransport(asyncio.Protocol):
         "_fragments",
         "_full",
         "_handshaker",
+        "_paused",
         "_peer",
         "_pong",
+        "_rate",
+        "_rest",
         "_settings",
         "_text",
         "_tls",
@@ -65,7 +79,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._handshaker: Handshaker = app_state["hub_handshaker"]
         self._settings = self._handshaker.node.settings
         self._connections: set[Any] = server_state.connections
-        self._ws = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
+        self._ws = _Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
         self._transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -74,6 +88,9 @@ class WebSocketTransport(asyncio.Protocol):
         self._tls = self._full = False
         self._peer = ""
         self._pong: bytes | None = None
+        self._paused = 0
+        self._rate: FrameRate | None = None
+        self._rest: bytes | None = None
         self._counted = False
 
     # asyncio.Protocol
@@ -91,16 +108,10 @@ class WebSocketTransport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
-        ws = self._ws
-        ws.receive_data(data)
-        for event in ws.events_received():
-            self._frame(cast("Frame", event))
-        if ws.writes:
-            self._answer()
-        if ws.parser_exc is not None:
-            self._fail()
-        elif ws.state is State.CLOSING and ws.close_rcvd is not None:
-            self._peer_is_done()
+        if self._rest is None:
+            self._read(data)
+        else:
+            self._rest += data
 
     def eof_received(self) -> None:
         """The client's side of the TCP connection is closed; the transport closes ours."""
@@ -166,13 +177,11 @@ class WebSocketTransport(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Back-pressure on the client."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._pause(_BY_CONNECTION)
 
     def resume_reading(self) -> None:
         """Read on."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._resume(_BY_CONNECTION)
 
     def admitted(self) -> None:
         """From now on messages may be as large as the limits say."""
@@ -247,6 +256,54 @@ class WebSocketTransport(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    # Reading
+
+    def _read(self, data: bytes) -> None:
+        """Parse for as long as this connection may in one turn; the rest waits for its next slice, and nothing
+        more is read meanwhile. libuv reads up to 32 times in a row, and a read may hold 40,000 frames."""
+        began = perf_counter()
+        at, size = 0, len(data)
+        while at < size and self._paused < _FOR_GOOD and (at == 0 or perf_counter() - began < SHARE_S):
+            self._parse(data[at : at + SLICE_BYTES] if size > SLICE_BYTES else data)
+            at += SLICE_BYTES
+        queue = self._handshaker.node.admission.read_queue
+        if self._paused < _FOR_GOOD and (at < size or queue.exhausted(self, perf_counter() - began)):
+            self._rest = data[at:]
+            self._pause(_BY_SHARE)
+            queue.later(self._read_on)
+
+    def _read_on(self) -> None:
+        """The next slice."""
+        rest, self._rest = self._rest, None
+        if self._transport is None:
+            return
+        if rest:
+            self._read(rest)
+        if self._rest is None:
+            self._resume(_BY_SHARE)
+
+    def _pause(self, why: int) -> None:
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._paused |= why
+
+    def _resume(self, why: int) -> None:
+        self._paused &= ~why
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
+        ws = self._ws
+        ws.receive_data(data)
+        for event in ws.events_received():
+            self._frame(cast("Frame", event))
+        if ws.writes:
+            self._answer()
+        if ws.parser_exc is not None:
+            self._fail()
+        elif ws.state is State.CLOSING and ws.close_rcvd is not None:
+            self._peer_is_done()
+
     # Frames
 
     def _frame(self, frame: Frame) -> None:
@@ -254,6 +311,8 @@ class WebSocketTransport(asyncio.Protocol):
         if connection is None:
             return
         opcode = frame.opcode
+        if (opcode in _CONTROL or not frame.fin) and self._is_flood(frame, connection):
+            return
         if opcode in _CONTROL:
             connection.heard()
         elif opcode is not Opcode.CLOSE:
@@ -282,19 +341,38 @@ class WebSocketTransport(asyncio.Protocol):
             return
         connection.receive(data, self._text)
 
+    def _is_flood(self, frame: Frame, connection: Connection) -> bool:
+        """Whether there are too many frames that bring no message; then the connection is closed, and not read from
+        any more."""
+        if self._rate is None:
+            self._rate = FrameRate()
+        if not self._rate.exceeded(frame, self._handshaker.node.now()):
+            return False
+        why = "too many control frames or small fragments"
+        self._handshaker.node.floods.note("frames", self._peer, why)
+        connection.close(CloseCode.POLICY_VIOLATION, why)
+        self._pause(_FOR_GOOD)
+        self._cancel_close_timer()
+        self._close_timer = asyncio.get_running_loop().call_later(FLOOD_CLOSE_S, self._abort)
+        return True
+
     def _flush(self) -> None:
-        for data in self._ws.data_to_send():
-            if data:
-                self.write(data)
+        data = b"".join(self._ws.data_to_send())
+        if data:
+            self.write(data)
 
     def _answer(self) -> None:
-        """Pongs, and the answer to a close. While the peer does not read, only the newest pong waits for it
-        (section 5.5.3): who pings and never reads must not fill the memory."""
+        """A pong, and the answer to a close. Of several pings the newest is answered (section 5.5.3), and while the
+        peer does not read, its pong waits: who pings and never reads must not fill the memory."""
         connection = self._connection
-        if connection is not None and connection.outbox.full and self._ws.state is State.OPEN:
-            self._pong = self._ws.data_to_send()[-1]
-        else:
+        if connection is None or self._ws.state is not State.OPEN:
             self._flush()
+            return
+        pong = self._ws.data_to_send()[-1]
+        if connection.outbox.full:
+            self._pong = pong
+        else:
+            self.write(pong)
 
     def _fail(self) -> None:
         """The peer has broken the protocol and was told so. What it still sends is read and dropped until it

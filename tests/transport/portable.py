@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from hub.app import Hub
+from hub.transport.uvicorn_websocket import BoundedWebSocketProtocol
 
 
 async def livez(_request: Request) -> Response:
@@ -27,7 +28,7 @@ if __name__ == "__main__":
         app,
         host="127.0.0.1",
         port=int(sys.argv[1]),
-        ws="websockets-sansio",
+        ws=BoundedWebSocketProtocol,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,

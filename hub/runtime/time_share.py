@@ -1,0 +1,87 @@
+"""A part of the loop's time for work that would else take all of it: newcomers, and clients that flood."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+
+PERIOD_S = 0.005
+
+
+class TimeShare:
+    """Runs pieces of work in the order of coming, for at most `slice_s` in each `PERIOD_S`; a piece that has begun
+    is not interrupted. Its queue holds one entry a connection: the limit of connections bounds it.
+
+    `call_later` is the running loop's where it is not handed in."""
+
+    def __init__(
+        self,
+        slice_s: float,
+        clock: Callable[[], float] = perf_counter,
+        call_later: Callable[[float, Callable[[], None]], object] | None = None,
+    ) -> None:
+        self._slice_s = slice_s
+        self._clock = clock
+        self._call_later = call_later
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._began = 0.0
+        self._spent = 0.0
+        self._scheduled = False
+        self._owner: object = None
+        self._owner_since = 0.0
+        self._owner_spent = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, work: Callable[[], None]) -> bool:
+        """Do `work` now or in a later slice; whether it was done."""
+        if self._waiting or not self._has_time():
+            self.later(work)
+            return False
+        self._do(work)
+        return True
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do `work` in a later slice."""
+        self._waiting.append(work)
+        self._schedule()
+
+    def exhausted(self, owner: object, seconds: float) -> bool:
+        """Whether `owner`, who has just worked for so long outside of the queue, has had a slice by that: what
+        follows belongs into the queue. A socket's reads come one after the other, up to 32 in a turn."""
+        now = self._clock()
+        if owner is not self._owner or now - self._owner_since > PERIOD_S:
+            self._owner, self._owner_since, self._owner_spent = owner, now, 0.0
+        self._owner_spent += seconds
+        if self._owner_spent < self._slice_s:
+            return False
+        self._owner = None
+        return True
+
+    def _has_time(self) -> bool:
+        now = self._clock()
+        if now - self._began >= PERIOD_S:
+            self._began, self._spent = now, 0.0
+        return self._spent < self._slice_s
+
+    def _do(self, work: Callable[[], None]) -> None:
+        began = self._clock()
+        try:
+            work()
+        finally:
+            self._spent += self._clock() - began
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._waiting:
+            self._scheduled = True
+            call_later = self._call_later or asyncio.get_running_loop().call_later
+            call_later(PERIOD_S, self._release)
+
+    def _release(self) -> None:
+        self._scheduled = False
+        try:
+            while self._waiting and self._has_time():
+                self._do(self._waiting.popleft())
+        finally:
+            self._schedule()
