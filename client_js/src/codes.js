@@ -7,7 +7,7 @@
  */
 
 /** RFC 6455 closes that a second try would only repeat: 1009 is a message too large. */
-const HOPELESS = [1002, 1003, 1007, 1009];
+const HOPELESS = [1002, 1003, 1007, 1008, 1009];
 /** A slow consumer, a silent one, one without a token: each comes back by itself. */
 const ALONE = [4101, 4102, 4108];
 
