@@ -15,7 +15,6 @@ from .auth.tickets import Tickets
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
-from .commands import dispatch
 from .commands.handshake import Handshaker
 from .http.app import build
 from .http.context import HttpContext
@@ -69,9 +68,7 @@ class Hub:
         keys = make_keys(settings)
         authenticator = make_authenticator(settings, keys)
         broker = make_broker(settings, node_id)
-        node = Node(
-            settings, broker, authenticator, secret, dispatch.execute, id=node_id, worker_ipc=self._worker_ipc
-        )
+        node = Node(settings, broker, authenticator, secret, id=node_id, worker_ipc=self._worker_ipc)
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
         origins = Origins(settings.allowed_origins, not settings.require_origin)
         handshaker = Handshaker(node, tickets, origins, TrustedProxies(settings.trusted_proxies))

@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from .auth.channel_right import ChannelRight
@@ -15,12 +16,13 @@ from .auth.resume import ResumeTokens, Returning
 from .auth.revocations import Revocations
 from .auth.signing import Signer
 from .auth.tokens import Authenticator
-from .broker.base import Broker, Inbox, Member, Published
+from .broker.base import Broker, Inbox, Published
 from .cluster.bus import CommandBus
 from .cluster.commands import ClusterCommands
 from .cluster.peers import HEAVY_PART, Peers, describe
 from .cluster.readiness import Readiness
 from .cluster.worker_ipc import WorkerIpc
+from .commands import dispatch
 from .commands.publications import PublicationChecks
 from .connections.admission import Admission
 from .connections.connection import Connection
@@ -32,7 +34,7 @@ from .protocol import codes, ids, replies
 from .protocol.codes import CloseCode, ErrorCode
 from .protocol.commands import Command
 from .protocol.errors import HubError
-from .protocol.event import Event, Publication
+from .protocol.event import Publication
 from .protocol.replies import Window
 from .recovery.position_check import PositionCheck
 from .recovery.table import ChannelTable
@@ -45,7 +47,7 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-Execute = Callable[["Node", Connection, Command], Awaitable[None]]
+Execute = Callable[[Connection, Command], Awaitable[None]]
 
 SWEEP_S = 1.0
 LAG_EVERY_S = 0.1
@@ -53,10 +55,8 @@ REGISTER_S = 5.0  # a node says that it lives so often, and is taken for dead af
 
 
 class Node:
-    """See the module's head. It is also the broker's `Listener`.
-
-    `execute` does a command (`commands.dispatch.execute`): handed in, because commands stand above nodes.
-    """
+    """The parts, joined. To each of them, to commands, routes, transports and a departure it is only what their
+    Protocols name; to the broker it is the `Listener`. `execute` does a client's command, or raises `HubError`."""
 
     def __init__(
         self,
@@ -64,7 +64,6 @@ class Node:
         broker: Broker,
         authenticator: Authenticator,
         secret: str,
-        execute: Execute,
         *,
         id: str,
         worker_ipc: WorkerIpc,
@@ -121,7 +120,11 @@ class Node:
         )
         self._authenticator = authenticator
         self._resume = ResumeTokens(Signer(secret, "resume"), wall, settings.resume_ttl)
-        self._execute = execute
+        self.execute: Execute = partial(dispatch.execute, self)
+        # What the broker tells goes straight to the part that it concerns.
+        self.on_event = self.channels.on_event
+        self.on_presence = self.presence.on_change
+        self.on_command = self._bus.on_command
         self.admission = Admission(
             settings.accept_rate,
             settings.connection_limit,
@@ -244,10 +247,6 @@ class Node:
         if connection.transport is not None:
             connection.transport.admitted()
 
-    async def execute(self, connection: Connection, command: Command) -> None:
-        """Do what a command asks for; raises `HubError`."""
-        await self._execute(self, connection, command)
-
     def forget(self, connection: Connection, code: int) -> None:
         """A connection is over: nothing here knows it any more."""
         self.counters.closed[codes.name(code)] += 1
@@ -305,10 +304,6 @@ class Node:
         self.counters.published += sum(not isinstance(result, HubError) for result in results)
         return results
 
-    def on_event(self, epoch: str, event: Event) -> None:
-        """`Listener.on_event`."""
-        self.channels.on_event(epoch, event)
-
     def on_lost(self, channels: Collection[str]) -> None:
         """`Listener.on_lost`."""
         self.channels.on_lost(channels)
@@ -316,10 +311,6 @@ class Node:
             channel = self.channels.get(name)
             if channel is not None:
                 self.presence.refresh(channel)
-
-    def on_presence(self, channel: str, change: str, member: Member) -> None:
-        """`Listener.on_presence`."""
-        self.presence.on_change(channel, change, member)
 
     def on_ack(self, channel: str, user: str, inbox: Inbox) -> None:
         """`Listener.on_ack`: to the user's other connections; who moved the cursor so far got a reply."""
@@ -335,7 +326,3 @@ class Node:
             )
             if connection.identity is not None and connection.identity.user == user and not knows:
                 connection.share(push)
-
-    def on_command(self, data: bytes) -> None:
-        """`Listener.on_command`."""
-        self._bus.on_command(data)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from ..auth.identity import Identity
 from ..connections.connection import Connection
-from ..node import Node
 from ..protocol import codes, replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import Authenticate, Subscribe
@@ -12,11 +11,12 @@ from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
 from ..protocol.position import Position
 from ..protocol.session import SessionState
+from .host import LetsIn
 from .permissions import forbidden, rights_in
 from .subscribe import subscribe
 
 
-async def authenticate(node: Node, connection: Connection, command: Authenticate) -> None:
+async def authenticate(node: LetsIn, connection: Connection, command: Authenticate) -> None:
     """The command: the first time it lets in, later it renews in place."""
     try:
         identity = await node.verify(command.token)
@@ -43,7 +43,7 @@ def refuse(connection: Connection, error: HubError, id: CommandId = None) -> Non
 
 
 async def admit(
-    node: Node,
+    node: LetsIn,
     connection: Connection,
     identity: Identity,
     resume: str | None,
@@ -62,7 +62,7 @@ async def admit(
     await _subscribe_by_token(node, connection, [Subscribe(None, name, since.get(name)) for name in channels])
 
 
-async def _renew(node: Node, connection: Connection, identity: Identity, command: Authenticate) -> None:
+async def _renew(node: LetsIn, connection: Connection, identity: Identity, command: Authenticate) -> None:
     """A new token in place of the old: the same user, perhaps other rights."""
     assert connection.identity is not None
     if identity.user != connection.identity.user:
@@ -82,7 +82,7 @@ async def _renew(node: Node, connection: Connection, identity: Identity, command
     )
 
 
-async def _subscribe_by_token(node: Node, connection: Connection, commands: Sequence[Subscribe]) -> None:
+async def _subscribe_by_token(node: LetsIn, connection: Connection, commands: Sequence[Subscribe]) -> None:
     """Each of a token's channels is announced, or what is wrong with it."""
     for command in commands:
         try:
@@ -92,7 +92,7 @@ async def _subscribe_by_token(node: Node, connection: Connection, commands: Sequ
             connection.refuse(None, error)
 
 
-def _welcome(node: Node, connection: Connection, identity: Identity) -> replies.Message:
+def _welcome(node: LetsIn, connection: Connection, identity: Identity) -> replies.Message:
     settings = node.settings
     return replies.welcome(
         connection=connection.id,

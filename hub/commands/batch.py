@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..broker.base import untried
-from ..node import Node
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
 from ..protocol.publications import Publish
+from .host import Publishes
 from .publications import published_fields
 
 Allow = Callable[[Publish], Publication]
@@ -15,7 +15,7 @@ Allow = Callable[[Publish], Publication]
 
 
 async def publish_all(
-    node: Node, commands: Iterable[Publish | HubError], allow: Allow, *, ordered: bool
+    node: Publishes, commands: Iterable[Publish | HubError], allow: Allow, *, ordered: bool
 ) -> list[dict[str, Any]]:
     """Publish each; the answers are in order, and a refused one leaves the others.
 

@@ -2,15 +2,15 @@
 
 from ..auth.channel_right import ChannelRight
 from ..connections.connection import Connection
-from ..node import Node
 from ..protocol import replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import Renew, Subscribe
 from ..protocol.errors import HubError
+from .host import Subscribes
 from .permissions import forbidden, identity_of, rights_in
 
 
-async def right_for(node: Node, connection: Connection, command: Subscribe) -> ChannelRight | None:
+async def right_for(node: Subscribes, connection: Connection, command: Subscribe) -> ChannelRight | None:
     """What a subscription brings along beside the connection's token: by its own token, or as a service's gift.
     One that brings nothing keeps what the subscription has that it replaces.
 
@@ -24,7 +24,7 @@ async def right_for(node: Node, connection: Connection, command: Subscribe) -> C
     return None
 
 
-def check_right(node: Node, right: ChannelRight) -> None:
+def check_right(node: Subscribes, right: ChannelRight) -> None:
     """It was good a moment ago: is it still?
 
     Raises:
@@ -35,7 +35,7 @@ def check_right(node: Node, right: ChannelRight) -> None:
     node.revocations.check(right)
 
 
-async def renew(node: Node, connection: Connection, command: Renew) -> None:
+async def renew(node: Subscribes, connection: Connection, command: Renew) -> None:
     """The command: another token for a subscription. A refused one leaves the old right in force."""
     right = await _verified(node, connection, command.channel, command.token)
     subscription = connection.subscriptions.get(command.channel)
@@ -49,7 +49,7 @@ async def renew(node: Node, connection: Connection, command: Renew) -> None:
         node.withdraw(connection, command.channel, ErrorCode.FORBIDDEN, why)
 
 
-async def _verified(node: Node, connection: Connection, channel: str, token: str) -> ChannelRight:
+async def _verified(node: Subscribes, connection: Connection, channel: str, token: str) -> ChannelRight:
     right = await node.verify_channel(token)
     if right.user != identity_of(connection).user:
         raise forbidden("the channel token is another user's than this connection's")

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 
 from ..connections.connection import Connection, rate_limited
-from ..node import Node
 from ..presence.members import members_fields
 from ..protocol import replies
 from ..protocol.codes import ErrorCode
@@ -30,6 +29,7 @@ from ..recovery.replay import room
 from .authenticate import authenticate
 from .batch import publish_all
 from .channel_rights import renew
+from .host import Executes
 from .permissions import check_presence, check_subscribe, forbidden, identity_of, owns_inbox, rights_in
 from .publications import published_fields
 from .subscribe import subscribe, subscribe_many
@@ -37,7 +37,7 @@ from .subscribe import subscribe, subscribe_many
 ROOM = 2048  # bytes of a reply beside the events in it
 
 
-async def execute(node: Node, connection: Connection, command: Command) -> None:
+async def execute(node: Executes, connection: Connection, command: Command) -> None:
     """Do what a command asks for and answer it.
 
     Raises:
@@ -47,7 +47,7 @@ async def execute(node: Node, connection: Connection, command: Command) -> None:
     await _HANDLERS[type(command)](node, connection, command)
 
 
-async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe) -> None:
+async def _unsubscribe(node: Executes, connection: Connection, command: Unsubscribe) -> None:
     if command.taken:
         why = "a service has ended this subscription"
         node.withdraw(connection, command.channel, ErrorCode.REVOKED, why)
@@ -56,7 +56,7 @@ async def _unsubscribe(node: Node, connection: Connection, command: Unsubscribe)
     connection.reply(command.id, replies.unsubscribed(command.channel))
 
 
-async def _publish(node: Node, connection: Connection, command: Publish) -> None:
+async def _publish(node: Executes, connection: Connection, command: Publish) -> None:
     (result,) = await node.publish([_checked(node, connection, command)])
     if isinstance(result, HubError):
         raise result
@@ -65,7 +65,7 @@ async def _publish(node: Node, connection: Connection, command: Publish) -> None
         connection.reply(command.id, replies.published(fields))
 
 
-async def _batch(node: Node, connection: Connection, command: Batch) -> None:
+async def _batch(node: Executes, connection: Connection, command: Batch) -> None:
     def allow(entry: Publish) -> Publication:
         return _checked(node, connection, entry)
 
@@ -73,7 +73,7 @@ async def _batch(node: Node, connection: Connection, command: Batch) -> None:
     connection.reply(command.id, replies.published_many(results, command.warnings))
 
 
-def _checked(node: Node, connection: Connection, command: Publish) -> Publication:
+def _checked(node: Executes, connection: Connection, command: Publish) -> Publication:
     """The publication, where this connection may publish it, and now.
 
     Raises:
@@ -91,7 +91,7 @@ def _checked(node: Node, connection: Connection, command: Publish) -> Publicatio
     return publication
 
 
-async def _history(node: Node, connection: Connection, command: ReadHistory) -> None:
+async def _history(node: Executes, connection: Connection, command: ReadHistory) -> None:
     namespace = node.namespaces.of(command.channel)
     check_subscribe(rights_in(connection, command.channel), command.channel)
     # Pages are long. One at a time, each once there is room for it: who asks for many at once is slow only
@@ -104,7 +104,7 @@ async def _history(node: Node, connection: Connection, command: ReadHistory) -> 
             connection.reply(command.id, replies.history(command.channel, fields))
 
 
-async def _list_presence(node: Node, connection: Connection, command: ListPresence) -> None:
+async def _list_presence(node: Executes, connection: Connection, command: ListPresence) -> None:
     enabled = node.namespaces.of(command.channel).presence
     check_presence(rights_in(connection, command.channel), command.channel, enabled=enabled)
     members = await node.broker.presence.members(command.channel)
@@ -115,7 +115,7 @@ async def _list_presence(node: Node, connection: Connection, command: ListPresen
     connection.reply(command.id, replies.presence(command.channel, orjson.Fragment(body)))
 
 
-async def _set_presence(node: Node, connection: Connection, command: SetPresence) -> None:
+async def _set_presence(node: Executes, connection: Connection, command: SetPresence) -> None:
     enabled = node.namespaces.of(command.channel).presence
     identity = identity_of(connection)
     check_presence(rights_in(connection, command.channel), command.channel, enabled=enabled)
@@ -128,7 +128,7 @@ async def _set_presence(node: Node, connection: Connection, command: SetPresence
     connection.reply(command.id, replies.presence_set(command.channel, orjson.Fragment(command.state)))
 
 
-async def _ack(node: Node, connection: Connection, command: Ack) -> None:
+async def _ack(node: Executes, connection: Connection, command: Ack) -> None:
     identity = identity_of(connection)
     if not node.namespaces.of(command.channel).inbox:
         raise HubError(ErrorCode.BAD_CHANNEL, f"the namespace of {command.channel} has no inbox")
@@ -150,7 +150,7 @@ async def _ack(node: Node, connection: Connection, command: Ack) -> None:
     connection.reply(command.id, replies.acked(command.channel, inbox.cursor, inbox.unread))
 
 
-_HANDLERS: dict[type, Callable[[Node, Connection, Any], Awaitable[None]]] = {
+_HANDLERS: dict[type, Callable[[Executes, Connection, Any], Awaitable[None]]] = {
     Authenticate: authenticate,
     Subscribe: subscribe,
     SubscribeMany: subscribe_many,

@@ -13,13 +13,13 @@ from ..auth.identity import Identity
 from ..auth.origins import Origins
 from ..auth.tickets import Tickets
 from ..connections.connection import Connection
-from ..node import Node
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import parse_positions
 from ..protocol.errors import HubError
 from ..protocol.frames import SUBPROTOCOLS, Encoding
 from ..protocol.position import Position
 from .authenticate import admit, refuse
+from .host import Entrance
 
 TOKEN_ENTRY = "hub.token."  # noqa: S105  # the prefix of a subprotocol entry, no secret
 
@@ -68,7 +68,7 @@ class UpgradeRefused(Exception):
 class Handshaker:
     """Decides on handshakes, and lets connections in."""
 
-    def __init__(self, node: Node, tickets: Tickets, origins: Origins, proxies: TrustedProxies) -> None:
+    def __init__(self, node: Entrance, tickets: Tickets, origins: Origins, proxies: TrustedProxies) -> None:
         self.node = node
         self._tickets = tickets
         self._origins = origins

@@ -9,7 +9,6 @@ from ..connections.channel_rights import Either
 from ..connections.connection import Connection, about
 from ..delivery.channel import Channel, Subscription
 from ..delivery.prepared import PreparedMessage, fragments, paged
-from ..node import Node
 from ..presence.board import Arrival
 from ..presence.members import encoded
 from ..protocol import replies
@@ -21,6 +20,7 @@ from ..protocol.replies import Subscribed
 from ..recovery import replay
 from ..recovery.start import Start, decide_start
 from .channel_rights import check_right, right_for
+from .host import Subscribes
 from .permissions import check_presence, check_subscribe, identity_of, owns_inbox, rights_in
 
 ROOM = 2048  # bytes of a reply beside its snapshot and members
@@ -69,7 +69,7 @@ class _Room:
     """Bytes that a frame has left. There is none for snapshots while the socket has enough to do: their pages
     wait for it."""
 
-    def __init__(self, node: Node, connection: Connection, results: int) -> None:
+    def __init__(self, node: Subscribes, connection: Connection, results: int) -> None:
         self.members = max(0, node.settings.frame_bytes - ROOM - 400 * (results - 1))
         self.snapshots = 0 if connection.outbox.crowded else self.members
 
@@ -78,7 +78,7 @@ class _Room:
         self.snapshots = max(0, self.snapshots - size)
 
 
-async def subscribe(node: Node, connection: Connection, command: Subscribe) -> None:
+async def subscribe(node: Subscribes, connection: Connection, command: Subscribe) -> None:
     if command.given and command.channel in connection.subscriptions:
         _keep(connection, command)
         return
@@ -89,7 +89,7 @@ async def subscribe(node: Node, connection: Connection, command: Subscribe) -> N
     _begin(node, connection, joined, reply)
 
 
-async def subscribe_many(node: Node, connection: Connection, command: SubscribeMany) -> None:
+async def subscribe_many(node: Subscribes, connection: Connection, command: SubscribeMany) -> None:
     results = await _join_all(node, connection, command.entries)
     # One frame for all: what does not fit into it follows.
     room = _Room(node, connection, len(results))
@@ -111,14 +111,14 @@ def _keep(connection: Connection, command: Subscribe) -> None:
         connection.hold(ChannelRight(connection.who[0], command.channel))
 
 
-def _take_place(node: Node, connection: Connection, joined: _Joined) -> None:
+def _take_place(node: Subscribes, connection: Connection, joined: _Joined) -> None:
     node.replace(connection, joined.subscription)
     if joined.right is not None and not joined.subscription.ended:
         connection.hold(joined.right)
 
 
 async def _join_all(
-    node: Node, connection: Connection, entries: Sequence[Subscribe | HubError]
+    node: Subscribes, connection: Connection, entries: Sequence[Subscribe | HubError]
 ) -> list[_Joined | HubError]:
     """All are ready to begin together, so each counts towards the limit before it has begun, and what a
     renewal or a close took away meanwhile is looked at once more."""
@@ -132,7 +132,7 @@ async def _join_all(
 
 
 async def _try_join(
-    node: Node, connection: Connection, entry: Subscribe | HubError, ready: Collection[str]
+    node: Subscribes, connection: Connection, entry: Subscribe | HubError, ready: Collection[str]
 ) -> _Joined | HubError:
     if isinstance(entry, HubError):
         return entry
@@ -143,7 +143,7 @@ async def _try_join(
 
 
 def _admitted(
-    node: Node, connection: Connection, result: _Joined | HubError, ready: set[str]
+    node: Subscribes, connection: Connection, result: _Joined | HubError, ready: set[str]
 ) -> _Joined | HubError:
     """The same, unless it may not begin any more."""
     if isinstance(result, HubError):
@@ -158,7 +158,7 @@ def _admitted(
 
 
 async def _join(
-    node: Node, connection: Connection, command: Subscribe, ready: Collection[str] = ()
+    node: Subscribes, connection: Connection, command: Subscribe, ready: Collection[str] = ()
 ) -> _Joined:
     """Everything up to the reply. The channel stays in use until `_begin` or `_turn_back`."""
     node.namespaces.of(command.channel)
@@ -209,7 +209,7 @@ def _place(channel: Channel, start: Start, command: Subscribe) -> Subscribed:
 
 
 async def _enter(
-    node: Node, connection: Connection, command: Subscribe, channel: Channel, right: ChannelRight | None
+    node: Subscribes, connection: Connection, command: Subscribe, channel: Channel, right: ChannelRight | None
 ) -> Sequence[bytes] | None:
     """Become present, where that is asked for; the members, this one first: its own join is not sent."""
     if command.presence is None:
@@ -222,7 +222,7 @@ async def _enter(
     return encoded(sorted(members, key=lambda member: member.owner != connection.id))
 
 
-async def _unread(node: Node, connection: Connection, channel: Channel) -> int | None:
+async def _unread(node: Subscribes, connection: Connection, channel: Channel) -> int | None:
     """What an inbox says to its reader."""
     identity = identity_of(connection)
     if not channel.namespace.inbox or not owns_inbox(identity, channel.name):
@@ -230,7 +230,7 @@ async def _unread(node: Node, connection: Connection, channel: Channel) -> int |
     return (await node.broker.inbox(channel.name, identity.user)).unread
 
 
-def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -> None:
+def _begin(node: Subscribes, connection: Connection, joined: _Joined, reply: _Reply) -> None:
     """After the reply: what did not fit into it, what was missed, then live."""
     subscription, start = joined.subscription, joined.start
     channel = subscription.channel
@@ -254,7 +254,7 @@ def _begin(node: Node, connection: Connection, joined: _Joined, reply: _Reply) -
 
 
 def _turn_back(
-    node: Node, connection: Connection, command: Subscribe, channel: Channel, arrival: Arrival | None
+    node: Subscribes, connection: Connection, command: Subscribe, channel: Channel, arrival: Arrival | None
 ) -> None:
     """A subscription does not begin after all: nothing of it stays, least of all a member that is not there."""
     node.channels.release(channel)
@@ -269,7 +269,7 @@ def _turn_back(
 
 
 def _may_subscribe(
-    node: Node,
+    node: Subscribes,
     connection: Connection,
     command: Subscribe,
     right: ChannelRight | None,

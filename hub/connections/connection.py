@@ -7,6 +7,7 @@ the outbox queues, and what a command does is in `commands`.
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable
 from typing import Protocol
 
 from ..auth.channel_right import ChannelRight
@@ -68,7 +69,7 @@ class Host(Protocol):
     def new_connection_id(self) -> str:
         """An id that no other connection of any node has."""
 
-    async def execute(self, connection: "Connection", command: Command) -> None:
+    def execute(self, connection: "Connection", command: Command) -> Awaitable[None]:
         """Do what a command asks for; raises `HubError`."""
 
     def withdraw(self, connection: "Connection", channel: str, code: ErrorCode, reason: str) -> None:

@@ -1,4 +1,4 @@
 """The HTTP API, the metrics page, and the description of both.
 
-May import: `transport`, `commands`, `node` and what lies below them; Starlette.
+May import: `transport`, `commands` and what lies below them; Starlette.
 """

@@ -2,26 +2,41 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
 from ..auth.api_keys import ApiKeys
 from ..auth.identity import Identity, Level
-from ..node import Node
+from ..cluster.commands import ClusterCommands
+from ..commands.host import Publishes
+from ..commands.publications import PublicationChecks
 from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
-from .metrics import Exposition
-from .rates import Rates
+from .metrics import Counted, Exposition
+from .rates import Limits, Rates
 
 BODY_S = 30.0  # a body has to be there by then
+
+
+class Services(Limits, Counted, Publishes, Protocol):
+    """What routes ask of the node."""
+
+    cluster: ClusterCommands
+    publication_checks: PublicationChecks
+
+    def wall(self) -> float:
+        """Unix seconds."""
+
+    async def verify(self, token: str) -> Identity:
+        """Who a token speaks for; raises `HubError`."""
 
 
 class HttpContext:
     """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status."""
 
-    def __init__(self, node: Node, api_keys: ApiKeys) -> None:
+    def __init__(self, node: Services, api_keys: ApiKeys) -> None:
         self.node = node
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()

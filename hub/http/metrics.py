@@ -1,20 +1,43 @@
 """A node's counters as Prometheus metrics, read when they are asked for, for all workers of its port."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from .. import __version__
-from ..node import Node
+from ..broker.base import Broker
+from ..cluster.readiness import Readiness
+from ..connections.admission import Admission
+from ..connections.table import ConnectionTable
+from ..recovery.table import ChannelTable
+from ..runtime.counters import Counters
+from ..runtime.floods import Floods
+from ..runtime.flush import FlushScheduler
+from ..runtime.tasks import Tasks
+
+
+class Counted(Protocol):
+    """The parts of a node that count."""
+
+    id: str
+    broker: Broker
+    connections: ConnectionTable
+    admission: Admission
+    channels: ChannelTable
+    readiness: Readiness
+    tasks: Tasks
+    counters: Counters
+    flushes: FlushScheduler
+    floods: Floods
 
 
 class NodeCollector(Collector):
     """What the node itself counts."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Counted) -> None:
         self._node = node
 
     def collect(self) -> Iterable[Metric]:
@@ -105,7 +128,7 @@ class HttpCollector(Collector):
 class Exposition:
     """The text of `/metrics`. Every sample bears the label `worker`, the worker's place at the port."""
 
-    def __init__(self, node: Node, served: Mapping[tuple[str, int], int]) -> None:
+    def __init__(self, node: Counted, served: Mapping[tuple[str, int], int]) -> None:
         self._node = node
         self._collectors = (NodeCollector(node), HttpCollector(served), ProcessCollector(registry=None))
 

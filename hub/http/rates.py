@@ -1,20 +1,32 @@
 """How often a user's token may ask over HTTP: the rules of its sockets, one bucket a user."""
 
 from collections import OrderedDict
+from typing import Protocol
 
 from ..auth.identity import Identity
 from ..connections.connection import rate_limited
-from ..node import Node
+from ..namespaces import Namespaces
 from ..runtime.bucket import TokenBucket
+from ..settings import Settings
 
 MAX_BUCKETS = 65_536
 _COMMANDS = ""  # no namespace is called so
 
 
+class Limits(Protocol):
+    """Where the rates are written."""
+
+    settings: Settings
+    namespaces: Namespaces
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+
 class Rates:
     """The buckets of the users that asked lately; services have none."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Limits) -> None:
         self._node = node
         self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
 

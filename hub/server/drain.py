@@ -11,9 +11,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from ..node import Node
+from ..cluster.peers import Peers
+from ..cluster.readiness import Readiness
+from ..connections.admission import Admission
+from ..connections.table import ConnectionTable
 from ..protocol.codes import CloseCode
+from ..settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +29,23 @@ HANDOVER_S = 3.0  # after its window, a client has so long to take over before t
 SHORTEST_S = 1.0
 
 
+class Departing(Protocol):
+    """The parts of a node that a departure goes through."""
+
+    settings: Settings
+    readiness: Readiness
+    connections: ConnectionTable
+    admission: Admission
+    peers: Peers
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+
 class Drain:
     """One departure of one node. `sleep` is handed in for tests."""
 
-    def __init__(self, node: Node, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, node: Departing, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._node = node
         self._sleep = sleep
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.cluster.worker_ipc import NoWorkerIpc
-from hub.commands import dispatch
 from hub.namespaces import Namespace
 from hub.node import Node
 from hub.protocol.event import Publication
@@ -55,7 +54,7 @@ def operations(*, faults: bool) -> st.SearchStrategy[list[Op]]:
 
 
 def make_node(backplane: Backplane, config: Settings) -> Node:
-    return Node(config, backplane, None, "secret", dispatch.execute, id="n_test", worker_ipc=NoWorkerIpc())  # type: ignore[arg-type]
+    return Node(config, backplane, None, "secret", id="n_test", worker_ipc=NoWorkerIpc())  # type: ignore[arg-type]
 
 
 CONFIG = Settings(
