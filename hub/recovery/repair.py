@@ -187,7 +187,8 @@ class Repairs:
                 subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
     async def _restart(self, channel: Channel, page: Page) -> None:
-        """What this node has is no beginning of what is stored: everybody starts anew at the present top."""
+        """What this node has is no beginning of what is stored: it starts anew at the present top, and so does
+        everybody but those whose own position is still good (they replay, below a fork)."""
         pages: SnapshotPages | None = None
         if channel.namespace.mode is Mode.STATE:
             page = await self._broker.snapshot(channel.name)
@@ -201,8 +202,10 @@ class Repairs:
         again = _Again(channel, end, pages, self._frame_bytes)
         for subscription, at in places:
             verdict = judge(Position(before.epoch, at), page.top, FOR_EVER)
-            cause = verdict.cause if isinstance(verdict, Gap) else Cause.TRIMMED
-            self._put(subscription, again, Gap(1 if cause is Cause.EPOCH else at + 1, end, cause))
+            if isinstance(verdict, Gap):
+                self._put(subscription, again, verdict)
+            else:
+                self._put(subscription, _Again(channel, at, None, self._frame_bytes), None)
 
     async def reposition(self, subscription: Subscription, token: object, epoch: str, at: int) -> None:
         """A subscription stands at a position of a numbering that is no more. It is not live; `token` is that of

@@ -81,6 +81,7 @@ class _Replay:
         self._channel = subscription.channel
         self._token = token
         self._at = at
+        self._epoch = self._channel.epoch  # that the events in hand were read in
         self._backoff = Backoff(REAL_TIME, 0.1, 5.0)
 
     async def run(self, events: Sequence[Event]) -> None:
@@ -88,7 +89,8 @@ class _Replay:
             if self._at >= self._channel.top:
                 _go_live(self._subscription, self._at)
                 return
-            if not events or events[0].offset != self._at + 1:
+            if not events or events[0].offset != self._at + 1 or self._epoch != self._channel.epoch:
+                self._epoch = self._channel.epoch
                 events = self._channel.after(self._at, SLICE) or ()
             if events:
                 events = self._send(events)
@@ -118,10 +120,10 @@ class _Replay:
 
     async def _read(self) -> Sequence[Event]:
         """What follows from the store; empty where this replay is over or has to try again."""
-        name, epoch = self._channel.name, self._channel.epoch
+        name = self._channel.name
         try:
             page = await self._source.read(name, self._at, PAGE)
-            if page.top.epoch != epoch:
+            if page.top.epoch != self._channel.epoch:
                 await self._source.repair(self._channel)
             elif not page.events or page.events[0].offset != self._at + 1:
                 if self._in_charge() and self._at < self._channel.top:

@@ -237,3 +237,41 @@ def test_what_is_no_longer_stored_leaves_the_memory_of_the_node() -> None:
         await node.stop()
 
     virtual.run(story())
+
+
+def test_a_slow_reader_below_a_fork_goes_on_in_the_middle_of_its_replay() -> None:
+    """The node is beyond the fork, and starts anew; who still replays below it misses nothing."""
+
+    async def story() -> None:
+        backplane = Backplane(CONFIG.table)
+        node = make_node(backplane, CONFIG)
+        await node.start()
+        quick, slow = (Client(node, backplane, "doc:1", None) for _ in range(2))
+        quick.connect()
+        slow.connect()
+        await asyncio.sleep(1)
+        slow.cut()
+        for number in range(50):
+            await backplane.publish([Publication("doc:1", "tick", b'"%s"' % (b"%d" % number * 1500), "svc")])
+        await asyncio.sleep(1)
+        slow.connect()
+        slow.socket.reading = False  # it gets what its socket takes, and no more
+        await asyncio.sleep(1)
+        backplane.fork("doc:1", 5)
+        for number in range(10):
+            await backplane.publish([Publication("doc:1", "tick", b"%d" % number, "svc")])
+        await asyncio.sleep(5)
+        slow.socket.read_on()
+        await asyncio.sleep(5)
+        for client in (quick, slow):
+            client.take()
+            assert client.position == ("e2", 55)
+        told = [m.get("gap") for m in slow.log if isinstance(m, dict) and m["type"] == "hub.resubscribe"]
+        assert told == [None], "only the epoch's name changed"
+        offsets = [m["offset"] for m in slow.log if isinstance(m, dict) and m["type"] == "tick"]
+        assert offsets == list(range(1, 56))
+        for client in (quick, slow):
+            client.cut()
+        await node.stop()
+
+    virtual.run(story())

@@ -179,6 +179,7 @@ class Client:
                 assert gap["from"] <= had or gap["cause"] == "epoch"
                 if gap["cause"] == "epoch":
                     assert gap["from"] == 1
+                self._really_gone(gap, message["epoch"])
             self.next = message["offset"] + 1
         self.epoch = message["epoch"]
         self._snapshot(message)
@@ -191,8 +192,15 @@ class Client:
         else:
             assert gap["to"] == message["offset"]
             assert gap["from"] == (1 if gap["cause"] == "epoch" else self.next)
+            self._really_gone(gap, message["epoch"])
         self.epoch, self.next = message["epoch"], message["offset"] + 1
         self._snapshot(message)
+
+    def _really_gone(self, gap: dict[str, Any], epoch: str) -> None:
+        """What is said to be trimmed is not stored: in one numbering, it never comes back."""
+        stored = self.backplane.stored(self.channel)
+        if gap["cause"] == "trimmed" and stored.epoch == epoch:
+            assert stored.top.first > gap["from"], f"{gap} is stored from {stored.top.first}"
 
     def _snapshot(self, message: dict[str, Any]) -> None:
         if "snapshot" not in message:
