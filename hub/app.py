@@ -11,6 +11,7 @@ from .auth.addresses import TrustedProxies
 from .auth.from_settings import make_api_keys, make_authenticator, make_keys, make_provider
 from .auth.origins import Origins
 from .auth.signing import Signer
+from .auth.stream_tickets import StreamTickets
 from .auth.tickets import Tickets
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
@@ -71,8 +72,10 @@ class Hub:
         node = Node(settings, broker, authenticator, secret, id=node_id, worker_ipc=self._worker_ipc)
         tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
         origins = Origins(settings.allowed_origins, not settings.require_origin)
-        handshaker = Handshaker(node, tickets, origins, TrustedProxies(settings.trusted_proxies))
-        context = HttpContext(node, make_api_keys(settings))
+        proxies = TrustedProxies(settings.trusted_proxies)
+        handshaker = Handshaker(node, tickets, origins, proxies)
+        streams = StreamTickets(Signer(secret, "stream"), node.wall)
+        context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
         await node.start()
         await self._worker_ipc.start(
             {
@@ -82,7 +85,7 @@ class Hub:
             }
         )
         self.node = node
-        self._inner = build(context, handshaker, tickets, origins)
+        self._inner = build(context, handshaker, origins)
         try:
             yield {"hub_handshaker": handshaker, "hub_is_service": context.is_service}
         finally:

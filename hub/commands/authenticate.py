@@ -93,6 +93,18 @@ async def _subscribe_by_token(node: LetsIn, connection: Connection, commands: Se
 
 
 def _welcome(node: LetsIn, connection: Connection, identity: Identity) -> replies.Message:
+    return welcome(node, connection, identity, resume=node.resume_token(connection, identity))
+
+
+def welcome(
+    node: LetsIn,
+    connection: Connection,
+    identity: Identity,
+    *,
+    resume: str | None = None,
+    resumable: bool | None = None,
+) -> replies.Message:
+    """`hub.welcome`, of a socket with `resume`, of a stream with `resumable`."""
     settings = node.settings
     return replies.welcome(
         connection=connection.id,
@@ -101,7 +113,8 @@ def _welcome(node: LetsIn, connection: Connection, identity: Identity) -> replie
         expires_at=_milliseconds(identity.expires_at),
         heartbeat_ms=settings.heartbeat_ms,
         reconnect=(settings.reconnect_min_ms, settings.reconnect_max_ms),
-        resume=node.resume_token(connection, identity),
+        resume=resume,
+        resumable=resumable,
         message_bytes=settings.message_bytes,
         frame_bytes=settings.frame_bytes,
         channels=settings.max_channels,

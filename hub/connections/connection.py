@@ -374,6 +374,8 @@ class Connection:
         self.draining = self.node.now() + deadline_s
         self.rotate_at = None
         self.push(replies.drain((0, window_ms), int(deadline_s * 1000)))
+        if self.transport is not None:
+            self.transport.sent_away((0, window_ms))
         self.reschedule()
 
     def close(self, code: int, reason: str, window: Window | None = None) -> None:
@@ -391,7 +393,7 @@ class Connection:
         self._end(code)
         if transport is not None:
             transport.write(gathered + encode(message, self.session.encoding))
-            transport.close(code, reason)
+            transport.close(code, reason, window)
 
     def gone(self, code: int) -> None:
         """The transport is lost, or the peer has closed with `code`."""

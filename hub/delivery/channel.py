@@ -101,6 +101,7 @@ class Subscription:
         for event in events:
             if self.own is not None and event.origin == self.own:
                 continue
+            event.epoch = event.epoch or self.channel.epoch
             conflated = event.offset - self.sent - 1
             encoding = self.outbox.encoding
             frames.append(
@@ -199,6 +200,7 @@ class Channel:
     def append(self, event: Event) -> None:
         """The next event: to the tail, and to every live subscriber at the end of the turn."""
         self.top = event.offset
+        event.epoch = self.epoch
         if self.tail is None:
             self.tail = []
         self.tail.append(event)
@@ -349,6 +351,8 @@ class Channel:
         """These are the tail, for now: they end at `top`."""
         self.trim(0)
         self.tail = list(events)
+        for event in events:
+            event.epoch = self.epoch
         self._tails.bytes += sum(event.size for event in events)
 
     def trim(self, most: int) -> None:

@@ -9,33 +9,38 @@ from ..protocol import replies
 from ..protocol.codec import encode
 from ..protocol.event import Event
 from ..protocol.frames import Encoding
+from ..protocol.position import Position
 
 
 class PreparedMessage:
-    """A message of the hub that is the same for all who get it."""
+    """A message of the hub that is the same for all who get it. `at` is where it puts its readers, where its fields
+    do not say so."""
 
-    __slots__ = ("_frames", "fields")
+    __slots__ = ("_at", "_frames", "fields")
 
-    def __init__(self, fields: dict[str, Any]) -> None:
+    def __init__(self, fields: dict[str, Any], at: Position | None = None) -> None:
         self.fields = fields
-        self._frames: list[bytes | None] = [None, None]
+        self._at = at
+        self._frames: list[bytes | None] = [None] * len(Encoding)
 
     def frame(self, encoding: Encoding) -> bytes:
         """The frame for receivers of `encoding`."""
         frame = self._frames[encoding]
         if frame is None:
-            frame = self._frames[encoding] = encode(self.fields, encoding)
+            frame = self._frames[encoding] = encode(self.fields, encoding, self._at)
         return frame
 
 
 class SnapshotPages:
     """A snapshot as it stands in a message, or as `hub.snapshot` pages where it does not fit into a frame.
 
-    `frame_bytes` bounds the JSON of a page; an event larger than that stands alone in its page.
+    It is complete at the position `at`. `frame_bytes` bounds the JSON of a page; an event larger than that stands
+    alone in its page.
     """
 
-    def __init__(self, channel: str, events: Sequence[Event], frame_bytes: int) -> None:
+    def __init__(self, channel: str, at: Position, events: Sequence[Event], frame_bytes: int) -> None:
         self._channel = channel
+        self._at = at
         # A little room for what stands around the events.
         self._pages = paged((event.body() for event in events), frame_bytes - 1024)
         self.size = sum(len(body) + 1 for page in self._pages for body in page)
@@ -56,7 +61,10 @@ class SnapshotPages:
         if self._pushes is None:
             last = len(self._pages) - 1
             self._pushes = [
-                PreparedMessage(replies.snapshot(self._channel, fragments(page), more=number < last))
+                PreparedMessage(
+                    replies.snapshot(self._channel, fragments(page), more=number < last),
+                    self._at if number == last else None,
+                )
                 for number, page in enumerate(self._pages)
             ]
         return self._pushes

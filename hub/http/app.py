@@ -12,12 +12,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from ..auth.origins import Origins
-from ..auth.tickets import Tickets
 from ..commands.handshake import Handshaker
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
-from . import channels, control, dead_letters, health, openapi, publish
+from . import channels, control, dead_letters, health, openapi, publish, stream
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[HttpContext, Request], Awaitable[Response]]
 
 
-def build(context: HttpContext, handshaker: Handshaker, tickets: Tickets, origins: Origins) -> Starlette:
+def build(context: HttpContext, handshaker: Handshaker, origins: Origins) -> Starlette:
     """The app. `origins` are those whose pages may read answers (CORS)."""
 
     async def no_route(request: Request, error: Exception) -> Response:
@@ -36,7 +35,7 @@ def build(context: HttpContext, handshaker: Handshaker, tickets: Tickets, origin
         return response
 
     app = Starlette(
-        routes=_routes(context, handshaker, tickets),
+        routes=_routes(context, handshaker),
         middleware=[Middleware(Cors, origins=origins)],
         exception_handlers={HTTPException: no_route},
     )
@@ -45,7 +44,7 @@ def build(context: HttpContext, handshaker: Handshaker, tickets: Tickets, origin
     return app
 
 
-def _routes(context: HttpContext, handshaker: Handshaker, tickets: Tickets) -> list[BaseRoute]:
+def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return Route(path, _endpoint(context, path, handler), methods=[method])
 
@@ -61,7 +60,9 @@ def _routes(context: HttpContext, handshaker: Handshaker, tickets: Tickets) -> l
         route("/v1/channels/{channel}/history", channels.history),
         route("/v1/channels/{channel}/snapshot", channels.snapshot),
         route("/v1/channels/{channel}/presence", channels.presence),
-        route("/v1/tickets", control.TicketCounter(tickets).issue, "POST"),
+        route("/v1/stream", stream.stream),
+        route("/v1/stream", stream.stream, "POST"),
+        route("/v1/tickets", control.issue_ticket, "POST"),
         route("/v1/disconnect", control.disconnect, "POST"),
         route("/v1/subscribe", control.subscribe, "POST"),
         route("/v1/unsubscribe", control.unsubscribe, "POST"),

@@ -6,10 +6,13 @@ from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
+from ..auth.addresses import TrustedProxies
 from ..auth.api_keys import ApiKeys
 from ..auth.identity import Identity, Level
+from ..auth.stream_tickets import StreamTickets
+from ..auth.tickets import Tickets
 from ..cluster.commands import ClusterCommands
-from ..commands.host import Publishes
+from ..commands.host import Entrance, Publishes
 from ..commands.publications import PublicationChecks
 from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
@@ -20,7 +23,7 @@ from .rates import Limits, Rates
 BODY_S = 30.0  # a body has to be there by then
 
 
-class Services(Limits, Counted, Publishes, Protocol):
+class Services(Limits, Counted, Publishes, Entrance, Protocol):
     """What routes ask of the node."""
 
     cluster: ClusterCommands
@@ -36,8 +39,18 @@ class Services(Limits, Counted, Publishes, Protocol):
 class HttpContext:
     """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status."""
 
-    def __init__(self, node: Services, api_keys: ApiKeys) -> None:
+    def __init__(
+        self,
+        node: Services,
+        api_keys: ApiKeys,
+        tickets: Tickets,
+        stream_tickets: StreamTickets,
+        proxies: TrustedProxies,
+    ) -> None:
         self.node = node
+        self.tickets = tickets
+        self.stream_tickets = stream_tickets
+        self._proxies = proxies
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
         self.exposition = Exposition(node, self.served)
@@ -46,6 +59,11 @@ class HttpContext:
     def is_service(self, credentials: str) -> bool:
         """Whether these are a service's API key."""
         return self._api_keys.verify(credentials) is not None
+
+    def address(self, request: Request) -> str:
+        """Where a request comes from, as limits count it."""
+        peer = request.client.host if request.client else "local"
+        return self._proxies.client(peer, request.headers.get("x-forwarded-for"))
 
     async def identity(self, request: Request) -> Identity:
         """Who asks: an API key or a token.
@@ -59,6 +77,14 @@ class HttpContext:
             raise HubError(
                 ErrorCode.UNAUTHENTICATED, "the header Authorization: Bearer <token or API key> is missing"
             )
+        return await self.bearer(credentials)
+
+    async def bearer(self, credentials: str) -> Identity:
+        """Who has these credentials, an API key or a token.
+
+        Raises:
+            HubError: what is wrong with the token; ``rate_limited``.
+        """
         service = self._api_keys.verify(credentials)
         if service is not None:
             return service

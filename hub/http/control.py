@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..auth.identity import Level
-from ..auth.tickets import Tickets
+from ..auth.stream_tickets import MAX_CHANNELS
+from ..commands.permissions import check_subscribe
 from ..protocol.channels import is_reserved, namespace_of
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
@@ -20,19 +21,36 @@ ASK_S = 1.0
 KEY_TICKET_S = 86_400.0  # a socket that an API key's ticket opened: connections end, keys do not
 
 
-class TicketCounter:
-    """The route that needs the tickets beside the node."""
+async def issue_ticket(context: HttpContext, request: Request) -> Response:
+    """`POST /v1/tickets`: a ticket for the bearer's own identity; with {stream: true, channels} one for streams."""
+    identity = await context.identity(request)
+    if math.isinf(identity.expires_at):
+        identity = replace(identity, expires_at=context.node.wall() + KEY_TICKET_S)
+    channels = await _streamed_channels(context, request)
+    if channels is None:
+        ticket, expires_in = await context.tickets.issue(identity)
+    else:
+        for channel in channels:
+            check_subscribe(identity, channel)
+        ticket, expires_in = context.stream_tickets.issue(identity, channels)
+    return answer({"ticket": ticket, "expires_in": expires_in})
 
-    def __init__(self, tickets: Tickets) -> None:
-        self._tickets = tickets
 
-    async def issue(self, context: HttpContext, request: Request) -> Response:
-        """`POST /v1/tickets`: a ticket for the bearer's own identity."""
-        identity = await context.identity(request)
-        if math.isinf(identity.expires_at):
-            identity = replace(identity, expires_at=context.node.wall() + KEY_TICKET_S)
-        ticket, expires_in = await self._tickets.issue(identity)
-        return answer({"ticket": ticket, "expires_in": expires_in})
+async def _streamed_channels(context: HttpContext, request: Request) -> list[str] | None:
+    """The channels of a stream ticket; None where another kind is asked for."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return None
+    body = await context.object(request)
+    if not body.get("stream"):
+        return None
+    channels = body.get("channels")
+    if not isinstance(channels, list) or not all(isinstance(each, str) for each in channels):
+        raise HubError(ErrorCode.BAD_MESSAGE, "channels must be a list of channel names")
+    if not 1 <= len(channels) <= MAX_CHANNELS:
+        raise HubError(ErrorCode.BAD_MESSAGE, f"a stream ticket is for 1 to {MAX_CHANNELS} channels")
+    for channel in channels:
+        namespace_of(channel)
+    return channels
 
 
 async def disconnect(context: HttpContext, request: Request) -> Response:

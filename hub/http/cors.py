@@ -14,8 +14,8 @@ from ..protocol.errors import HubError
 from .answers import refusal
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, traceparent",
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED = "Retry-After, WWW-Authenticate"

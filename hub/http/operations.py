@@ -103,16 +103,48 @@ _BROADCAST = _operation(
 _TICKETS = _operation(
     "connections",
     "issueTicket",
-    "A ticket for the bearer's own identity: one connect, within 30 s",
+    "A ticket for the bearer's own identity: one connect, within 30 s; or one for streams",
+    requestBody={**_body("TicketWish", {"stream": True, "channels": ["job:42"]}), "required": False},
     responses={
         "200": _json("The ticket", "Ticket", {"ticket": "Zb0x…", "expires_in": 30}),
-        **_problems(401, 429, 503),
+        **_problems(400, 401, 403, 429, 503),
     },
 )
 _SENT = {
     "description": "Every node was told",
     "content": {"application/json": {"schema": {"type": "object"}, "example": {"sent": True}}},
 }
+_STREAM_ANSWER = {
+    "description": "Events as they come, until the token ends or the node departs",
+    "headers": {"X-Accel-Buffering": {"schema": {"type": "string"}}},
+    "content": {
+        "text/event-stream": {"schema": {"type": "string"}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+    },
+}
+_STREAM_PROBLEMS = _problems(400, 401, 403, 404, 429, 503)
+_STREAM = _operation(
+    "channels",
+    "stream",
+    "Listen by server-sent events, or by NDJSON (`Accept: application/x-ndjson`)",
+    parameters=[
+        {**_query("channel", "a channel, repeatable"), "required": True},
+        _query("since", "`channel@epoch:offset`, repeatable"),
+        _query("last_event_id", "the `id` of the last block, where `Last-Event-ID` can't be sent"),
+        _query("event", "all blocks as `message`", enum=["message"]),
+        _query("ticket", "a stream ticket"),
+        _query("token", "a JWT, where the header cannot be set"),
+    ],
+    security=[{}, {"bearer": []}],
+    responses={"200": _STREAM_ANSWER, **_STREAM_PROBLEMS},
+)
+_STREAM_POST = _operation(
+    "channels",
+    "streamMany",
+    "The same, asked for by a body: channels by name, or as the command `subscribe` has them",
+    requestBody=_body("Stream", {"channels": ["job:42", "doc:7"], "since": ["job:42@k3f9:12"]}),
+    responses={"200": _STREAM_ANSWER, **_STREAM_PROBLEMS, **_problems(413)},
+)
 _DISCONNECT = _operation(
     "connections",
     "disconnect",
@@ -324,6 +356,7 @@ PATHS: dict[str, dict[str, Operation]] = {
             "presence", "Who is present", "Presence", _query("group", "one entry a user", enum=["user"])
         )
     },
+    "/v1/stream": {"get": _STREAM, "post": _STREAM_POST},
     "/v1/tickets": {"post": _TICKETS},
     "/v1/disconnect": {"post": _DISCONNECT},
     "/v1/subscribe": {"post": _GIVE},

@@ -303,6 +303,18 @@ SCHEMAS: dict[str, Schema] = {
         connection=optional(text("this connection; give either it or the user", minLength=1)),
         reconnect=flag("close with 4103: the client comes back; else 4411, and it does not"),
     ),
+    "TicketWish": record(
+        "",
+        stream=flag("a ticket for `/v1/stream`"),
+        channels=array(CHANNEL, minItems=1, maxItems=128),
+    ),
+    "Stream": record(
+        "channels",
+        channels=array({"anyOf": [CHANNEL, {"type": "object", "required": ["channel"]}]}, minItems=1),
+        since=optional({"anyOf": [array(text("`channel@epoch:offset`")), {"type": "object"}]}),
+        last_event_id=optional(text("the `id` of the last block")),
+        event=optional(text("all blocks as `message`", enum=["message"])),
+    ),
     "Gift": record(
         "channel",
         user=optional(text("all connections of this user", minLength=1)),

@@ -13,6 +13,8 @@ import orjson
 from .codes import ErrorCode
 from .errors import HubError
 from .frames import Encoding, frame
+from .position import Position
+from .stream import reached, written
 
 MAX_DEPTH = 64
 
@@ -93,9 +95,12 @@ def dumps_json(value: Any) -> bytes:
         raise _bad(f"not a value of JSON: {_first_line(error)}") from None
 
 
-def encode(message: dict[str, Any], encoding: Encoding) -> bytes:
-    """One outgoing message as the bytes of one frame. JSON fragments inside are unfolded for MessagePack."""
+def encode(message: dict[str, Any], encoding: Encoding, at: Position | None = None) -> bytes:
+    """One outgoing message as the bytes of one frame. JSON fragments inside are unfolded for MessagePack. `at` is
+    where it puts its reader, for what has to be said beside the message (`protocol.stream`)."""
     body = orjson.dumps(message)
+    if encoding > Encoding.MSGPACK:
+        return written(encoding, message["type"], message.get("channel", ""), at or reached(message), body)
     if encoding is Encoding.MSGPACK:
         body = transcode(body)
     return frame(body, encoding)

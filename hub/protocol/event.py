@@ -8,6 +8,8 @@ import orjson
 
 from .codec import transcode
 from .frames import Encoding, frame
+from .position import Position
+from .stream import written
 
 _OVERHEAD = 200  # bytes of an event's objects and names beside its payload, for budgets
 
@@ -37,14 +39,17 @@ class Event:
     """One item of application data in a channel: immutable, encoded and framed once for every receiver.
 
     `offset` is 0 on ephemeral channels. `payload` is checked JSON. `sender` is the publishing user where it
-    was no service (`from` on the wire). `meta` is a checked JSON object of strings. `origin` is the publishing
+    was no service (`from` on the wire). `epoch` is the numbering's name as the node knew it that handed the event
+    on; "" until then. `meta` is a checked JSON object of strings. `origin` is the publishing
     connection, known to the hub only (``echo: false``), and never on the wire.
     """
 
     __slots__ = (
         "_json",
         "_msgpack",
+        "_streamed",
         "channel",
+        "epoch",
         "final",
         "id",
         "key",
@@ -86,8 +91,10 @@ class Event:
         self.sender = sender
         self.origin = origin
         self.meta = meta
+        self.epoch = ""
         self._json: bytes | None = None
         self._msgpack: bytes | None = None
+        self._streamed: dict[Encoding, bytes] | None = None
 
     @property
     def size(self) -> int:
@@ -100,6 +107,8 @@ class Event:
             if self._json is None:
                 self._json = frame(self.body(), Encoding.JSON)
             return self._json
+        if encoding is not Encoding.MSGPACK:
+            return self._stream_block(encoding)
         if self._msgpack is None:
             self._msgpack = frame(transcode(self.body()), Encoding.MSGPACK)
         return self._msgpack
@@ -107,7 +116,22 @@ class Event:
     def conflated_frame(self, encoding: Encoding, conflated: int) -> bytes:
         """The frame for one receiver that did not get the `conflated` offsets before this one."""
         body = self.body(conflated)
+        if encoding > Encoding.MSGPACK:
+            return written(encoding, self.type, self.channel, self._at, body)
         return frame(body if encoding is Encoding.JSON else transcode(body), encoding)
+
+    def _stream_block(self, encoding: Encoding) -> bytes:
+        if self._streamed is None:
+            self._streamed = {}
+        block = self._streamed.get(encoding)
+        if block is None:
+            block = written(encoding, self.type, self.channel, self._at, self.body())
+            self._streamed[encoding] = block
+        return block
+
+    @property
+    def _at(self) -> Position | None:
+        return Position(self.epoch, self.offset) if self.offset else None
 
     def body(self, conflated: int = 0) -> bytes:
         """The JSON of the event."""
@@ -168,7 +192,7 @@ class Burst:
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
-        self._joined: list[bytes | None] = [None, None]
+        self._joined: list[bytes | None] = [None] * len(Encoding)
 
     def frames(self, encoding: Encoding) -> bytes:
         """All frames of the burst, one after the other."""

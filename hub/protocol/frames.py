@@ -5,10 +5,14 @@ from enum import IntEnum
 
 
 class Encoding(IntEnum):
-    """How a connection's messages are written; its subprotocol says which."""
+    """How a connection's messages are written. A WebSocket's subprotocol says which; the others are of HTTP streams
+    (`protocol.stream`), and are not framed."""
 
     JSON = 0
     MSGPACK = 1
+    SSE = 2
+    NDJSON = 3
+    PARTS = 4  # server-sent events of several channels, each block's id yet to be written
 
 
 SUBPROTOCOLS: dict[str, Encoding] = {"hub.v1.json": Encoding.JSON, "hub.v1.msgpack": Encoding.MSGPACK}

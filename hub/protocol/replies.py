@@ -37,13 +37,15 @@ def welcome(
     expires_at: int,
     heartbeat_ms: int,
     reconnect: Window,
-    resume: str,
     message_bytes: int,
     frame_bytes: int,
     channels: int,
+    resume: str | None = None,
+    resumable: bool | None = None,
 ) -> Message:
-    """The client is let in. `expires_at` is milliseconds since 1970."""
-    return {
+    """The client is let in. `expires_at` is milliseconds since 1970. `resume` is for sockets; of an HTTP stream
+    `resumable` says whether its blocks bear positions."""
+    message: Message = {
         "type": "hub.welcome",
         "connection": connection,
         "node": node,
@@ -51,9 +53,13 @@ def welcome(
         "expires_at": expires_at,
         "heartbeat_ms": heartbeat_ms,
         "reconnect": _window(reconnect),
-        "resume": resume,
-        "limits": {"message_bytes": message_bytes, "frame_bytes": frame_bytes, "channels": channels},
     }
+    if resume is not None:
+        message["resume"] = resume
+    if resumable is not None:
+        message["resumable"] = resumable
+    limits = {"message_bytes": message_bytes, "frame_bytes": frame_bytes, "channels": channels}
+    return {**message, "limits": limits}
 
 
 def authenticated(user: str, expires_at: int) -> Message:

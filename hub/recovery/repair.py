@@ -162,11 +162,11 @@ class Repairs:
     def _tell(self, channel: Channel, end: int, *, filled: bool) -> None:
         """Tell those who are live of the gap from where they stand to `end`."""
         channel.settle()
-        common = _gap(channel.name, channel.top + 1, end, filled=filled)
+        common = _gap(channel, channel.top + 1, end, filled=filled)
         for subscription in [*channel.plain.values(), *(channel.special or ())]:
             at = channel.place(subscription)
             if at < end:
-                push = common if at == channel.top else _gap(channel.name, at + 1, end, filled=filled)
+                push = common if at == channel.top else _gap(channel, at + 1, end, filled=filled)
                 subscription.outbox.detach(subscription)
                 subscription.outbox.push(push.frame(subscription.outbox.encoding))
 
@@ -192,7 +192,7 @@ class Repairs:
         pages: SnapshotPages | None = None
         if channel.namespace.mode is Mode.STATE:
             page = await self._broker.snapshot(channel.name)
-            pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
+            pages = SnapshotPages(channel.name, page.top.position, page.events, self._frame_bytes)
         before, end = Position(channel.epoch, channel.top), page.top.offset
         self._count_gap(channel)
         self._counters.lost += max(0, end - max(0, min(before.offset, common(before.epoch, page.top))))
@@ -239,7 +239,7 @@ class Repairs:
             page = await self._reads.snapshot(channel.name)
             if page.top.epoch != channel.epoch:
                 return  # the numbering changed meanwhile: the repair puts everybody somewhere
-            pages = SnapshotPages(channel.name, page.events, self._frame_bytes)
+            pages = SnapshotPages(channel.name, page.top.position, page.events, self._frame_bytes)
             at = page.top.offset
         if channel.is_catching(subscription, token):
             again = _Again(channel, at, pages, self._frame_bytes)
@@ -251,8 +251,9 @@ class Repairs:
         begin(self, self._tasks, subscription, again.at, (), pages)
 
 
-def _gap(name: str, start: int, end: int, *, filled: bool) -> PreparedMessage:
-    return PreparedMessage(replies.gap(name, start, end, filled=filled))
+def _gap(channel: Channel, start: int, end: int, *, filled: bool) -> PreparedMessage:
+    at = None if filled else Position(channel.epoch, end)
+    return PreparedMessage(replies.gap(channel.name, start, end, filled=filled), at)
 
 
 class _Again:

@@ -96,7 +96,8 @@ async def _at_snapshot(
             new = isinstance(verdict, Gap) and verdict.cause is Cause.EPOCH
             cause = Cause.TRIMMED if gap.cause is Cause.EPOCH else gap.cause
             gap = Gap(1, at, Cause.EPOCH) if new else Gap(since.offset + 1, at, cause)
-        return Start(page.top.epoch, at, None, gap, (), SnapshotPages(channel.name, page.events, frame_bytes))
+        pages = SnapshotPages(channel.name, page.top.position, page.events, frame_bytes)
+        return Start(page.top.epoch, at, None, gap, (), pages)
     raise _restless(channel)
 
 

@@ -15,6 +15,7 @@ from ..connections.connection import Connection
 from ..protocol.codes import CloseCode
 from ..protocol.frames import Encoding, bodies, shortened
 from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
+from ..protocol.replies import Window
 from .upgrade_response import joined
 from .uvicorn_websocket import EXTENSION, BoundedWebSocketProtocol
 
@@ -99,13 +100,16 @@ class AsgiTransport:
         if self._connection is not None and self._websocket.client_state is WebSocketState.CONNECTED:
             self._connection.heard()
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str, _window: Window | None = None) -> None:
         """Close once everything before it is written."""
         self._close = (code, reason)
         self._connection = None
         self._wake.set()
         self.resume_reading()
         asyncio.get_running_loop().call_later(self._handshaker.node.settings.close_timeout, self._give_up)
+
+    def sent_away(self, _window: Window) -> None:
+        """Its client opens another one beside it."""
 
     def pause_reading(self) -> None:
         """Back-pressure on the client."""

@@ -19,6 +19,7 @@ from ..delivery.outbox import NO_FD
 from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.frames import shortened
+from ..protocol.replies import Window
 from ..protocol.session import MAX_BEFORE_AUTH
 from . import upgrade_response
 from .frames import FLOOD_CLOSE_S, SHARE_S, SLICE_BYTES, ClosesAnywhere, FrameRate
@@ -164,7 +165,7 @@ class WebSocketTransport(asyncio.Protocol):
         if self._ws.state is State.OPEN:
             self.write(b"\x89\x00")
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str, _window: Window | None = None) -> None:
         """Begin the closing handshake, with a time limit."""
         if self._ws.state is not State.OPEN:
             return
@@ -174,6 +175,9 @@ class WebSocketTransport(asyncio.Protocol):
         self.resume_reading()
         loop = asyncio.get_running_loop()
         self._close_timer = loop.call_later(self._settings.close_timeout, self._abort)
+
+    def sent_away(self, _window: Window) -> None:
+        """Its client opens another one beside it."""
 
     def pause_reading(self) -> None:
         """Back-pressure on the client."""
