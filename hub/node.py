@@ -41,6 +41,7 @@ from .recovery.table import ChannelTable
 from .runtime.counters import Counters
 from .runtime.floods import Floods
 from .runtime.flush import FlushScheduler
+from .runtime.standing import StandingWork
 from .runtime.tasks import Tasks
 from .runtime.timer_wheel import TimerWheel
 from .settings import Settings
@@ -79,6 +80,7 @@ class Node:
         self.timers = TimerWheel(loop)
         self.tasks = Tasks()
         self.now = loop.time
+        self.standing = StandingWork(self.now, HubError, self.counters.faults)
         self.wall = wall
         self.floods = Floods(self.now)
         self.heartbeat = settings.heartbeat_ms / 1000
@@ -132,7 +134,9 @@ class Node:
             self.now,
             settings.max_http_connections_per_address,
         )
-        self.readiness = Readiness(broker, worker_ipc, all_shards=settings.ready_requires_all_shards)
+        self.readiness = Readiness(
+            broker, worker_ipc, self.standing, all_shards=settings.ready_requires_all_shards
+        )
         self.cluster = ClusterCommands(
             id, broker.registry, self._bus, self.connections, self.channels, self.revocations, self.now
         )
@@ -142,10 +146,11 @@ class Node:
     async def start(self) -> None:
         """Connect to the broker and begin the standing work."""
         await self.broker.start(self)
-        self.tasks.spawn(self._every(SWEEP_S, self._sweep))
-        self.tasks.spawn(self._every(REGISTER_S, self._register))
-        self.tasks.spawn(self._watch_loop())
-        self.tasks.spawn(self._position_check.run())
+        check = self._position_check
+        self._stand("sweep", self._sweep, lambda: SWEEP_S, SWEEP_S)
+        self._stand("registration", self._register, lambda: REGISTER_S, 2 * REGISTER_S)
+        self._stand("loop_lag", self._watch_loop, lambda: 0.0, 1.0)
+        self._stand("position_check", check.round, lambda: 0.0, check.longest_s)
         self.readiness.started = True
 
     async def stop(self) -> None:
@@ -158,25 +163,21 @@ class Node:
         await self.tasks.close()
         await self.broker.close()
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work()
-            except HubError as error:
-                log.info("standing work waits: %s", error.reason)
-            await asyncio.sleep(seconds)
+    def _stand(
+        self, name: str, work: Callable[[], Awaitable[None]], pause: Callable[[], float], longest_s: float
+    ) -> None:
+        self.tasks.spawn(self.standing.run(name, work, pause, longest_s))
 
     async def _sweep(self) -> None:
         self.channels.sweep()
 
     async def _watch_loop(self) -> None:
-        """For ever: how late does the loop come to a timer? The rate of new connections follows it."""
-        while True:
-            before = self.now()
-            await asyncio.sleep(LAG_EVERY_S)
-            lag = max(0.0, self.now() - before - LAG_EVERY_S)
-            self.counters.loop_lag_s = lag
-            self.admission.adapt(lag)
+        """How late does the loop come to a timer? The rate of new connections follows it."""
+        before = self.now()
+        await asyncio.sleep(LAG_EVERY_S)
+        lag = max(0.0, self.now() - before - LAG_EVERY_S)
+        self.counters.loop_lag_s = lag
+        self.admission.adapt(lag)
 
     async def _register(self) -> None:
         rate = 0.0 if self.readiness.draining else self.admission.rate

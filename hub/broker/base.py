@@ -77,13 +77,15 @@ class ShardHealth:
     """One shard of the broker as this node sees it.
 
     `usable`: commands are answered. `deaf_s`: seconds since the canary was last heard back (0 while it is
-    heard in time). `rtt_s`: the canary's last round trip.
+    heard in time). `rtt_s`: the canary's last round trip. `why`: what the server said where it is not usable or
+    refused something, in its own words: they may name users and keys, and are for operators only.
     """
 
     name: str
     usable: bool
     deaf_s: float
     rtt_s: float
+    why: str = ""
 
 
 class Listener(Protocol):
@@ -257,6 +259,9 @@ class Broker(Protocol):
 
     def health(self) -> list[ShardHealth]:
         """Every shard."""
+
+    def still(self) -> Sequence[str]:
+        """Standing work of the broker's own that has not come round for too long, in words."""
 
     def counts(self) -> Mapping[str, int]:
         """What went wrong and was dealt with since the start, by a short name: for metrics."""

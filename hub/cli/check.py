@@ -85,9 +85,10 @@ def _heard(shard: ShardHealth) -> bool:
 
 def _shard(shard: ShardHealth) -> str:
     if not shard.usable:
-        return f"{shard.name} can't be reached, or refuses its user or its commands"
+        return f"{shard.name} can't be used: {shard.why}"
     if not _heard(shard):
-        return f"{shard.name} answers, but a message to itself did not come back: may its user use pub/sub?"
+        why = shard.why or "may its user use pub/sub?"
+        return f"{shard.name} answers, but a message to itself did not come back: {why}"
     return f"{shard.name} answers; a message to itself comes back in {shard.rtt_s * 1000:.1f} ms"
 
 

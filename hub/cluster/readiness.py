@@ -3,6 +3,7 @@
 import asyncio
 
 from ..broker.base import Broker
+from ..runtime.standing import StandingWork
 from .worker_ipc import Gone, WorkerIpc
 
 DEAF_S = 4.5  # of the 5 s within which the node must be red, half a second is left for whoever looks
@@ -11,8 +12,11 @@ DEAF_S = 4.5  # of the 5 s within which the node must be red, half a second is l
 class Readiness:
     """`started` and `draining` are set by who runs the node; `drain_requested` is what it waits for."""
 
-    def __init__(self, broker: Broker, worker_ipc: WorkerIpc, *, all_shards: bool) -> None:
+    def __init__(
+        self, broker: Broker, worker_ipc: WorkerIpc, standing: StandingWork, *, all_shards: bool
+    ) -> None:
         self.worker_ipc = worker_ipc
+        self._standing = standing
         self.started = False
         self.draining = False
         self.drain_requested = asyncio.Event()
@@ -34,6 +38,7 @@ class Readiness:
             if shard.deaf_s >= DEAF_S:
                 why = f"deaf: shard {shard.name} answers, but its canary was not heard in {DEAF_S:g} s"
                 reasons.append(why)
+        reasons += [*self._standing.still(), *self._broker.still()]
         if self._all_shards and len(usable) < len(shards):
             reasons.append("a shard of the broker is down")
         return reasons

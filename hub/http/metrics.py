@@ -91,6 +91,7 @@ class NodeCollector(Collector):
             ("refused", "code", "Handshakes refused", metrics.refused),
             ("errors", "code", "Commands refused", metrics.errors),
             ("floods", "kind", "Connections stopped because they flooded", self._node.floods.counts),
+            ("faults", "work", "Rounds of standing work that failed by a fault", metrics.faults),
             ("broker_incidents", "what", "What went wrong at the broker", self._node.broker.counts()),
         ):
             family = CounterMetricFamily(f"hub_{name}", text, labels=[label])

@@ -17,6 +17,7 @@ from .position import Position
 from .stream import reached, written
 
 MAX_DEPTH = 64
+_DEPTH_OF_OUTPUT = 300  # what orjson writes has at most 254 levels; MessagePack stops at 511
 
 
 def decode(data: bytes | str, encoding: Encoding) -> dict[str, Any]:
@@ -110,6 +111,24 @@ def transcode(body: bytes) -> bytes:
     """The MessagePack of a JSON text."""
     packed: bytes = msgpack.packb(orjson.loads(body))
     return packed
+
+
+def is_json(data: bytes) -> bool:
+    """Whether bytes from elsewhere are what a frame may hold: one JSON text, which both encodings can say."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    brackets = data.count(b"[") + data.count(b"{")
+    return brackets < _DEPTH_OF_OUTPUT or not _is_deeper(value, _DEPTH_OF_OUTPUT)
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    if depth == 0:
+        return True
+    if isinstance(value, dict):
+        return any(_is_deeper(item, depth - 1) for item in value.values())
+    return isinstance(value, list) and any(_is_deeper(item, depth - 1) for item in value)
 
 
 def describe(value: object) -> str:

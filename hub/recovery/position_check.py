@@ -44,18 +44,22 @@ class PositionCheck:
         self._counters = counters
         self._interval_s = interval_s
 
-    async def run(self) -> None:
-        """For ever."""
-        while True:
-            channels = [c for c in self._channels() if c.epoch and c.namespace.stored]
-            starts = range(0, len(channels), CHECK_BATCH) or range(1)
-            pause = self._interval_s * random.uniform(0.8, 1.2) / len(starts)
-            for start in starts:
-                await asyncio.sleep(pause)
-                try:
-                    await self._check(channels[start : start + CHECK_BATCH])
-                except HubError as error:
-                    log.info("a position check waits: %s", error.reason)
+    @property
+    def longest_s(self) -> float:
+        """Seconds that a round takes at most while the broker answers."""
+        return 1.2 * self._interval_s
+
+    async def round(self) -> None:
+        """Every channel once."""
+        channels = [c for c in self._channels() if c.epoch and c.namespace.stored]
+        starts = range(0, len(channels), CHECK_BATCH) or range(1)
+        pause = self._interval_s * random.uniform(0.8, 1.2) / len(starts)
+        for start in starts:
+            await asyncio.sleep(pause)
+            try:
+                await self._check(channels[start : start + CHECK_BATCH])
+            except HubError as error:
+                log.info("a position check waits: %s", error.reason)
 
     async def _check(self, channels: Sequence[Channel]) -> None:
         tops = await self._broker.tops([channel.name for channel in channels])

@@ -15,6 +15,7 @@ class Counters:
         "connections_opened",
         "delivered",
         "errors",
+        "faults",
         "gaps",
         "loop_lag_s",
         "lost",
@@ -42,3 +43,4 @@ class Counters:
         self.closed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()

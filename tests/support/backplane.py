@@ -108,6 +108,9 @@ class Backplane:
         await asyncio.gather(self._task, return_exceptions=True)
         await self._memory.close()
 
+    def still(self) -> Sequence[str]:
+        return ()
+
     def health(self) -> list[ShardHealth]:
         return self._memory.health()
 

@@ -80,6 +80,10 @@ class MemoryBroker:
         """As `Broker.health`: a process hears itself."""
         return [ShardHealth("memory", usable=True, deaf_s=0.0, rtt_s=0.0)]
 
+    def still(self) -> Sequence[str]:
+        """As `Broker.still`: its timers are the loop's."""
+        return ()
+
     def counts(self) -> Mapping[str, int]:
         """As `Broker.counts`: nothing of it happens here."""
         return {}

@@ -77,7 +77,9 @@ class RedisBroker:
         self.presence = RedisPresence(
             store, self._topology, self._keys, due, node_id, members_limit, self.stats
         )
-        self.registry = RedisRegistry(store, self._topology, self._keys, self._greeting, self.presence)
+        self.registry = RedisRegistry(
+            store, self._topology, self._keys, self._greeting, self.presence, self.stats
+        )
         self.dead_letters = RedisDeadLetters(store, self._keys, dead_letters_limit)
         self._due = due
 
@@ -118,6 +120,10 @@ class RedisBroker:
     def health(self) -> list[ShardHealth]:
         """As `Broker.health`."""
         return [shard.health() for shard in self._topology.shards()]
+
+    def still(self) -> Sequence[str]:
+        """As `Broker.still`."""
+        return self._due.standing.still()
 
     def counts(self) -> Mapping[str, int]:
         """As `Broker.counts`."""
@@ -230,6 +236,9 @@ class RedisBroker:
             user, inbox = wire.ack(data)
             listener.on_ack(channel, user, inbox)
         elif kind == wire.RESET:
+            if wire.lost_parts(data):
+                why = "%s: parts of what was stored are gone: does its server evict keys?"
+                self.stats.note("lost_parts", why, channel)
             self.stats.note("resets", "%s: its numbering began anew", channel)
             listener.on_lost([channel])
         else:

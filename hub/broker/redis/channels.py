@@ -251,7 +251,12 @@ class RedisChannels:
         status = reply[0]
         if status == b"ok":
             position = Position(reply[1].decode(), int(reply[2]))
-            return Published(asked.event_id, position), reply[3].decode() if reply[3] else ""
+            if len(reply) > 4:
+                why = "%s: an event is stored, and was not announced: %s"
+                self._stats.note(
+                    "unannounced", why, asked.publication.channel, reply[4].decode("utf-8", "replace")
+                )
+            return Published(asked.event_id, position), reply[3].decode("utf-8", "replace")
         if status in (b"dup", b"stale"):
             position = Position(reply[1].decode(), int(reply[2]))
             stale = status == b"stale"

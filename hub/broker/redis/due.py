@@ -9,14 +9,17 @@ alike.
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgpack
 
+from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
+from ...runtime.standing import StandingWork
 from ...runtime.tasks import Tasks
-from .client.tuning import Stats, Tuning, log
+from .client.tuning import Stats, Tuning
 from .keys import DUE_BUCKETS, KeyNames
 from .scripts import DUE_ADD, DUE_DONE, DUE_TAKE
 from .store import Request, Store
@@ -24,6 +27,7 @@ from .store import Request, Store
 Handler = Callable[..., Awaitable[float | None]]
 """Looks at an item, given its parts: None when it is done with, else in how many seconds to look again."""
 
+_ABOUT_NO_CHANNEL = frozenset({ErrorCode.BAD_CHANNEL, ErrorCode.UNKNOWN_NAMESPACE})
 _AT_ONCE = 100  # items of one bucket that a node takes in one go
 
 
@@ -36,12 +40,13 @@ class DueList:
         self._keys = keys
         self._tuning = tuning
         self._stats = stats
+        self.standing = StandingWork(time.monotonic, HubError, stats.counts)
         self._tasks = Tasks()
 
     def start(self) -> None:
         """Look at what is due, from now on."""
         for bucket in range(DUE_BUCKETS):
-            self._tasks.spawn(self._sweep(f"due-{bucket}"))
+            self._tasks.spawn(self._sweep(bucket))
 
     async def close(self) -> None:
         """Look no more; what was taken and not done comes back to other nodes."""
@@ -68,17 +73,15 @@ class DueList:
         """
         await self._store.one(self.adding(item, delay_s))
 
-    async def _sweep(self, tag: str) -> None:
-        while True:
+    async def _sweep(self, bucket: int) -> None:
+        async def look() -> None:
             # Nodes look at different moments, so the list is looked at more often than one of them would.
             await asyncio.sleep(self._tuning.sweep * random.uniform(0.5, 1.0))
-            try:
-                while await self._take(tag) == _AT_ONCE:
-                    pass
-            except HubError:
-                continue  # the storage is away: `health` says so
-            except Exception:
-                log.exception("looking at what is due failed")
+            while await self._take(f"due-{bucket}") == _AT_ONCE:
+                pass
+
+        longest_s = self._tuning.sweep + self._tuning.patience
+        await self.standing.run(f"due_list_{bucket}", look, lambda: 0.0, longest_s)
 
     async def _take(self, tag: str) -> int:
         name = self._keys.due(tag)
@@ -94,8 +97,10 @@ class DueList:
             kind, *parts = _unpack(packed)
             again = await self.handlers[kind](*parts)
         except HubError as error:
-            self._stats.note("due_postponed", "what is due must wait: %s", error.reason)
-            return  # it comes back by itself
+            if error.code not in _ABOUT_NO_CHANNEL:
+                self._stats.note("due_postponed", "what is due must wait: %s", error.reason)
+                return  # it comes back by itself
+            self._stats.note("unreadable_due", "an item of the due-list was dropped: %s", error.reason)
         except (ValueError, KeyError, TypeError):
             self._stats.note("unreadable_due", "an item of the due-list was dropped")
         later: str | int = "" if again is None else max(1, int(again * 1000))

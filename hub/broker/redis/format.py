@@ -5,7 +5,7 @@
                   of [meta]; what follows it is of a later release, and left alone
     announcement  version, kind, then
       e  epoch|offset|entry      an event (ephemeral: |0|entry)
-      r                          the numbering began anew: everybody look
+      r                          the numbering began anew: everybody look; "parts" follows where some were lost
       p  MessagePack [change, user, name, named, owner, info, state]
       a  MessagePack [user, epoch, cursor, unread]
 
@@ -13,11 +13,13 @@ Redis is a trust boundary: whatever does not read as written here raises `Unread
 skipped. The scripts build the announcements; the two sides are kept together by the tests of the round trip.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
 import msgpack
 
+from ...protocol.codec import is_json
 from ...protocol.event import Event, Publication, Version
 from ...protocol.position import Position
 from ..base import Inbox, Member
@@ -62,6 +64,7 @@ def event(channel: str, offset: int, data: bytes) -> Event:
         and isinstance(time, int)
         and isinstance(type, str)
         and isinstance(payload, bytes)
+        and is_json(payload)
         and (key is None or isinstance(key, str))
         and (sender is None or isinstance(sender, str))
         and (origin is None or isinstance(origin, str))
@@ -93,6 +96,11 @@ def announced(channel: str, data: bytes) -> tuple[str, Event]:
     return epoch.decode("ascii", "replace"), event(channel, int(offset), blob)
 
 
+def lost_parts(data: bytes) -> bool:
+    """Whether an announcement of kind `RESET` tells of parts that were lost."""
+    return data[2:] == b"parts"
+
+
 def ephemeral(blob: bytes) -> bytes:
     """The announcement of an event that is not stored."""
     return _HEAD + b"e|0|" + blob
@@ -112,6 +120,18 @@ def presence(data: bytes) -> tuple[str, Member]:
     if not all(isinstance(part, str) for part in text) or change not in ("join", "leave", "update"):
         raise Unreadable("a presence whose fields are of other types")
     return change, Member(user, name, bool(named), owner, _optional(info), _optional(state))
+
+
+def member(fields: Sequence[Any]) -> Member:
+    """A member in a list of the scripts: number, user\\0name, owner, named, info ("" for none), state."""
+    try:
+        _, field, owner, named, info, state = fields
+        user, _, name = field.decode().partition("\0")
+        return Member(
+            user, name, named == 1, owner.decode(), _optional(info or None), _optional(state or None)
+        )
+    except (ValueError, AttributeError) as error:
+        raise Unreadable(f"no member: {error}") from None
 
 
 def ack(data: bytes) -> tuple[str, Inbox]:
@@ -159,8 +179,8 @@ def _unpack(data: bytes, count: int) -> list[Any]:
 def _optional(value: object) -> bytes | None:
     if value is None or value is False:  # what the scripts' tables can hold for nothing
         return None
-    if isinstance(value, bytes):
-        return value
     if isinstance(value, str):  # the scripts' MessagePack knows one kind of string
-        return value.encode()
+        value = value.encode()
+    if isinstance(value, bytes) and is_json(value):
+        return value
     raise Unreadable("not JSON")

@@ -19,6 +19,7 @@
 | ``p:{dead}`` · ``p:{dead}:at`` | hash · zset | dead letters; when each was kept |
 | ``p:{commands}`` · ``p:{canary-t}:<node>`` | pub/sub | commands to all nodes; a node's own canary |
 | ``p:{t-<digest>}`` | string | a ticket |
+| ``p:{canary-t}:rights`` | | what rights are tried out on; nothing is ever there |
 | ``p:{settings}:ring`` · ``:namespaces`` | string | what the nodes agree on |
 """
 
@@ -75,6 +76,10 @@ class KeyNames:
     def ticket(self, digest: str) -> str:
         """A ticket, by the digest of its secret."""
         return f"{self.prefix}:{{t-{digest}}}"
+
+    def rights(self, tag: str) -> str:
+        """A name of the server that the tag belongs to, to try rights out on."""
+        return f"{self.prefix}:{{{tag}}}:rights"
 
     def canary(self, tag: str, node: str) -> str:
         """A node's canary through the server that the tag belongs to."""

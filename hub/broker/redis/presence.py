@@ -8,11 +8,11 @@ the node (a flush, or a pause so long that it was taken for dead), they enter ag
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ..base import Member
+from . import format as wire
 from .client.topology import Topology
 from .client.tuning import Stats
 from .due import DueList
@@ -110,7 +110,13 @@ class RedisPresence:
     async def members(self, channel: str) -> list[Member]:
         """As `Presence.members`."""
         reply = await self._store.one(self._request(MEMBERS, channel))
-        return [_member(fields) for fields in sorted(reply[1], key=lambda fields: int(fields[0]))]
+        members = []
+        for fields in sorted(reply[1], key=lambda fields: int(fields[0])):
+            try:
+                members.append(wire.member(fields))
+            except wire.Unreadable as error:
+                self._stats.note("unreadable_members", "%s: a member was skipped: %s", channel, error)
+        return members
 
     async def keep(self, ttl_s: float) -> None:
         """This node lives for the next `ttl_s`: so do its members.
@@ -194,9 +200,3 @@ class RedisPresence:
 
 def _field(user: str, name: str) -> str:
     return f"{user}\0{name}"
-
-
-def _member(fields: list[Any]) -> Member:
-    user, _, name = fields[1].partition(b"\0")
-    owner, info, state = fields[2].decode(), fields[4] or None, fields[5] or None
-    return Member(user.decode(), name.decode(), bool(int(fields[3])), owner, info, state)

@@ -1,11 +1,13 @@
 """What nodes know together beside the channels, in Redis: tickets, revocations, each other, commands."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 
 from ...protocol.errors import HubError
 from .client.connection import LinkError
 from .client.hash_slot import tag_of
 from .client.topology import Topology
+from .client.tuning import Stats
 from .greeting import Greeting
 from .keys import KeyNames
 from .presence import RedisPresence
@@ -17,13 +19,20 @@ class RedisRegistry:
     """`Registry` over Redis. Each thing lives on the server that its name belongs to."""
 
     def __init__(
-        self, store: Store, topology: Topology, keys: KeyNames, greeting: Greeting, presence: RedisPresence
+        self,
+        store: Store,
+        topology: Topology,
+        keys: KeyNames,
+        greeting: Greeting,
+        presence: RedisPresence,
+        stats: Stats,
     ) -> None:
         self._store = store
         self._topology = topology
         self._keys = keys
         self._greeting = greeting
         self._presence = presence
+        self._stats = stats
 
     async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
         """As `Registry.put_ticket`."""
@@ -42,8 +51,8 @@ class RedisRegistry:
 
     async def revocations(self) -> dict[str, float]:
         """As `Registry.revocations`."""
-        pairs = (await self._revocations("", 0.0))[1]
-        return {pairs[at].decode(): float(pairs[at + 1]) for at in range(0, len(pairs), 2)}
+        pairs = self._readable("revocations", (await self._revocations("", 0.0))[1])
+        return {entry: float(until) for entry, until in pairs}
 
     async def send_command(self, data: bytes) -> None:
         """As `Registry.send_command`."""
@@ -67,8 +76,15 @@ class RedisRegistry:
 
     async def nodes(self) -> dict[str, bytes]:
         """As `Registry.nodes`."""
-        pairs = (await self._nodes("list", "", b"", 0))[1]
-        return {pairs[at].decode(): pairs[at + 1] for at in range(0, len(pairs), 2)}
+        return dict(self._readable("nodes", (await self._nodes("list", "", b"", 0))[1]))
+
+    def _readable(self, what: str, flat: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+        """Names and values one after the other, in pairs; a name that no node has written is passed over."""
+        for name, value in zip(flat[::2], flat[1::2], strict=True):
+            try:
+                yield name.decode(), value
+            except UnicodeDecodeError:
+                self._stats.note("unreadable_members", "a member of the %s was skipped: it is no text", what)
 
     async def _plain(self, name: str, command: tuple[str | bytes | int | float, ...]) -> bytes | None:
         reply: bytes | None = await self._store.one(Request(tag_of(name), None, (), command))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from . import rights
 from .client.address import Kind, Site
 from .client.cluster import Cluster, by_slot
 from .client.command_connection import Commander, Greet
@@ -28,7 +29,8 @@ def make_topology(
     def build(site: Site, canary_tag: str, sharded: bool) -> Shard:
         resolve = resolver(site, tuning.patience)
         client = f"hub-{node_id}"
-        commander = Commander(site.name, resolve, greet, SOURCES, client, tuning, stats)
+        wanted = rights.attempts(keys, canary_tag, sharded=sharded, listens=hearer is not None)
+        commander = Commander(site.name, resolve, greet, SOURCES, wanted, client, tuning, stats)
 
         def listen(hearer: Hearer) -> ShardListener:
             groups = by_slot if sharded else None

@@ -31,7 +31,8 @@ _UNKNOWN = "the connection to the storage broke, the outcome is unknown: repeat 
 class Request:
     """A script with its keys and its own arguments, or (script None) a plain command, `args`.
 
-    `tag` says where it belongs. `fresh`: the incarnation was read after an earlier try.
+    `tag` says where it belongs. `fresh`: the incarnation was read after an earlier try. `forgotten`: how often the
+    server had not known the script; who forgets it again at once is sent its source.
     """
 
     tag: str
@@ -39,6 +40,7 @@ class Request:
     keys: tuple[str, ...]
     args: Command
     fresh: bool = False
+    forgotten: int = 0
 
 
 class Store:
@@ -85,6 +87,7 @@ class Store:
                         remedies.setdefault(shard, set()).add(remedy)
                         again.append(index)
                         requests[index].fresh = remedy == "incarnation"
+                        requests[index].forgotten += remedy == "script"
             if not again:
                 break
             await self._remedy(remedies)
@@ -148,7 +151,8 @@ def _command(request: Request, incarnation: str, deadline: int) -> Command:
     keys = request.keys
     epoch = ids.epoch(getrandbits(ids.EPOCH_BITS))
     fresh = "1" if request.fresh else "0"
-    return ("EVALSHA", script.sha, len(keys), *keys, incarnation, fresh, deadline, epoch, *request.args)
+    run: Command = ("EVALSHA", script.sha) if request.forgotten < 2 else ("EVAL", script.source)
+    return (*run, len(keys), *keys, incarnation, fresh, deadline, epoch, *request.args)
 
 
 def _remedy(reply: Reply) -> str | None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,14 +105,20 @@ class RedisServer:
 
     async def command(self, *words: str | bytes | int) -> Any:
         """The reply to one command, on a connection of its own; an error of Redis is raised."""
+        (reply,) = await self.pipeline([words])
+        return reply
+
+    async def pipeline(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+        """The replies to several commands that arrive together, as `command`."""
         link = await open_link(self.address, client="test", patience=_READY_S)
         try:
-            (reply,) = await link.call([words])
+            replies = await link.call([tuple(words) for words in commands])
         finally:
             link.abort("done")
-        if isinstance(reply, hiredis.ReplyError):
-            raise reply
-        return reply
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise reply
+        return replies
 
     def signal(self, number: int) -> None:
         assert self._process is not None

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import pytest
 
 from hub.broker.base import Published
@@ -92,6 +93,26 @@ async def replicated(tmp_path: Path) -> AsyncIterator[Cluster]:
     await cluster.start(replicas=1)
     yield cluster
     await cluster.stop()
+
+
+@pytest.mark.parametrize("kind", ["hostname", "unknown-endpoint"])
+async def test_servers_that_do_not_say_where_they_are(
+    cluster: Cluster, make_node: MakeNode, kind: str
+) -> None:
+    """A host name that nobody configured is ``?``; an endpoint behind a balancer is none at all."""
+    for server in cluster.servers:
+        try:
+            await server.command("CONFIG", "SET", "cluster-preferred-endpoint-type", kind)
+        except hiredis.ReplyError:
+            return  # before Redis 7 there was no such thing
+    said = (await cluster.servers[0].command("CLUSTER", "SLOTS"))[0][2][0]
+    assert said == (b"?" if kind == "hostname" else None)
+    # The first seed is another host than the one that answers: what it does not say is not the seed's.
+    node = await make_node(f"redis+cluster://127.0.0.2:1,127.0.0.1:{cluster.servers[0].port}")
+    await asyncio.gather(*(node.broker.listen(channel) for channel in CHANNELS))
+    results = await node.broker.publish([publication(channel) for channel in CHANNELS])
+    assert all(isinstance(result, Published) for result in results)
+    assert {shard.name.partition(":")[0] for shard in node.broker.health()} == {"127.0.0.1"}
 
 
 def test_slots_are_those_of_redis() -> None:

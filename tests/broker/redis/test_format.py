@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgpack
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +13,14 @@ from hub.protocol.event import Publication, Version
 
 TEXT = st.text(max_size=20)
 NUMBER = st.integers(0, 2**53 - 1)
+JSON = st.recursive(
+    st.none() | st.booleans() | TEXT | NUMBER, lambda items: st.lists(items) | st.dictionaries(TEXT, items)
+)
 PUBLICATIONS = st.builds(
     Publication,
     channel=st.just("state:s"),
     type=TEXT,
-    payload=st.binary(max_size=50),
+    payload=JSON.map(orjson.dumps),
     publisher=TEXT,
     event_id=st.none() | TEXT,
     key=st.none() | TEXT,

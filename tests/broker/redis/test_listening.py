@@ -248,9 +248,11 @@ class TestFaults:
         with pytest.raises(HubError) as error:
             await node.broker.listen("log:s")
         assert error.value.code is ErrorCode.UNAVAILABLE
+        await asyncio.sleep(2 * QUICK.linger)  # whoever wanted it has given up, and so has the node
         await server.start()
         try:
             await until(lambda: usable(node))
+            await until(lambda: node.broker._topology.shards()[0].listener.connected_at is not None)
             await node.broker.listen("log:s")
             await publish(node.broker, "log:s")
             await node.heard.heard("log:s", 1)

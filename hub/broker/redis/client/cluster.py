@@ -107,7 +107,10 @@ class Cluster:
                 async with asyncio.timeout(_CALM_S if calm else self._tuning.pulse):
                     await self._look_now.wait()
             self._look_now.clear()
-            await self._look()
+            try:
+                await self._look()
+            except Exception:  # whatever a server takes for a map, the next look may find another
+                self._stats.fault("looking at the cluster's map failed")
             async with self._looked:
                 self._looked.notify_all()
             await asyncio.sleep(_SOON_S)
@@ -127,7 +130,8 @@ class Cluster:
         if not shard.commander.usable:
             return None
         with contextlib.suppress(HubError, LinkError):
-            return _map_of(await shard.commander.call(_ASK))
+            address = shard.commander.address or self._seeds[0]
+            return _map_of(await shard.commander.call(_ASK), address.host)
         return None
 
     async def _ask_seed(self, seed: Address) -> Map | None:
@@ -137,7 +141,7 @@ class Cluster:
             self._stats.note("connect_failures", "%s", error)
             return None
         try:
-            return _map_of(await link.call(_ASK))
+            return _map_of(await link.call(_ASK), seed.host)
         except LinkError:
             return None
         finally:
@@ -147,7 +151,7 @@ class Cluster:
         """Take the map as it is now."""
         owners: dict[Address, list[tuple[int, int]]] = {}
         for low, high, host, port in ranges:
-            owners.setdefault(self._seeds[0].at(host or self._seeds[0].host, port), []).append((low, high))
+            owners.setdefault(self._seeds[0].at(host, port), []).append((low, high))
         before = dict(self._shards)
         for address in before:
             slots = owners.get(address, [])
@@ -181,6 +185,20 @@ class Cluster:
         self._wish(self._always, doubted=False)
 
 
+def _host(node: Sequence[Any], asked: str) -> str:
+    """Where a server of the map is: endpoint, port, id and, from Redis 7 on, what else is known of its network.
+
+    No endpoint means the host that was asked; ``?`` a host name that was not configured, and then the address
+    stands beside it (``CLUSTER SLOTS``, "Nested result array").
+    """
+    endpoint = (node[0] or b"").decode()
+    if endpoint == "?":
+        others = node[3] if len(node) > 3 else []
+        known = others if isinstance(others, dict) else dict(zip(others[::2], others[1::2], strict=False))
+        endpoint = known.get(b"ip", b"").decode()
+    return endpoint or asked
+
+
 def by_slot(names: Iterable[str]) -> Iterable[list[str]]:
     """Names in groups that one command may name."""
     groups: dict[int, list[str]] = {}
@@ -189,10 +207,10 @@ def by_slot(names: Iterable[str]) -> Iterable[list[str]]:
     return groups.values()
 
 
-def _map_of(replies: Sequence[Any]) -> Map | None:
-    """The map in the replies to `_ASK`; None where there is none."""
+def _map_of(replies: Sequence[Any], asked: str) -> Map | None:
+    """The map in the replies to `_ASK` of the host `asked`; None where there is none."""
     slots, command = replies
     if isinstance(slots, hiredis.ReplyError) or not slots:
         return None
-    ranges = [(row[0], row[1], (row[2][0] or b"").decode(), row[2][1]) for row in slots]
+    ranges = [(row[0], row[1], _host(row[2], asked), row[2][1]) for row in slots]
     return ranges, isinstance(command, list) and bool(command) and command[0] is not None

@@ -13,7 +13,7 @@ import hiredis
 
 from .address import Address
 from .connection import Command, Link, LinkError, Reply, open_link
-from .errors import failed, unavailable
+from .errors import code_of, failed, unavailable
 from .tuning import Stats, Tuning, log
 
 Resolve = Callable[[], Awaitable[Address]]
@@ -37,7 +37,8 @@ class WrongServer(Exception):
 class Commander:
     """See the module's head. `incarnation` names the server process and the lineage of its data.
 
-    `scripts` are given to the server whenever it may have forgotten them.
+    `scripts` are given to the server whenever it may have forgotten them. `rights` are commands that its user must
+    be allowed: they are tried on each new link, and not carried out.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Commander:
         resolve: Resolve,
         greet: Greet,
         scripts: Sequence[bytes],
+        rights: Sequence[Command],
         client: str,
         tuning: Tuning,
         stats: Stats,
@@ -59,6 +61,7 @@ class Commander:
         self._resolve = resolve
         self._greet = greet
         self._scripts = scripts
+        self._rights = rights
         self._client = client
         self._tuning = tuning
         self._stats = stats
@@ -85,6 +88,11 @@ class Commander:
             self._task = None
         if self._link is not None:
             self._link.abort("closed")
+
+    @property
+    def why(self) -> str:
+        """Why commands are not answered, in the server's words; empty while they are."""
+        return "" if self.usable else self._why
 
     @property
     def usable(self) -> bool:
@@ -165,7 +173,7 @@ class Commander:
             self._lost.clear()
             try:
                 link = await self._connect()
-            except (LinkError, WrongServer) as error:
+            except Exception as error:  # whatever a server answers, the next try may find another
                 self._fail(error)
                 delay = backoff.next()
                 self._retry_at = self._loop.time() + delay
@@ -184,7 +192,10 @@ class Commander:
 
     def _fail(self, error: Exception) -> None:
         self._why = str(error)
-        self._stats.note("connect_failures", "%s", self._why)
+        if isinstance(error, LinkError | WrongServer):
+            self._stats.note("connect_failures", "%s", self._why)
+        else:
+            self._stats.fault("%s: connecting failed", self.name)
         if isinstance(error, WrongServer):
             self.refusal = error
         self.settled.set()
@@ -205,12 +216,22 @@ class Commander:
             self._run_id = server.get("run_id", "")
             self._learn(replies[2], replies[3], self._loop.time())
             self._check(server, memory)
+            await self._try_rights(link)
             await self._greet(link)
             self.address = address
         except BaseException:
             link.abort("refused")
             raise
         return link
+
+    async def _try_rights(self, link: Link) -> None:
+        """Queue what the hub does, and have it thrown away."""
+        replies = await link.call([("MULTI",)])
+        if not isinstance(replies[0], hiredis.ReplyError):
+            replies = await link.call([*self._rights, ("DISCARD",)])
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError) and code_of(str(reply)) == "NOPERM":
+                raise LinkError(f"{self.name}: {reply}")
 
     def _check(self, server: dict[str, str], memory: dict[str, str]) -> None:
         version = server.get("redis_version", "")

@@ -49,6 +49,7 @@ class Shard:
         self._nonce = token_hex(6)
         self._heard_at = 0.0
         self._rtt = 0.0
+        self._refusal = ""  # of the last canary, in the server's words
         self._restored: dict[str, None] = {}  # listened to again, and not reported yet
         self._reporting: asyncio.Task[None] | None = None
         self._follows = follows
@@ -80,7 +81,8 @@ class Shard:
         """As the node sees it now."""
         silent = self._loop.time() - self._heard_at if self._task is not None else 0.0
         deaf = silent if silent > self._tuning.overdue else 0.0
-        return ShardHealth(self.name, self.commander.usable, deaf, self._rtt)
+        why = self.commander.why or self.listener.refusal or self._refusal
+        return ShardHealth(self.name, self.commander.usable, deaf, self._rtt, why)
 
     # redis_listener.Hearer
 
@@ -131,16 +133,24 @@ class Shard:
 
     async def _watch(self) -> None:
         while True:
-            with contextlib.suppress(HubError, LinkError):
+            try:
                 await self._sing()
+            except (HubError, LinkError):
+                pass  # `health` says it
+            except Exception:
+                self._stats.fault("%s: the canary failed", self.name)
             await asyncio.sleep(self._tuning.pulse)
 
     async def _follow(self) -> None:
         """Events that an old master still takes after its replica was promoted are lost: notice soon."""
         while True:
             await asyncio.sleep(self._tuning.pulse)
-            with contextlib.suppress(LinkError):  # no Sentinel answers: whoever is the master stays
+            try:
                 await self.commander.follow()
+            except LinkError:
+                pass  # no Sentinel answers: whoever is the master stays
+            except Exception:
+                self._stats.fault("%s: following the master failed", self.name)
 
     async def _sing(self) -> None:
         if self._hearer is None:
@@ -149,7 +159,8 @@ class Shard:
         song = f"{self._nonce}|{self._loop.time()}"
         sung, *facts = await self.commander.call([(self.publish, self.canary, song), *LOOK])
         self.commander.learn(facts)
-        if isinstance(sung, hiredis.ReplyError):
+        self._refusal = str(sung) if isinstance(sung, hiredis.ReplyError) else ""
+        if self._refusal:
             self._stats.note("canary_refused", "%s: the canary was refused: %s", self.name, sung)
         self._judge()
 

@@ -58,6 +58,7 @@ class ShardListener:
     ) -> None:
         self.name = name
         self.connected_at: float | None = None
+        self.refusal = ""  # why the last subscription was refused, in the server's words
         self.address: Address | None = None
         self._resolve = resolve
         self._hearer = hearer
@@ -117,7 +118,7 @@ class ShardListener:
         if waiter is None:
             waiter = self._waiters[name] = asyncio.get_running_loop().create_future()
             waiter.add_done_callback(_seen)
-            self._touch(name)
+        self._touch(name)  # also where another waits: the name may have been given up since
         try:
             async with asyncio.timeout(self._tuning.patience):
                 await asyncio.shield(waiter)
@@ -197,6 +198,7 @@ class ShardListener:
         if refused is not None:
             self._refuse(mine, str(refused))
             return
+        self.refusal = ""
         restored = []
         for name in mine:
             self._confirmed.add(name)
@@ -215,6 +217,7 @@ class ShardListener:
         if code_of(error) in ("MOVED", "CLUSTERDOWN", "CROSSSLOT"):
             self._hearer.on_moved(names)
             return
+        self.refusal = error
         self._stats.note("subscribe_refused", "%s: subscribe was refused: %s", self.name, code_of(error))
         for name in names:
             waiter = self._waiters.pop(name, None)
@@ -234,6 +237,8 @@ class ShardListener:
                 backoff.reset()
             except LinkError as error:
                 self._stats.note("listener_failures", "%s", error)
+            except Exception:
+                self._stats.fault("%s: listening failed", self.name)
             self.connected_at = None
             self._forget()
             await backoff.pause()

@@ -49,7 +49,18 @@ class Stats:
     def note(self, name: str, message: str, *args: object) -> None:
         """Count `name`, and log the message unless one of the same name was logged a short while ago."""
         self.counts[name] += 1
-        now = time.monotonic()
-        if now - self._logged.get(name, -60.0) >= 30.0:
-            self._logged[name] = now
+        if self._is_time(name):
             log.warning(message + " (%s: %d so far)", *args, name, self.counts[name])
+
+    def fault(self, message: str, *args: object) -> None:
+        """Count what nobody has foreseen, and log the exception that is being handled, as rarely."""
+        self.counts["faults"] += 1
+        if self._is_time(message):
+            log.exception(message, *args)
+
+    def _is_time(self, name: str) -> bool:
+        now = time.monotonic()
+        due = now - self._logged.get(name, -60.0) >= 30.0
+        if due:
+            self._logged[name] = now
+        return due

@@ -14,3 +14,14 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[3] ~= '0' and now > tonumber(ARGV[3]) then
   return {'late'}
 end
+
+-- Keys of another type, from a stranger, would stop what is done with them for good: all of `...` are gone then.
+local function expect(kind, ...)
+  for _, name in ipairs({...}) do
+    local found = redis.call('TYPE', name).ok
+    if found ~= kind and found ~= 'none' then
+      redis.call('DEL', ...)
+      return
+    end
+  end
+end

@@ -10,7 +10,9 @@ if not member then
     return {'limit'}
   end
   change = 'join'
-  member = {ARGV[8], ARGV[9], redis.call('HINCRBY', KEYS[2], ':entries', 1), ARGV[10] == '1', info, state, 0}
+  local entries = (tonumber(redis.call('HGET', KEYS[2], ':entries') or '0') or 0) + 1
+  redis.call('HSET', KEYS[2], ':entries', text(entries))
+  member = {ARGV[8], ARGV[9], entries, ARGV[10] == '1', info, state, 0}
 elseif ARGV[15] == '1' then
   return {'ok'}
 else
@@ -20,8 +22,7 @@ else
   end
   member = {ARGV[8], ARGV[9], member[NUMBER], ARGV[10] == '1', info, state, 0}
 end
-local lives = tonumber(redis.call('HGET', KEYS[2], ARGV[9]) or '0')
-redis.call('HSET', KEYS[2], ARGV[9], text(math.max(lives, now + tonumber(ARGV[14]))))
+redis.call('HSET', KEYS[2], ARGV[9], text(math.max(lives_until(ARGV[9]), now + tonumber(ARGV[14]))))
 put(ARGV[7], member)
 if change then
   announce(change, ARGV[7], member)

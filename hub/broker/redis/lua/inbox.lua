@@ -10,7 +10,7 @@ local cursor = 0
 if found then
   local e, o = string.match(found, '^([%w_-]+)|(%d+)$')
   if e and good(e, tonumber(o)) then
-    cursor = tonumber(o)
+    cursor = math.min(tonumber(o), offset)
   end
 end
 local moved = 0
@@ -22,8 +22,8 @@ if ARGV[9] ~= '' then
   if wanted > cursor then
     cursor, moved = wanted, 1
     redis.call('HSET', KEYS[7], ARGV[8], epoch .. '|' .. text(cursor))
-    redis.call('PEXPIRE', KEYS[7], ARGV[5])
-    prolong()
+    keep_parts()
+    prolong_parts()
   end
 end
 local unread = offset - math.max(cursor, lowest - 1)

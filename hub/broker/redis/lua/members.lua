@@ -4,25 +4,27 @@
 local OWNER, NODE, NUMBER, NAMED, INFO, STATE, LEAVES = 1, 2, 3, 4, 5, 6, 7
 local DAY = 86400000
 
--- Keys of another type, from a stranger: gone, and everybody enters again with the next sign of life.
-for i = 1, 2 do
-  local kind = redis.call('TYPE', KEYS[i]).ok
-  if kind ~= 'hash' and kind ~= 'none' then
-    redis.call('DEL', KEYS[1], KEYS[2])
-  end
-end
+expect('hash', KEYS[1], KEYS[2]) -- where they are gone, everybody enters again with the next sign of life
 
 local function decode(raw)
   if not raw then
     return nil
   end
   local fine, member = pcall(cmsgpack.unpack, raw)
-  return fine and type(member) == 'table' and type(member[LEAVES]) == 'number' and member or nil
+  local whole = fine and type(member) == 'table' and type(member[OWNER]) == 'string'
+    and type(member[NODE]) == 'string' and type(member[NUMBER]) == 'number' and type(member[LEAVES]) == 'number'
+  return whole and member or nil
+end
+
+-- Until when a node's members are present.
+local function lives_until(node)
+  return tonumber(redis.call('HGET', KEYS[2], node) or '0') or 0
 end
 
 local function announce(change, field, member)
   local user, name = string.match(field, '^(.-)%z(.*)$')
-  redis.call(ARGV[5], ARGV[6], '\1p' .. cmsgpack.pack(
+  -- Refused, it is missed by those who listen, as any announcement may be: what it tells of is done.
+  redis.pcall(ARGV[5], ARGV[6], '\1p' .. cmsgpack.pack(
     {change, user, name, member[NAMED], member[OWNER], member[INFO], member[STATE]}))
 end
 
@@ -56,13 +58,13 @@ local function everybody()
   local found, dead = {}, {}
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
-    local member = decode(all[i + 1])
+    local member = string.find(all[i], '%z') and decode(all[i + 1])
     if not member then
       redis.call('HDEL', KEYS[1], all[i])
     else
       local node = member[NODE]
       if dead[node] == nil then
-        dead[node] = tonumber(redis.call('HGET', KEYS[2], node) or '0') <= now
+        dead[node] = lives_until(node) <= now
       end
       if left(member) or (dead[node] and member[LEAVES] == 0) then
         remove(all[i], member)

@@ -7,8 +7,8 @@ if ARGV[7] == 'keep' then
   redis.call('PEXPIRE', KEYS[2], DAY)
   return {'ok', lives and '1' or '0'}
 end
-if lives and tonumber(lives) > now then
-  return {'early', text(tonumber(lives) - now)}
+if lives_until(ARGV[8]) > now then
+  return {'early', text(lives_until(ARGV[8]) - now)}
 end
 everybody()
 redis.call('HDEL', KEYS[2], ARGV[8])

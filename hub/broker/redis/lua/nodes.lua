@@ -1,6 +1,7 @@
 -- The nodes that live. KEYS[1] hash: node → deadline|info
 -- ARGV[5] 'put' 'drop' or 'list'  [6] node  [7] info  [8] ttl in ms
 -- → 'ok' {node, info, …}
+expect('hash', KEYS[1])
 if ARGV[5] == 'put' then
   redis.call('HSET', KEYS[1], ARGV[6], text(now + tonumber(ARGV[8])) .. '|' .. ARGV[7])
 elseif ARGV[5] == 'drop' then

@@ -6,7 +6,6 @@ local REMEMBERED = 16 -- ancestors of a numbering
 
 local epoch, offset, incarnation, previous, fork
 local chain -- the ancestors, once they were looked at
-local sourced -- whether the channel keeps positions of sources
 
 local function sources_key()
   return string.sub(KEYS[1], 1, -2) .. 'o'
@@ -17,36 +16,56 @@ local function ancestors_key()
   return string.sub(KEYS[1], 1, -2) .. 'f'
 end
 
+-- Parts are the keys that live as long as the numbering: one that is missing was taken by somebody (an evicting
+-- server takes single keys). How many there are stands in the numbering, as noughts before the last number: what does
+-- not know of it reads the same number, and writes it without them.
+local PARTS = {KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], sources_key()}
+local parts
+
+local function standing()
+  return redis.call('EXISTS', unpack(PARTS))
+end
+
+-- What is refused here (a user without the right to publish on the channel) is missed by those who listen, as any
+-- announcement may be. The step that it tells of is done, and stays done.
 local function announce(data)
-  redis.call(ARGV[6], ARGV[7], data)
+  local reply = redis.pcall(ARGV[6], ARGV[7], data)
+  return type(reply) == 'table' and reply.err or nil
 end
 
--- What lives as long as the numbering; most have neither.
-local function keep_beside()
-  if previous ~= '' then
-    redis.call('PEXPIRE', ancestors_key(), ARGV[5])
-  end
-  if sourced then
-    redis.call('PEXPIRE', sources_key(), ARGV[5])
-  end
-end
-
--- A nought before the last number says `sourced`: what does not know of it reads the same number.
 local function keep()
   redis.call('SET', KEYS[1], epoch .. '|' .. text(offset) .. '|' .. ARGV[1] .. '|' .. previous .. '|'
-    .. (sourced and '0' or '') .. text(fork), 'PX', ARGV[5])
-  keep_beside()
+    .. string.rep('0', parts) .. text(fork), 'PX', ARGV[5])
+end
+
+-- As `keep`, where a part may have come or gone.
+local function keep_parts()
+  parts = standing()
+  keep()
+end
+
+local function prolong_parts()
+  if parts > 0 then
+    for _, part in ipairs(PARTS) do
+      redis.call('PEXPIRE', part, ARGV[5])
+    end
+  else
+    redis.call('PEXPIRE', KEYS[7], ARGV[5]) -- cursors that a node of 0.1 has put there
+  end
+  if previous ~= '' then
+    redis.call('PEXPIRE', ancestors_key(), ARGV[5]) -- without them the newest still counts, so they are no part
+  end
 end
 
 -- It was used: the numbering, and what lives as long, stay for their time.
 local function prolong()
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
-  keep_beside()
+  prolong_parts()
 end
 
 -- A numbering from nothing. What an older one left would only spoil it.
 local function begin()
-  epoch, offset, previous, fork, sourced, chain = ARGV[4], 0, '', 0, false, nil
+  epoch, offset, previous, fork, parts, chain = ARGV[4], 0, '', 0, 0, nil
   keep() -- first: where the memory is full, this fails, and nothing was changed
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], sources_key(), ancestors_key())
 end
@@ -101,6 +120,26 @@ local function branch()
   redis.call('SET', ancestors_key(), table.concat(line, '|'), 'PX', ARGV[5])
 end
 
+-- Sources are past what they were, under whatever name the numbering goes on.
+local function name_sources()
+  if redis.call('EXISTS', sources_key()) == 1 then
+    redis.pcall('HSET', sources_key(), '', epoch)
+  end
+end
+
+-- Parts are gone that nobody took away in order. What was said under this epoch can't be relied on, so another one
+-- begins, at the same offset, with what is still whole: a snapshot and its expiries are nothing without each other.
+local function lapse()
+  redis.call('DEL', ancestors_key())
+  if redis.call('EXISTS', KEYS[3], KEYS[4]) < 2 then
+    redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+  end
+  epoch, previous, fork, chain = ARGV[4], '', 0, nil
+  keep_parts()
+  name_sources()
+  announce('\1rparts')
+end
+
 -- Stored data that can't be worked with (a key of another type, a stream ahead of its numbering):
 -- the only way out that gives no offset twice is a new epoch.
 local function heal(why)
@@ -120,6 +159,9 @@ do
   local o, f
   if type(found) == 'string' then
     epoch, o, incarnation, previous, f = string.match(found, '^([%w_-]+)|(%d+)|([^|]*)|([%w_-]*)|(%d+)$')
+    if epoch and #o > 16 then
+      epoch = nil -- no number that was counted here
+    end
   elseif type(found) == 'table' and found.err and not spoiled(found.err) then
     return redis.error_reply(found.err)
   end
@@ -129,16 +171,15 @@ do
       announce('\1r')
     end
   else
-    offset, fork = tonumber(o), tonumber(f)
-    sourced = #f > 1 and string.sub(f, 1, 1) == '0'
-    if incarnation ~= ARGV[1] then
-      if ARGV[2] ~= '1' then
-        return {'incarnation'}
-      end
+    offset, fork, parts = tonumber(o), tonumber(f), #string.match(f, '^(0*)%d')
+    if incarnation ~= ARGV[1] and ARGV[2] ~= '1' then
+      return {'incarnation'}
+    end
+    if parts > 0 and standing() < parts then
+      lapse()
+    elseif incarnation ~= ARGV[1] then
       branch()
-      if sourced and redis.call('EXISTS', sources_key()) == 1 then
-        redis.pcall('HSET', sources_key(), '', epoch)
-      end
+      name_sources()
     end
   end
 end

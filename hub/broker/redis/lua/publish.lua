@@ -7,8 +7,8 @@
 --         · how long the key stays in the snapshot, in ms · snapshot_keys
 --         · id of the lease ('' without) · lease_ms · id of the lease that has run out, where this is its event
 --     'f' from a source: its name · generation · number
--- → for one: 'ok' epoch offset replaced-lease · 'dup' epoch offset · 'conflict' digest epoch offset
---   · 'stale' epoch offset · 'limit' of-what · 'unleased' · 'healed' why
+-- → for one: 'ok' epoch offset replaced-lease [why it was not announced] · 'dup' epoch offset
+--   · 'conflict' digest epoch offset · 'stale' epoch offset · 'limit' of-what · 'unleased' · 'healed' why
 -- → for more: 'all' {as for one, …}
 
 local at, answers = 10, 8
@@ -64,7 +64,6 @@ local function publish()
   end
 
   local function take_place()
-    sourced = true
     write('HSET', sources_key(), '', epoch, source, generation .. '|' .. number_in_generation)
   end
 
@@ -75,7 +74,8 @@ local function publish()
       if fault then
         return failed()
       end
-      keep()
+      keep_parts()
+      prolong_parts()
     end
     return reply
   end
@@ -143,22 +143,17 @@ local function publish()
     if expired == '' then
       if attempt ~= '' then
         write('HSET', KEYS[5], key, attempt .. '|' .. number_in_attempt .. '|' .. final)
-        write('PEXPIRE', KEYS[5], ARGV[5])
       elseif guard_attempt and final == '1' then
         write('HSET', KEYS[5], key, text(guard_attempt) .. '|' .. text(guard_number) .. '|1')
-        write('PEXPIRE', KEYS[5], ARGV[5])
       elseif guard and not guard_attempt then
         write('HDEL', KEYS[5], key)
       end
     end
     if lease_id ~= '' and final ~= '1' then
       write('HSET', KEYS[6], key, lease_id .. '|' .. text(now + tonumber(lease_ms)))
-      write('PEXPIRE', KEYS[6], ARGV[5])
     elseif lease then
       write('HDEL', KEYS[6], key)
     end
-    write('PEXPIRE', KEYS[3], ARGV[5])
-    write('PEXPIRE', KEYS[4], ARGV[5])
   end
   if answer_key then
     write('SET', answer_key, digest .. '|' .. epoch .. '|' .. number, 'PX', remembered)
@@ -167,16 +162,19 @@ local function publish()
     take_place()
   end
   write('PEXPIRE', KEYS[2], ARGV[9])
-  write('PEXPIRE', KEYS[7], ARGV[5])
   if fault then
     return heal(fault)
   end
+  if state or source then
+    parts = standing()
+  end
+  prolong_parts()
 
   -- The counter last: a fault before it would else leave a hole for ever.
   offset = offset + 1
   keep()
-  announce('\1e' .. epoch .. '|' .. number .. '|' .. entry)
-  return {'ok', epoch, number, lease and string.match(lease, '^([^|]*)|') or ''}
+  local unheard = announce('\1e' .. epoch .. '|' .. number .. '|' .. entry)
+  return {'ok', epoch, number, lease and string.match(lease, '^([^|]*)|') or '', unheard}
 end
 
 local reply = publish()

@@ -12,6 +12,9 @@ local function prune(limit)
         return done.err
       end
     end
+    if standing() ~= parts then
+      pcall(keep_parts) -- where the memory is full, a part that has ended is taken for a lost one: told once too often
+    end
   end
   return nil, #gone
 end

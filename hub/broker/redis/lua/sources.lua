@@ -1,9 +1,9 @@
 -- How far sources have handed on: a hash beside the numbering, name → generation|number, and '' → the epoch in which
--- it was written last. The numbering tells that there is one (`sourced`), so its loss is noticed.
+-- it was written last. It is one of the numbering's parts, so its loss is noticed.
 local MOST_SOURCES = 1024
 local sources_are_open
 
--- Before the first look: those of an earlier numbering are gone with it, and lost ones fork this one.
+-- Before the first look: those of an earlier numbering are gone with it.
 local function open_sources()
   if sources_are_open then
     return nil
@@ -12,10 +12,7 @@ local function open_sources()
   if type(mark) == 'table' then
     return mark.err
   end
-  if sourced and not mark then
-    sourced = false
-    branch()
-  elseif mark and not sourced and not good(mark, 0) then
+  if mark and not good(mark, 0) then
     redis.call('DEL', sources_key())
   end
   sources_are_open = true

@@ -5,5 +5,4 @@ if fault then
   lowest = 1
 end
 prolong()
-redis.call('PEXPIRE', KEYS[7], ARGV[5])
 return top(text(lowest))
