@@ -53,7 +53,7 @@ A channel of no known namespace is refused. These are shipped:
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Where it listens": {
-        "host": "The address to listen on; `0.0.0.0` for all of this machine.",
+        "host": "The address to listen on; `0.0.0.0` for all of this machine, `0.0.0.0,::` for IPv6 too.",
         "port": "The port; 0 picks a free one.",
         "workers": "Processes that share the port. More than one needs `redis://`.",
         "path": "Where WebSockets are served.",

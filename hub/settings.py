@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     )
 
     # where
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # several are separated by commas
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Count = 1
     path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/ws"
@@ -160,6 +160,11 @@ class Settings(BaseSettings):
         for entry in self.api_keys.values():
             return (entry.key if isinstance(entry, ApiKeyRules) else entry).get_secret_value()
         return None
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses to listen on."""
+        return [host.strip() for host in self.host.split(",") if host.strip()] or ["127.0.0.1"]
 
     @property
     def connection_limit(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from ..protocol.errors import HubError
 from .refusals import invalid, missing
 
 MAX_BYTES = 16 * 1024
@@ -70,6 +71,15 @@ def claims(jws: Jws) -> dict[str, Any]:
         HubError: ``token_invalid``.
     """
     return _object(jws.payload, "payload")
+
+
+def claimed_subject(token: str) -> str | None:
+    """Whom a token says that it speaks for. Nothing of it is checked: anybody may have written anything."""
+    try:
+        subject = claims(parse(token)).get("sub")
+    except HubError:
+        return None
+    return subject if isinstance(subject, str) else None
 
 
 def _what_instead(token: str) -> str:

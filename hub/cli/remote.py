@@ -36,7 +36,7 @@ def socket_url(given: str | None) -> str:
 
 def local_url(settings: Settings) -> str:
     """Where a hub with these settings is found on this machine."""
-    host = _ANYWHERE.get(settings.host, settings.host)
+    host = _ANYWHERE.get(settings.hosts[0], settings.hosts[0])
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 

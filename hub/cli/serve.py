@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     for text in configuration.unknown_variables():
         log.warning("%s", text)
     # Workers have a listener each, made by themselves.
-    sockets = [listen(settings.host, settings.port)] if settings.workers == 1 else None
+    sockets = listen_all(settings) if settings.workers == 1 else None
     if sockets is not None:
         settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
     if args.dev:
@@ -85,6 +85,20 @@ def wscat_line(settings: Settings) -> str:
     token = tokens.sign(settings, "dev", _DEV_GRANTS, _DAY_S)
     base = remote.local_url(settings).replace("http", "ws", 1)
     return f"npx wscat -c '{base}{settings.path}?token={token}'"
+
+
+def listen_all(settings: Settings) -> list[socket.socket]:
+    """Listening sockets on all addresses of the settings, of one port.
+
+    Raises:
+        Failure: one of them can't be had.
+    """
+    sockets: list[socket.socket] = []
+    port = settings.port
+    for host in settings.hosts:
+        sockets.append(listen(host, port))
+        port = sockets[0].getsockname()[1]
+    return sockets
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from ..auth.addresses import TrustedProxies
 from ..auth.identity import Identity
+from ..auth.jws import claimed_subject
 from ..auth.origins import Origins
 from ..auth.tickets import Tickets
 from ..connections.connection import Connection
@@ -87,7 +88,8 @@ class Handshaker:
         resume = _first(query, "resume")
         browser = self._check_origin(handshake)
         try:
-            await self.node.admission.admit(address, returning=resume is not None)
+            returning = resume is not None and self._is_returning(handshake, query, resume)
+            await self.node.admission.admit(address, returning=returning)
             identity = await self._identify(handshake, query)
             since = parse_positions(query.get("since"))
         except HubError as error:
@@ -118,14 +120,16 @@ class Handshaker:
             raise UpgradeRefused(403, HubError(ErrorCode.FORBIDDEN, why))
         return origin is not None
 
+    def _is_returning(self, handshake: UpgradeRequest, query: Mapping[str, list[str]], resume: str) -> bool:
+        """Whether the hub gave this `resume` to the user whom the token names. The token is not checked yet, nor a
+        ticket redeemed; but nobody gets before others by a value that he made up."""
+        user = claimed_subject(_token(handshake) or _first(query, "token") or "")
+        return user is not None and self.node.returning(resume, user) is not None
+
     async def _identify(self, handshake: UpgradeRequest, query: Mapping[str, list[str]]) -> Identity | None:
         """By the first of the places that is there; None where the token comes as the first message."""
-        scheme, _, credentials = handshake.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return await self.node.verify(credentials.strip())
-        for offered in handshake.subprotocols:
-            if offered.startswith(TOKEN_ENTRY):
-                return await self.node.verify(offered[len(TOKEN_ENTRY) :])
+        if (token := _token(handshake)) is not None:
+            return await self.node.verify(token)
         if (ticket := _first(query, "ticket")) is not None:
             identity = await self._tickets.redeem(ticket)
             self.node.revocations.check(identity)
@@ -154,6 +158,15 @@ def _subprotocol(offered: Sequence[str]) -> str | None:
     else:
         why = f"none of the offered subprotocols is known; the hub speaks {known}"
     raise UpgradeRefused(400, HubError(ErrorCode.BAD_MESSAGE, why))
+
+
+def _token(handshake: UpgradeRequest) -> str | None:
+    """The token in a header: `Authorization`, else an entry of the subprotocols."""
+    scheme, _, credentials = handshake.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    offered = (name for name in handshake.subprotocols if name.startswith(TOKEN_ENTRY))
+    return next((name[len(TOKEN_ENTRY) :] for name in offered), None)
 
 
 def _readable(header: str) -> str:

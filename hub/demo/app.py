@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from ..app import Hub
 from ..cli import configuration, logs, remote, tokens
 from ..cli.failure import Failure
-from ..cli.serve import listen, with_made_up_keys, wscat_line
+from ..cli.serve import listen_all, with_made_up_keys, wscat_line
 from ..runtime.tasks import Tasks
 from ..server.serve import Server, server_config
 from ..settings import Settings
@@ -93,7 +93,7 @@ class Demo:
 
 def serve(settings: Settings) -> int:
     """Serve the demo until Ctrl-C; returns the exit status."""
-    sockets = [listen(settings.host, settings.port)]
+    sockets = listen_all(settings)
     settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
     demo = Demo(settings)
     config = server_config(demo.hub)

@@ -13,6 +13,7 @@ import orjson
 from .codes import ErrorCode
 from .errors import HubError
 from .frames import Encoding, frame
+from .msgpack_claims import claims_fit
 from .position import Position
 from .stream import reached, written
 
@@ -46,6 +47,8 @@ def loads_json(data: bytes | str) -> Any:
 
 def _loads_msgpack(data: bytes | str) -> Any:
     assert isinstance(data, bytes)
+    if not claims_fit(data):
+        raise _bad("invalid MessagePack: it says that it has more elements than bytes")
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_no_extension)
     except HubError:

@@ -106,7 +106,7 @@ def server_config(hub: Hub, **overrides: Any) -> uvicorn.Config:
     """
     settings = hub.settings
     options: dict[str, Any] = {
-        "host": settings.host,
+        "host": settings.hosts[0],
         "port": settings.port,
         "http": HttpProtocol,
         "ws": WebSocketTransport,
@@ -130,7 +130,7 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
         return 0
     GcTuner()
     supervisor = WorkerSupervisor(
-        settings.host,
+        settings.hosts,
         settings.port,
         settings.workers,
         lambda own, worker_ipc: _serve_one(settings, own, worker_ipc),

@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -35,8 +35,8 @@ Work = Callable[[list[socket.socket], UnixWorkerIpc], int]
 class WorkerSupervisor:
     """Keeps `count` workers alive. `work` serves on the sockets it is given and returns the exit status."""
 
-    def __init__(self, host: str, port: int, count: int, work: Work) -> None:
-        self._host = host
+    def __init__(self, hosts: Sequence[str], port: int, count: int, work: Work) -> None:
+        self._hosts = hosts
         self._count = count
         self._work = work
         self._workers: dict[int, int] = {}  # process id: index
@@ -45,8 +45,8 @@ class WorkerSupervisor:
         self._backoff = Backoff(REAL_TIME, 0.2, 5.0)
         self._stopping = 0
         # Bound but not listening: it keeps the port for the workers, and gets no connections.
-        self._reservation = _bound(host, port)
-        self._port: int = self._reservation.getsockname()[1]
+        self._reservations = _bind_all(hosts, port)
+        self._port: int = self._reservations[0].getsockname()[1]
         self._folder = Path(tempfile.mkdtemp(prefix="hub-"))
 
     @property
@@ -64,7 +64,8 @@ class WorkerSupervisor:
             return self._watch()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-            self._reservation.close()
+            for reservation in self._reservations:
+                reservation.close()
 
     def _watch(self) -> int:
         while self._workers:
@@ -122,8 +123,8 @@ class WorkerSupervisor:
     def _be_worker(self, index: int) -> NoReturn:
         status = 1
         try:
-            listener = _bound(self._host, self._port)
-            status = self._work([listener], UnixWorkerIpc(self._folder, index, self._count))
+            listeners = _bind_all(self._hosts, self._port)
+            status = self._work(listeners, UnixWorkerIpc(self._folder, index, self._count))
         except BaseException:
             log.exception("worker %d failed", index)
         finally:
@@ -144,11 +145,22 @@ class WorkerSupervisor:
                 continue  # it has just ended; the watch will see it
 
 
+def _bind_all(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Sockets of one port on all addresses; 0 is a port that the first one picks."""
+    sockets: list[socket.socket] = []
+    for host in hosts:
+        sockets.append(_bound(host, port))
+        port = sockets[0].getsockname()[1]
+    return sockets
+
+
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # another one has the IPv4 of this port
     sock.bind((host, port))
     sock.set_inheritable(False)
     return sock

@@ -132,3 +132,21 @@ def test_dev_serves_with_keys_of_its_own() -> None:
         printed, log = running.log().partition("hub: listening")[::2]
         assert "npx wscat -c 'ws://" in printed
         running._log_path.write_text(log)
+
+
+def test_several_addresses() -> None:
+    """As `0.0.0.0,::` for both families; here of one, which each machine has."""
+    with running_hub("--host", "127.0.0.1, 127.0.0.2") as hub:
+        for host in ("127.0.0.1", "127.0.0.2"):
+            assert httpx.get(f"http://{host}:{hub.port}/livez", trust_env=False).status_code == 200
+
+
+def test_an_address_of_ipv6_beside_one_of_ipv4() -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running_hub("--host", "127.0.0.1,::1") as hub:
+        assert httpx.get(f"http://[::1]:{hub.port}/livez", trust_env=False).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{hub.port}/livez", trust_env=False).status_code == 200

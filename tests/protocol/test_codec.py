@@ -1,6 +1,7 @@
 """JSON and MessagePack of the same objects, and nothing that one of them could not say."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -13,6 +14,7 @@ from hub.protocol.codec import MAX_DEPTH, decode, dumps_json, encode, transcode
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.frames import SUBPROTOCOLS, Encoding, bodies
+from hub.protocol.msgpack_claims import claims_fit
 
 SCALARS = (
     st.none()
@@ -124,8 +126,8 @@ def deep(levels: int) -> bytes:
         (b"", "MessagePack"),
         (b"\x81", "MessagePack"),
         (msgpack.packb({}) + b"\x00", "more bytes follow"),
-        (b"\xdf\xff\xff\xff\xff", "max_map_len"),
-        (b"\xdd\xff\xff\xff\xff", "max_array_len"),
+        (b"\xdf\xff\xff\xff\xff", "more elements than bytes"),
+        (b"\xdd\xff\xff\xff\xff", "more elements than bytes"),
         (deep(MAX_DEPTH + 1), "deeper than 64"),
         (deep(100_000), "MessagePack"),
         (b"\x91" * 100_000, "MessagePack"),
@@ -163,3 +165,34 @@ def test_a_payload_that_no_client_could_read_is_refused() -> None:
         value = [value]
     with pytest.raises(HubError):
         dumps_json(value)
+
+
+@given(
+    VALUES
+    | st.lists(st.integers(-(2**63), 2**64 - 1), min_size=16, max_size=70)
+    | st.lists(st.text(min_size=20), min_size=16)
+)
+def test_no_message_is_taken_for_one_that_says_too_much(value: Any) -> None:
+    assert claims_fit(msgpack.packb(value))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\xdc\x3e\x80",
+        b"\xdd\x00\x00\x3e\x80",
+        b"\xde\x1f\x00",
+        b"\xdf\x00\x00\x1f\x00",
+        b"\xdc\x3e\x80\xa1x\xd9\x02\xdc\xdc",
+    ],
+)
+def test_what_says_that_it_has_more_elements_than_bytes(head: bytes) -> None:
+    """Room was made for them all: 100 ms and 100 MB for 16 KB."""
+    data = b"\x81\xa1x" + head * (16_000 // len(head))
+    tracemalloc.start()
+    try:
+        with pytest.raises(HubError, match="MessagePack"):
+            decode(data, Encoding.MSGPACK)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
