@@ -19,6 +19,7 @@ export async function bundle(entry) {
     format: "esm",
     target: "es2022",
     external: ["./shared.js"],
+    dropLabels: ["CHECK"],
     write: false,
   });
   // a second pass, for names that repeat from class to class; conditions stay as they are, rewritten they pack worse

@@ -1,23 +1,18 @@
-// The same board with React. `useChannel` takes React as an argument: it works with every version that has hooks.
-import * as React from "react";
+// The same board with React: the hub comes from a provider, channels from hooks. One rendering a frame, whatever comes.
+import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
-import { Hub } from "notification-hub-client";
-import { useChannel } from "notification-hub-client/react";
+import { HubProvider, useChannel, useConnection } from "notification-hub-client/react";
 
 const parameters = new URL(location.href).searchParams;
-// one hub for the page, outside of all components: it lives as long as the page does
-const hub = new Hub(parameters.get("hub") ?? "/ws", {
-  getToken: async ({ reason }) => (await fetch(`/token?reason=${reason}`)).text(),
-});
+const getToken = async ({ reason }) => (await fetch(`/token?reason=${reason}`)).text();
 
 function Badge() {
-  const [state, setState] = React.useState(hub.state);
-  React.useEffect(() => hub.on("state", setState), []);
-  return <span id="badge">{state.name}</span>;
+  return <span id="badge">{useConnection().name}</span>;
 }
 
 function Board({ channel }) {
-  const { byKey, gap } = useChannel(React, hub, channel);
+  const { byKey, gap, ready } = useChannel(channel);
+  if (!ready) return <p>…</p>;
   return (
     <>
       {gap && <p>Some updates were missed ({gap.cause}).</p>}
@@ -33,16 +28,20 @@ function Board({ channel }) {
 }
 
 function App() {
-  const [channel, setChannel] = React.useState(parameters.get("board") ?? "job:team-a");
+  const [channel, setChannel] = useState(parameters.get("board") ?? "job:team-a");
   return (
-    <>
+    <HubProvider url={parameters.get("hub") ?? "/ws"} options={{ getToken }}>
       <h1>
         Jobs <Badge />
       </h1>
       <input id="channel" value={channel} onChange={({ target }) => setChannel(target.value)} />
       <Board channel={channel} />
-    </>
+    </HubProvider>
   );
 }
 
-createRoot(document.body.appendChild(document.createElement("main"))).render(<App />);
+createRoot(document.body.appendChild(document.createElement("main"))).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

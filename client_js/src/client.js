@@ -34,6 +34,9 @@ function settingsOf(url, { env, WebSocket, ...given }) {
   };
 }
 
+/** @type {HubState} */
+const IDLE = { name: "idle" };
+
 /** @param {unknown} since */
 function checkPosition(since) {
   const { epoch, offset } = /** @type {any} */ (since);
@@ -104,7 +107,7 @@ export class Hub extends Emitter {
 
   /** @returns {HubState} */
   get state() {
-    return this.#engine?.state ?? { name: "idle" };
+    return this.#engine?.state ?? IDLE;
   }
 
   /** Connects, or connects again after `closed`. */
@@ -162,7 +165,8 @@ export class Hub extends Emitter {
       throw new HubError("disconnected", "not connected", { channel, retry: true });
     }
     command.event_id ??= this.#newId();
-    return /** @type {any} */ (await this.#ask(command, timeoutMs));
+    const { channel: where = channel, epoch, offset, event_id, stale } = await this.#ask(command, timeoutMs);
+    return { channel: where, epoch, offset, eventId: event_id, stale };
   }
 
   /** @param {import("./types.js").Message} command @param {number} [timeoutMs] */
@@ -184,7 +188,8 @@ export class Hub extends Emitter {
    * @returns {Promise<import("./types.js").History>}
    */
   async history(channel, { since, limit } = {}) {
-    return /** @type {any} */ (await this.#ask({ type: "history", channel, since, limit }));
+    const { events, epoch, offset, more, gap } = await this.#ask({ type: "history", channel, since, limit });
+    return { events, epoch, offset, more, gap };
   }
 
   /**

@@ -1,4 +1,4 @@
-/** @typedef {"not_done" | "unknown"} Outcome */
+/** @typedef {import("../types/index.js").Outcome} Outcome */
 
 const UNSURE = ["unavailable", "internal", "timeout", "unknown_outcome"];
 

@@ -1,3 +1,3 @@
-/** @typedef {import("./subscription.js").Subscription} Subscription */
 export { Hub } from "./client.js";
 export { HubError } from "./errors.js";
+export { Subscription } from "./subscription.js";

@@ -1,90 +1,114 @@
-/** @typedef {import("./client.js").Hub} Hub */
-/** @typedef {import("./types.js").HubEvent} HubEvent */
-/** @typedef {import("./types.js").Gap} Gap */
-/** @typedef {import("./types.js").Member} Member */
-/**
- * What a component sees of a channel.
- * @typedef {object} ChannelView
- * @property {import("./types.js").SubscriptionState["name"]} state
- * @property {HubEvent[]} events The newest ones, oldest first, `limit` at most.
- * @property {ReadonlyMap<string, HubEvent>} byKey The latest event of each key: the snapshot and what followed.
- * @property {Member[]} members
- * @property {number | undefined} unread
- * @property {Gap | null} gap The last one: what is shown has a hole, unless a snapshot followed.
- */
+"use client";
+import { createContext, createElement, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { Hub, HubError } from "./index.js";
+import { EMPTY, access, keyOf } from "./store.js";
 
-/** @type {ChannelView} */
-const EMPTY = { state: "waiting", events: [], byKey: new Map(), members: [], unread: undefined, gap: null };
+/** @typedef {import("./types.js").HubState} HubState */
+/** @typedef {import("./store.js").ChannelOptions} ChannelOptions */
+
+/** @type {HubState} */
+const IDLE = { name: "idle" };
+/** @type {import("react").Context<Hub | null>} */
+const HubContext = createContext(/** @type {Hub | null} */ (null));
 
 /**
- * A channel as state of a component, for any version of React that has hooks (16.8 and later), or whatever offers
- * the same two: they are handed in, so that this file depends on none.
- *
- * The subscription lives as long as the component shows this channel. Events that come in one turn are shown by one
- * rendering. `options` are those of `subscribe`, read when the channel changes; `limit` bounds `events` (100).
- * @param {{useState: any, useEffect: any}} React
- * @param {Hub} hub
- * @param {string} channel
- * @param {import("./types.js").SubscribeOptions & {limit?: number}} [options]
- * @returns {ChannelView}
+ * Gives a hub to all below: one that the application made, or one of its own by `url`, which connects once it is shown
+ * and leaves with it. On a server nothing is connected. Another `url` needs another `key`.
+ * @param {import("../types/react.js").HubProviderProps} props
  */
-export function useChannel({ useState, useEffect }, hub, channel, options = {}) {
-  const [view, setView] = useState(EMPTY);
+export function HubProvider({ hub, url, options, children }) {
+  const [own] = useState(() => (hub || url === undefined ? null : new Hub(url, { ...options, autoConnect: false })));
   useEffect(() => {
-    setView(EMPTY);
-    return follow(hub, channel, options, setView);
-  }, [hub, channel]);
+    if (!own) return;
+    own.connect();
+    return () => own.close();
+  }, [own]);
+  return createElement(HubContext.Provider, { value: /** @type {Hub | null} */ (hub ?? own) }, children);
+}
+
+/** @returns {Hub} */
+export function useHub() {
+  const hub = useContext(HubContext);
+  if (!hub) throw new Error("no hub here: put a <HubProvider url=…> around it");
+  return hub;
+}
+
+/** The connection's state, for a badge. */
+export function useConnection() {
+  const hub = useHub();
+  const subscribe = useCallback((/** @type {() => void} */ changed) => hub.on("state", changed), [hub]);
+  return useSyncExternalStore(subscribe, () => hub.state, () => IDLE);
+}
+
+/**
+ * @param {string | null} channel
+ * @param {ChannelOptions} options
+ */
+function useStore(channel, options) {
+  const hub = useHub();
+  const store = useMemo(() => access(hub, channel, options), [hub, channel === null ? null : keyOf(channel, options)]);
+  const view = useSyncExternalStore(store.subscribe, store.view, () => EMPTY);
+  return { store, view };
+}
+
+/**
+ * A channel's events and all that is known of it, shown once a frame. Components that ask for the same share one
+ * subscription. `onEvent` hears each event once, also those between two frames.
+ * @param {string | null} channel
+ * @param {ChannelOptions} [options]
+ */
+export function useChannel(channel, options = {}) {
+  const { onEvent } = options;
+  const { store, view } = useStore(channel, options);
+  const latest = useRef(onEvent);
+  useEffect(() => void (latest.current = onEvent));
+  const hears = !!onEvent;
+  useEffect(() => (hears ? store.listen((event) => latest.current?.(event)) : undefined), [store, hears]);
   return view;
 }
 
 /**
- * Subscribes, and shows each turn's changes at once.
- * @param {Hub} hub
- * @param {string} channel
- * @param {import("./types.js").SubscribeOptions & {limit?: number}} options
- * @param {(view: ChannelView) => void} show
- * @returns {() => void} Ends it.
+ * The latest event of each key; undefined until the hub has told it.
+ * @param {string | null} channel
+ * @param {ChannelOptions} [options]
  */
-export function follow(hub, channel, { limit = 100, ...options }, show) {
-  /** @type {Map<string, HubEvent>} */
-  const latest = new Map();
-  let view = { ...EMPTY, events: /** @type {HubEvent[]} */ ([]) };
-  let following = true;
-  let scheduled = false;
-  /** @param {Partial<ChannelView>} change */
-  const change = (change) => {
-    view = { ...view, ...change };
-    if (scheduled) return;
-    scheduled = true;
-    queueMicrotask(() => {
-      scheduled = false;
-      // copied once a rendering, not once an event
-      if (!following) return;
-      view = { ...view, byKey: new Map(latest), events: view.events.slice(-limit) };
-      show({ ...view, events: [...view.events] });
-    });
-  };
-  /** @param {HubEvent[]} events */
-  const keep = (events) => {
-    for (const event of events) if (event.key !== undefined) latest.set(event.key, event);
-  };
-  const subscription = hub.subscribe(channel, options);
-  subscription.on("state", ({ name }) => change({ state: name }));
-  subscription.on("presence", (members) => change({ members }));
-  subscription.on("unread", (unread) => change({ unread }));
-  subscription.on("gap", (gap) => change({ gap }));
-  subscription.on("snapshot", (events) => {
-    latest.clear();
-    keep(events);
-    change({ events: [...events], gap: null });
-  });
-  subscription.on("event", (event) => {
-    keep([event]);
-    view.events.push(event); // this turn's own array: the one that was shown is a copy
-    change({});
-  });
-  return () => {
-    following = false;
-    subscription.unsubscribe();
-  };
+export function useSnapshot(channel, options = {}) {
+  const { view } = useStore(channel, options);
+  return view.ready ? view.byKey : undefined;
+}
+
+/**
+ * Who is in a channel, this one included, and how to change one's own state.
+ * @param {string | null} channel
+ * @param {{as?: string}} [options]
+ */
+export function usePresence(channel, { as } = {}) {
+  const { store, view } = useStore(channel, { presence: as === undefined ? true : { as } });
+  const setState = useCallback(async (/** @type {unknown} */ state) => {
+    const subscription = store.subscription();
+    if (!subscription) throw new HubError("disconnected", "not subscribed");
+    await subscription.setPresence(state);
+  }, [store]);
+  return { members: view.members, setState };
+}
+
+/** How much of an inbox is unread, and how to say that it was read. @param {string | null} channel */
+export function useUnread(channel) {
+  const { store, view } = useStore(channel, {});
+  const ack = useCallback(async () => {
+    const subscription = store.subscription();
+    if (!subscription) throw new HubError("disconnected", "not subscribed");
+    await subscription.ack();
+  }, [store]);
+  return { unread: view.unread, ack };
+}
+
+/** Publishes to one channel; the function stays the same from rendering to rendering. @param {string} channel */
+export function usePublish(channel) {
+  const hub = useHub();
+  return useCallback(
+    (/** @type {string} */ event, /** @type {unknown} */ payload, /** @type {import("./types.js").PublishOptions} */ options) =>
+      hub.publish(channel, event, payload, options),
+    [hub, channel],
+  );
 }

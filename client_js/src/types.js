@@ -1,137 +1,28 @@
 /**
- * The shapes that travel through the client's public interface. Times are ms, offsets count from 1.
+ * The client's own shapes, and the public ones (`types/index.d.ts`) under their names.
  *
- * @typedef {{readonly epoch: string, readonly offset: number}} Position Where a subscriber stands in a channel.
- *
- * @typedef {object} HubEvent An item of application data (section 4 of the contract).
- * @property {string} type The application's own name of it, never beginning with `hub.`.
- * @property {string} channel
- * @property {any} payload
- * @property {number} [offset] Missing on ephemeral channels.
- * @property {string} id
- * @property {number} time ms since the Unix epoch, the hub's clock.
- * @property {string} [key] What the event is about within its channel.
- * @property {boolean} [final] The last event of its key.
- * @property {number | [number, number]} [version]
- * @property {string} [from] The publishing user, if no service published it.
- * @property {number} [conflated] How many offsets before this one were merged away or left out.
- *
- * @typedef {object} Gap Events that this subscriber did not get, and never will from the stream.
- * @property {number} [from] First lost offset.
- * @property {number} [to] Last lost offset; `from - 1` where the range is empty.
- * @property {string} cause `trimmed`, `too_far`, `epoch`, `backplane`.
- *
- * @typedef {object} Member Someone present in a channel.
- * @property {string} user
- * @property {string} [as] The name the client gave this member, else it is its connection's.
- * @property {string} [connection]
- * @property {any} [info] From the token.
- * @property {any} [state] The member's own (`setPresence`).
- *
- * @typedef {{type: "join" | "leave" | "update" | "list", members: Member[]}} PresenceChange What just happened;
- *   `list` replaced them all.
- *
- * @typedef {object} Why Why a connection ended or an attempt failed.
- * @property {number} [code] Close code.
- * @property {string} reason Plain words, never a token.
- * @property {Error} [error]
- *
- * @typedef {{name: "idle"}
- *   | {name: "connecting"}
- *   | {name: "connected", connection: string, user: string}
- *   | {name: "reconnecting", inMs: number, why: Why}
- *   | {name: "offline"}
- *   | {name: "closed", why: Why}} HubState
- *
- * @typedef {object} SubscriptionState
- * @property {"waiting" | "live" | "ended"} name
- * @property {import("./errors.js").HubError} [error] Why it ended, if not by `unsubscribe()`.
- *
- * @typedef {object} SubscribeOptions
- * @property {Position | null} [since] Resume after this position instead of starting live.
- * @property {boolean | {as: string}} [presence] Ask for the members and their changes; `as` names this one.
- * @property {number} [maxRate] Flushes a second; each has the newest event of every changed key.
- * @property {boolean} [echo] `false` leaves one's own events out.
- * @property {(event: HubEvent) => void} [onEvent]
- * @property {(events: HubEvent[], position: Position) => void} [onSnapshot] The latest event of every key.
- * @property {(gap: Gap) => void} [onGap]
- * @property {(state: SubscriptionState) => void} [onState]
- * @property {(members: Member[], change: PresenceChange) => void} [onPresence]
- * @property {(unread: number) => void} [onUnread]
- *
- * @typedef {object} PublishOptions
- * @property {string} [key]
- * @property {boolean} [final]
- * @property {number | [number, number]} [version]
- * @property {string} [eventId] Made if missing; the same id is stored once.
- * @property {boolean} [ack] `false`: no answer, not queued, dropped while disconnected (cursors).
- * @property {number} [timeoutMs] Gives up a publication that could not be sent by then.
- *
- * @typedef {object} Published
- * @property {string} channel
- * @property {string} [epoch] Missing on ephemeral channels.
- * @property {number} [offset]
- * @property {string} [event_id]
- * @property {boolean} [stale] A newer version stands already; the position is that one's.
- *
- * @typedef {{events: HubEvent[], epoch: string, offset: number, more: boolean}} History
- *
- * @typedef {"connect" | "refused" | "expiring"} TokenReason `refused`: a cached token is worth nothing.
- *
- * @typedef {object} Codec
- * @property {string} protocol The WebSocket subprotocol.
- * @property {(message: object) => string | Uint8Array<ArrayBuffer>} encode
- * @property {(data: string | ArrayBuffer) => unknown} decode Throws on anything malformed.
- *
- * @typedef {object} Env The outside world, handed in so that tests need no sleep.
- * @property {() => number} now Wall clock, ms: it jumps when the machine slept, which is how that is noticed.
- * @property {(run: () => void, ms: number) => any} setTimeout
- * @property {(timer: any) => void} clearTimeout
- * @property {() => number} random In [0, 1).
- * @property {WebSocketConstructor} [WebSocket] The global one, when it is needed.
- * @property {() => boolean} online A hint, which may be wrong both ways.
- * @property {(wake: () => void, offline: () => void, aside?: () => void) => () => void} watch Calls `wake` when the
- *   network or the page comes back, `offline` when the network goes, `aside` when the page goes to the back/forward
- *   cache or is frozen; answers how to stop that.
- * @property {any} [locks] Web Locks, and
- * @property {any} [BroadcastChannel] for `shared`.
- *
- * @typedef {new (url: string, protocols: string[]) => WebSocketLike} WebSocketConstructor
- *
- * @typedef {object} WebSocketLike
- * @property {string} binaryType
- * @property {number} bufferedAmount
- * @property {number} readyState
- * @property {((event: any) => void) | null} onopen
- * @property {((event: any) => void) | null} onmessage
- * @property {((event: any) => void) | null} onclose
- * @property {((event: any) => void) | null} onerror
- * @property {(data: any) => void} send
- * @property {(code?: number, reason?: string) => void} close
- *
- * @typedef {object} HubOptions
- * @property {(request: {reason: TokenReason}) => string | null | Promise<string | null>} [getToken] Called at every
- *   connect and before a token expires. An error with `retry === false` stops the hub.
- * @property {"subprotocol" | "message" | "query"} [auth] How the token travels; `subprotocol` in browsers,
- *   `message` elsewhere (there a refusal before the upgrade could not be read).
- * @property {Codec} [codec] JSON if missing; `msgpack` of the second entry point.
- * @property {boolean} [autoConnect] `true`.
- * @property {boolean | string} [shared] One socket for all tabs of this origin; a string separates users.
- * @property {"queue" | "refuse"} [whileDisconnected] What `publish` does then; `queue`.
- * @property {number} [maxPending] Unanswered and queued requests at once: 1000.
- * @property {number} [timeoutMs] Of a request: 10,000.
- * @property {number} [connectTimeoutMs] Of the token, and again of the socket up to `hub.welcome`: 10,000.
- * @property {number} [pingAfterMs] Silence after which the link is tested; the hub's heartbeat if missing.
- * @property {number} [pongTimeoutMs] 8,000.
- * @property {number} [stableMs] How long a connection must stand before the backoff starts anew: 10,000.
- * @property {number} [minBackoffMs] 500 until the hub says otherwise.
- * @property {number} [maxBackoffMs] 20,000 until the hub says otherwise.
- * @property {WebSocketConstructor} [WebSocket] Needed in Node.js before 22: the `ws` package has one.
- * @property {Partial<Env>} [env]
+ * @typedef {import("../types/index.js").Position} Position
+ * @typedef {import("../types/index.js").HubEvent} HubEvent
+ * @typedef {import("../types/index.js").Gap} Gap
+ * @typedef {import("../types/index.js").Member} Member
+ * @typedef {import("../types/index.js").PresenceChange} PresenceChange
+ * @typedef {import("../types/index.js").Why} Why
+ * @typedef {import("../types/index.js").HubState} HubState
+ * @typedef {import("../types/index.js").SubscriptionState} SubscriptionState
+ * @typedef {import("../types/index.js").SubscribeOptions} SubscribeOptions
+ * @typedef {import("../types/index.js").PublishOptions} PublishOptions
+ * @typedef {import("../types/index.js").Published} Published
+ * @typedef {import("../types/index.js").History} History
+ * @typedef {import("../types/index.js").TokenReason} TokenReason
+ * @typedef {import("../types/index.js").Codec} Codec
+ * @typedef {import("../types/index.js").Env} Env
+ * @typedef {import("../types/index.js").WebSocketConstructor} WebSocketConstructor
+ * @typedef {import("../types/index.js").WebSocketLike} WebSocketLike
+ * @typedef {import("../types/index.js").HubOptions} HubOptions
  *
  * @typedef {Required<Omit<HubOptions, "env" | "WebSocket" | "shared" | "auth">> & {env: Env, url: string,
  *   auth?: HubOptions["auth"]}} Settings
  *
- * @typedef {{type: string, id?: number | string, channel?: string, [field: string]: any}} Message
+ * @typedef {{type: string, id?: number | string, channel?: string, [field: string]: any}} Message A message of the wire.
  */
 export {};

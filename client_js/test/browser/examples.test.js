@@ -46,7 +46,7 @@ test("examples", { timeout: 200_000 }, async (t) => {
       entryPoints: ["examples/react.jsx"],
       bundle: true,
       format: "esm",
-      jsx: "transform",
+      jsx: "automatic",
       write: false,
       // the package's own name, as its users write it
       alias: { "notification-hub-client": "./src/index.js", "notification-hub-client/react": "./src/react.js" },

@@ -37,7 +37,7 @@ export async function pages(t) {
     const { pathname, searchParams } = new URL(request.url, "http://localhost");
     if (pathname === "/token") {
       site.tokens.push(searchParams.get("reason"));
-      return response.end(site.token(site.tokens.length));
+      return response.end(site.token(site.tokens.length, Object.fromEntries(searchParams)));
     }
     if (site.html[pathname]) return response.setHeader("content-type", "text/html").end(site.html[pathname]);
     if (site.scripts[pathname]) return response.setHeader("content-type", "text/javascript").end(site.scripts[pathname]);

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { BUNDLES, bundle } from "../../build.mjs";
 
 const ROOT = new URL("../../", import.meta.url);
-const manifest = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8"));
+const read = (path) => readFileSync(new URL(path, ROOT), "utf8");
+const manifest = JSON.parse(read("package.json"));
 
 for (const [file, entry] of Object.entries(BUNDLES)) {
   test(`${file} is what npm run build makes of ${entry}`, async () => {
@@ -21,28 +22,45 @@ test("the client is 8.5 KB at most, minified and gzipped", () => {
   assert.ok(size <= 8704, `${size} bytes`);
 });
 
-test("it depends on nothing, and its types come first", () => {
+test("it depends on nothing (React only where it is used), its types come first, and all that it names is there", () => {
   assert.equal(manifest.dependencies, undefined);
-  for (const [name, { types, ...rest }] of Object.entries(manifest.exports).map(([name, value]) => [name, value])) {
-    assert.match(types, /\.d\.ts$/, name);
-    assert.deepEqual(Object.keys(manifest.exports[name])[0], "types", name);
-    assert.ok(readFileSync(new URL(rest.default, ROOT)).length > 0, name);
+  assert.deepEqual(manifest.peerDependenciesMeta, { react: { optional: true } });
+  for (const [name, target] of Object.entries(manifest.exports)) {
+    if (typeof target === "string") continue;
+    assert.match(target.types, /\.d\.ts$/, name);
+    assert.deepEqual(Object.keys(target)[0], "types", name);
+    for (const path of Object.values(target)) assert.ok(existsSync(new URL(path, ROOT)), path);
   }
 });
 
-test("sources import only each other", () => {
+test("the metadata that npm shows is complete, and the licence is the project's", () => {
+  for (const field of ["name", "version", "description", "keywords", "license", "author", "engines", "exports", "files"]) {
+    assert.ok(manifest[field], field);
+  }
+  assert.equal(read("LICENSE"), read("../LICENSE"));
+});
+
+test("the version is the project's", () => {
+  assert.match(read("../pyproject.toml"), new RegExp(`^version = "${manifest.version}"$`, "m"));
+});
+
+test("sources import only each other, but for the hooks", () => {
   for (const file of readdirSync(new URL("src/", ROOT))) {
-    const source = readFileSync(new URL(`src/${file}`, ROOT), "utf8");
-    for (const [, from] of source.matchAll(/^(?:import|export) .*from "([^"]+)"/gm)) assert.match(from, /^\.\/[a-z]+\.js$/, file);
+    for (const [, from] of read(`src/${file}`).matchAll(/^(?:import|export) .*from "([^"]+)"/gm)) {
+      if (file !== "react.js" || from !== "react") assert.match(from, /^\.\/[a-z]+\.js$/, file);
+    }
   }
 });
 
-test("the types hold under tsc --strict, and a user's program compiles against them", () => {
+test("the sources are what the declarations promise, and a user's program compiles against them under --strict", () => {
   const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", ROOT));
-  const run = (...args) => execFileSync(process.execPath, [tsc, ...args], { cwd: fileURLToPath(ROOT), encoding: "utf8" });
-  run("-p", "tsconfig.json");
-  run("-p", "tsconfig.types.json");
-  run("-p", "test/types/tsconfig.json");
+  for (const project of ["tsconfig.json", "test/types/tsconfig.conforms.json", "test/types/tsconfig.json"]) {
+    execFileSync(process.execPath, [tsc, "-p", project], { cwd: fileURLToPath(ROOT), encoding: "utf8" });
+  }
+});
+
+test("the hooks are for the browser's side of a server-rendered page, and say so first", () => {
+  assert.match(read("src/react.js"), /^"use client";\n/);
 });
 
 test("the bundle works by itself", async () => {
