@@ -123,6 +123,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "drain_seconds": "Over how long a departing node spreads the closing of its connections.",
         "recovery_limit": "Events that a resuming client is sent at most; beyond, it is told of a gap.",
         "tail_bytes": "Memory for the newest events of channels with subscribers, from which clients resume.",
+        "snapshot_bytes": "Memory for snapshots that are being sent, shared by those who begin at the same offset. "
+        "At the limit slow readers begin anew, and newcomers to `state` channels wait up to 10 s.",
         "channel_linger": "How long a node listens to a channel whose last subscriber has left.",
         "position_check": "How often a node compares its positions with the store's, to find a silent loss.",
         "presence_grace": "How long a lost connection stays present, in case that it comes back.",

@@ -101,6 +101,7 @@ class Node:
             self.now,
             linger=settings.channel_linger,
             tail_bytes=settings.tail_bytes,
+            snapshot_bytes=settings.snapshot_bytes,
             frame_bytes=settings.frame_bytes,
             on_gap=lambda channel: self.presence.refresh(channel),
         )

@@ -121,6 +121,7 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
     recovery_limit: Count = 1000
     tail_bytes: Annotated[int, Field(ge=0)] = 67_108_864
+    snapshot_bytes: Annotated[int, Field(ge=65_536)] = 33_554_432
     channel_linger: Annotated[float, Field(ge=0)] = 5.0
     position_check: Positive = 30.0
     presence_grace: Annotated[float, Field(ge=0)] = 15.0

@@ -357,6 +357,8 @@ export class Topic {
       if (ahead && this.#state === "live") this.#again();
       return;
     }
+    if (this.#paging && message.more) return this.#page(session, message); // in place of the pages so far
+    if (this.#paging) return this.#accept(session, message);
     if (this.#state === "subscribing") {
       // the answer to the command in flight will say the same; until then this stream's offsets mean nothing
       this.#link = null;

@@ -9,6 +9,7 @@ from ..connections.channel_rights import Either
 from ..connections.connection import Connection, about
 from ..delivery.channel import Channel, Subscription
 from ..delivery.prepared import PreparedMessage, fragments, paged
+from ..delivery.snapshot import PAGE_BYTES
 from ..presence.board import Arrival
 from ..presence.members import encoded
 from ..protocol import replies
@@ -48,11 +49,11 @@ class _Joined:
             says = replace(says, members=fragments(first))
             joins = (replies.members_changed("join", says.channel, fragments(page)) for page in others)
             late = [PreparedMessage(join) for join in joins]
-        if self.start.snapshot is not None:
-            whole = self.start.snapshot.fits(room.snapshots)
+        if (snapshot := self.start.snapshot) is not None:
+            whole = snapshot.fits(room.snapshots)
             if whole:
-                room.take(self.start.snapshot.size)
-            says = replace(says, snapshot=self.start.snapshot.inline if whole else None, more=not whole)
+                room.take(snapshot.size)
+            says = replace(says, snapshot=snapshot.inline if whole else None, more=not whole)
         return _Reply(says, whole, late)
 
 
@@ -66,12 +67,12 @@ class _Reply:
 
 
 class _Room:
-    """Bytes that a frame has left. There is none for snapshots while the socket has enough to do: their pages
-    wait for it."""
+    """Bytes that a frame has left. A reply is encoded for one receiver, so it has no more than a page of snapshots,
+    and none while the socket has enough to do: their pages wait for it."""
 
     def __init__(self, node: Subscribes, connection: Connection, results: int) -> None:
         self.members = max(0, node.settings.frame_bytes - ROOM - 400 * (results - 1))
-        self.snapshots = 0 if connection.outbox.crowded else self.members
+        self.snapshots = 0 if connection.outbox.crowded else min(PAGE_BYTES, self.members)
 
     def take(self, size: int) -> None:
         self.members = max(0, self.members - size)
@@ -170,11 +171,7 @@ async def _join(
         members = await _enter(node, connection, command, channel, right)
         unread = await _unread(node, connection, channel)
         start = await decide_start(
-            node.channels,
-            channel,
-            command.since,
-            node.settings.recovery_limit,
-            node.settings.frame_bytes,
+            node.channels, channel, command.since, node.settings.recovery_limit, connection.outbox
         )
         _may_subscribe(
             node, connection, command, right, ready
@@ -241,7 +238,7 @@ def _begin(node: Subscribes, connection: Connection, joined: _Joined, reply: _Re
         return
     for push in reply.late:
         connection.share(push)
-    snapshot = () if reply.whole or start.snapshot is None else start.snapshot.pushes
+    snapshot = None if reply.whole else start.snapshot
     if start.epoch == channel.epoch:
         replay.begin(node.channels.repairs, node.tasks, subscription, start.at, start.events, snapshot)
     else:

@@ -129,6 +129,7 @@ class Subscription:
         self.ended = True
         if self._throttle is not None:
             self._throttle.stop()
+        self.outbox.let_go(self)
 
 
 class Channel:

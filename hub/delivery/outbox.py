@@ -10,12 +10,13 @@ in one write. Once the transport says stop (`block`), frames queue, up to `limit
     an event of a `state` channel  taken out when a newer one of its key is queued, unless it is final
     an event, `ephemeral`          the same, and all of these are dropped before the limit is an overflow
 
-An overflow means a slow consumer; the owner closes it. What `hold` takes, the pages of a snapshot, waits here too
-but counts for nothing: its frames are shared by all receivers. Replays never queue here: they wait for room.
+An overflow means a slow consumer; the owner closes it. What `hold` takes, the pages of a snapshot, is pulled frame
+by frame, each once the one before has left. It counts for nothing here: its frames are shared by all receivers, and
+the node bounds them (`recovery.snapshots`). Replays never queue here: they wait for room.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from ..protocol.event import Burst, Event
@@ -33,11 +34,11 @@ class Sink(Protocol):
         """Send the bytes of whole frames; may call the outbox's `block` before it returns."""
 
 
-class SharedFrame(Protocol):
-    """A frame that is shared by all receivers."""
+class Source(Protocol):
+    """Frames that are pulled."""
 
-    def frame(self, encoding: Encoding) -> bytes:
-        """Its bytes."""
+    def take(self, encoding: Encoding) -> bytes | None:
+        """The next one; None after the last."""
 
 
 class Receiver(Protocol):
@@ -53,19 +54,30 @@ class Receiver(Protocol):
     conflates: bool
 
 
-_Entry = bytes | SharedFrame | tuple[Event, Receiver]
-
-
 class _Past:
-    """The receiver that a subscription was before it began at another place."""
+    """The receiver that a subscription (`now`) was before it began at another place."""
 
-    __slots__ = ("conflates", "plain", "queued", "sent")
+    __slots__ = ("conflates", "now", "plain", "queued", "sent")
 
     def __init__(self, receiver: Receiver) -> None:
+        self.now = receiver
         self.plain = False
         self.sent = receiver.sent
         self.queued = receiver.queued
         self.conflates = receiver.conflates
+
+
+class _Held:
+    """A source that is pulled from, and for whom."""
+
+    __slots__ = ("receiver", "source")
+
+    def __init__(self, source: Source, receiver: Receiver | None) -> None:
+        self.source = source
+        self.receiver = receiver
+
+
+_Entry = bytes | _Held | tuple[Event, Receiver]
 
 
 class Outbox:
@@ -81,6 +93,8 @@ class Outbox:
         "_entries",
         "_flushes",
         "_gathered",
+        "_held",
+        "_pulling",
         "_room",
         "_serial",
         "blocked",
@@ -116,6 +130,8 @@ class Outbox:
         self._flushes = flushes
         self._chunks: list[bytes] | None = None
         self._gathered = False
+        self._held = 0  # sources among the entries
+        self._pulling = False
         self._entries: OrderedDict[object, _Entry] | None = None
         self._serial = 0
         self._room: list[Callable[[], None]] | None = None
@@ -152,17 +168,30 @@ class Outbox:
         assert self.sink is not None
         self.sink.write(frames[written:])
 
-    def hold(self, pages: Sequence[SharedFrame]) -> None:
-        """Send frames at the pace at which the socket drains; what is sent later waits behind them."""
-        if self.sink is None or not pages:
+    def hold(self, source: Source, receiver: Receiver | None = None) -> None:
+        """Send the frames of `source` as the socket drains; what is sent later waits behind them."""
+        if self.sink is None:
             return
         if not self.blocked:
             self.flush()
             self.blocked = True
             self.clear = False
             self._flushes.later(self._release)
-        for page in pages:
-            self._queue(self._next_serial(), page, 0)
+        self._held += 1
+        self._queue(self._next_serial(), _Held(source, receiver), 0)
+
+    def let_go(self, receiver: Receiver) -> None:
+        """Where something held for `receiver` has not been sent to its end, neither the rest of it is sent nor what
+        waits behind it for the same: it would be read on top of a part."""
+        entries = self._entries
+        if not self._held or entries is None:
+            return
+        if not any(isinstance(entry, _Held) and entry.receiver is receiver for entry in entries.values()):
+            return
+        for key, entry in list(entries.items()):
+            if _is_for(entry, receiver):
+                del entries[key]
+                self._forget(entry)
 
     # Out
 
@@ -198,6 +227,9 @@ class Outbox:
         self.flush()
         entries = self._entries
         while entries and not self.blocked and self.sink is not None:
+            if isinstance(next(iter(entries.values())), _Held):
+                self._pull_later()
+                return
             self.sink.write(self._take(entries))
         if not entries:
             self._entries = None
@@ -206,6 +238,27 @@ class Outbox:
         waiting, self._room = self._room, None
         for callback in waiting or ():
             callback()
+
+    def _pull_later(self) -> None:
+        """A frame of what is held is long, and may have to be encoded: each waits for its share of a turn."""
+        self.blocked = True
+        self.clear = False
+        if not self._pulling:
+            self._pulling = True
+            self._flushes.in_slices(self._pull)
+
+    def _pull(self) -> None:
+        self._pulling = False
+        if self.full or self.sink is None:
+            return
+        key, entry = next(iter((self._entries or {}).items()), (None, None))
+        if isinstance(entry, _Held):
+            frames = entry.source.take(self.encoding)
+            if frames is not None:
+                self.sink.write(frames)  # alone, so that it is the same object in every transport
+            elif self._entries is not None and self._entries.pop(key, None) is not None:
+                self._forget(entry)
+        self._release()
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call back once, when everything queued has gone to the transport; or when the outbox is closed."""
@@ -234,7 +287,7 @@ class Outbox:
         data = b"".join(self._chunks or ())
         self._chunks = self._entries = self.sink = self.on_overflow = None
         self._gathered = self.clear = False
-        self.queued_bytes = 0
+        self.queued_bytes = self._held = 0
         waiting, self._room = self._room, None
         for callback in waiting or ():
             callback()
@@ -288,10 +341,18 @@ class Outbox:
         """An older event of the same key waits no more; the newer one is appended, so offsets rise."""
         entry = self._entries.pop(key, None) if self._entries else None
         if entry is not None:
-            assert isinstance(entry, tuple)
+            self._forget(entry)
+
+    def _forget(self, entry: _Entry) -> None:
+        """It is no entry any more: count it out."""
+        if isinstance(entry, _Held):
+            self._held -= 1
+        elif isinstance(entry, tuple):
             event, receiver = entry
             receiver.queued -= 1
             self.queued_bytes -= len(event.frame(self.encoding))
+        else:
+            self.queued_bytes -= len(entry)
 
     def _queue(self, key: object, entry: _Entry, size: int) -> None:
         if self.sink is None:
@@ -309,28 +370,23 @@ class Outbox:
         for key, entry in list(entries.items()):
             if isinstance(entry, tuple) and not entry[0].offset:
                 del entries[key]
-                entry[1].queued -= 1
-                self.queued_bytes -= len(entry[0].frame(self.encoding))
+                self._forget(entry)
         if self.queued_bytes > self.limit and not self.overflowed and self.on_overflow is not None:
             self.overflowed = True
             self._flushes.later(self.on_overflow)
 
     def _take(self, entries: OrderedDict[object, _Entry]) -> bytes:
-        """The frames of the oldest entries, about `DRAIN_CHUNK` bytes."""
+        """The frames of the oldest entries, about `DRAIN_CHUNK` bytes, up to something that is held."""
         frames: list[bytes] = []
         size = 0
         while entries and size < DRAIN_CHUNK:
-            _, entry = entries.popitem(last=False)
-            if isinstance(entry, tuple):
-                event, receiver = entry
-                receiver.queued -= 1
-                self.queued_bytes -= len(event.frame(self.encoding))
-                frames.append(self._frame(event, receiver))
-            elif isinstance(entry, bytes):
-                self.queued_bytes -= len(entry)
-                frames.append(entry)
-            else:
-                frames.append(entry.frame(self.encoding))
+            key, entry = entries.popitem(last=False)
+            if isinstance(entry, _Held):
+                entries[key] = entry
+                entries.move_to_end(key, last=False)
+                break
+            self._forget(entry)
+            frames.append(entry if isinstance(entry, bytes) else self._frame(*entry))
             size += len(frames[-1])
         return b"".join(frames)
 
@@ -342,3 +398,11 @@ class Outbox:
         return (
             event.conflated_frame(self.encoding, conflated) if conflated > 0 else event.frame(self.encoding)
         )
+
+
+def _is_for(entry: _Entry, receiver: Receiver) -> bool:
+    if isinstance(entry, _Held):
+        return entry.receiver is receiver
+    if isinstance(entry, tuple):
+        return entry[1] is receiver or (isinstance(entry[1], _Past) and entry[1].now is receiver)
+    return False

@@ -5,9 +5,7 @@ from typing import Any
 
 import orjson
 
-from ..protocol import replies
 from ..protocol.codec import encode
-from ..protocol.event import Event
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
 
@@ -31,43 +29,17 @@ class PreparedMessage:
         return frame
 
 
-class SnapshotPages:
-    """A snapshot as it stands in a message, or as `hub.snapshot` pages where it does not fit into a frame.
+class PreparedMessages:
+    """Several of them, one after the other, for an outbox to pull (`outbox.Source`)."""
 
-    It is complete at the position `at`. `frame_bytes` bounds the JSON of a page; an event larger than that stands
-    alone in its page.
-    """
+    __slots__ = ("_left",)
 
-    def __init__(self, channel: str, at: Position, events: Sequence[Event], frame_bytes: int) -> None:
-        self._channel = channel
-        self._at = at
-        # A little room for what stands around the events.
-        self._pages = paged((event.body() for event in events), frame_bytes - 1024)
-        self.size = sum(len(body) + 1 for page in self._pages for body in page)
-        self._pushes: list[PreparedMessage] | None = None
+    def __init__(self, messages: Sequence[PreparedMessage]) -> None:
+        self._left = list(reversed(messages))
 
-    def fits(self, room: int) -> bool:
-        """Whether the whole snapshot may stand in a message that has `room` bytes left for it."""
-        return len(self._pages) <= 1 and self.size <= room
-
-    @property
-    def inline(self) -> list[orjson.Fragment]:
-        """The `snapshot` field of a message into which all of it fits."""
-        return [fragment for page in self._pages for fragment in fragments(page)]
-
-    @property
-    def pushes(self) -> list[PreparedMessage]:
-        """The `hub.snapshot` pages, for a message into which it does not fit; shared by all receivers."""
-        if self._pushes is None:
-            last = len(self._pages) - 1
-            self._pushes = [
-                PreparedMessage(
-                    replies.snapshot(self._channel, fragments(page), more=number < last),
-                    self._at if number == last else None,
-                )
-                for number, page in enumerate(self._pages)
-            ]
-        return self._pushes
+    def take(self, encoding: Encoding) -> bytes | None:
+        """The next frame; None after the last."""
+        return self._left.pop().frame(encoding) if self._left else None
 
 
 def paged(bodies: Iterable[bytes], most: int) -> list[list[bytes]]:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ..auth.identity import Identity
-from ..broker.base import Page
 from ..commands.permissions import bad_channel, check_presence, check_subscribe, owns_inbox
+from ..delivery.snapshot import Snapshot
 from ..namespaces import Mode, Namespace
 from ..presence.members import members_fields
 from ..protocol.codes import ErrorCode
@@ -21,7 +21,6 @@ from .answers import NO_STORE, answer
 from .context import HttpContext
 
 ASK_S = 0.5
-CHUNK_BYTES = 65_536
 
 
 async def channel(context: HttpContext, request: Request) -> Response:
@@ -54,24 +53,25 @@ async def snapshot(context: HttpContext, request: Request) -> Response:
     name, namespace, _ = await _readable(context, request)
     if namespace.mode is not Mode.STATE:
         raise bad_channel(f"{name} is of mode {namespace.mode.value}: only state channels have a snapshot")
-    page = await context.node.channels.reads.snapshot(name)
-    return StreamingResponse(_snapshot(name, page), headers=NO_STORE, media_type="application/json")
+    snapshot = await context.node.channels.snapshots.now(name, namespace)
+    return StreamingResponse(_snapshot(snapshot), headers=NO_STORE, media_type="application/json")
 
 
-async def _snapshot(name: str, page: Page) -> AsyncIterator[bytes]:
+async def _snapshot(snapshot: Snapshot) -> AsyncIterator[bytes]:
     """The answer in pieces, at the pace of the reader: a snapshot may be thousands of events.
 
-    Its fields are those of `hub.snapshot`, and the position at which it is complete.
+    Its fields are those of `hub.snapshot`, and the position at which it is complete. One that the node lets go of
+    before a slow reader has all of it ends in the midst, and is no JSON.
     """
-    epoch, offset = page.top.position
-    head = orjson.dumps({"channel": name, "epoch": epoch, "offset": offset, "more": False})
-    piece = bytearray(head[:-1] + b',"events":[')
-    for place, event in enumerate(page.events):
-        piece += (b"," if place else b"") + event.body()
-        if len(piece) >= CHUNK_BYTES:
-            yield bytes(piece)
-            piece.clear()
-    yield bytes(piece + b"]}")
+    epoch, offset = snapshot.top.position
+    head = orjson.dumps({"channel": snapshot.channel, "epoch": epoch, "offset": offset, "more": False})
+    yield head[:-1] + b',"events":['
+    number = 0
+    while number < len(snapshot.pages):
+        yield (b"," if number else b"") + snapshot.pages[number].events
+        number += 1
+    if not snapshot.lost:
+        yield b"]}"
 
 
 async def presence(context: HttpContext, request: Request) -> Response:

@@ -60,6 +60,7 @@ class NodeCollector(Collector):
             ("channels", "Channels that this node listens to", len(node.channels)),
             ("tasks", "Commands and replays under way", len(node.tasks)),
             ("tail_bytes", "Bytes of events kept for resuming clients", node.channels.tail_bytes),
+            ("snapshot_bytes", "Bytes of snapshots on their way to clients", node.channels.snapshots.bytes),
             ("loop_lag_seconds", "How late the event loop came to its timer", node.counters.loop_lag_s),
             ("draining", "1 while the node departs", int(node.readiness.draining)),
             ("ready", "1 while /readyz is green", int(not node.readiness.reasons())),
@@ -82,6 +83,12 @@ class NodeCollector(Collector):
             ("gap_events_refilled", "Events refilled from the store after a gap", metrics.refilled),
             ("gap_events_lost", "Events that no refill could bring back", metrics.lost),
             ("position_checks_failed", "Losses that only a position check found", metrics.checks_failed),
+            ("snapshots_let_go", "Snapshots begun anew for slow readers", metrics.snapshots_let_go),
+            (
+                "snapshots_refused",
+                "Subscriptions for whose snapshot there was no room",
+                metrics.snapshots_refused,
+            ),
             ("received_bytes", "Bytes of messages received", metrics.bytes_received),
         ):
             yield CounterMetricFamily(f"hub_{name}", text, value=value)

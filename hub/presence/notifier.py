@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ..broker.base import Member
 from ..delivery.channel import Subscription
-from ..delivery.prepared import PreparedMessage, fragments, paged
+from ..delivery.prepared import PreparedMessage, PreparedMessages, fragments, paged
 from ..protocol import replies
 from .members import encoded
 
@@ -79,7 +79,7 @@ class Notifier:
                 self._fall_behind(watcher)
                 return
         elif len(pushes) > 1:
-            outbox.hold(pushes)
+            outbox.hold(PreparedMessages(pushes))
             return
         for push in pushes:
             _owner(watcher).share(push)

@@ -105,9 +105,12 @@ def encode(message: dict[str, Any], encoding: Encoding, at: Position | None = No
     body = orjson.dumps(message)
     if encoding > Encoding.MSGPACK:
         return written(encoding, message["type"], message.get("channel", ""), at or reached(message), body)
-    if encoding is Encoding.MSGPACK:
-        body = transcode(body)
-    return frame(body, encoding)
+    return framed(body, encoding)
+
+
+def framed(body: bytes, encoding: Encoding) -> bytes:
+    """A JSON text as the bytes of one frame of a socket."""
+    return frame(transcode(body) if encoding is Encoding.MSGPACK else body, encoding)
 
 
 def transcode(body: bytes) -> bytes:

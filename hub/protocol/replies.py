@@ -86,7 +86,7 @@ class Subscribed:
     gap: Gap | None = None
     unread: int | None = None
     members: Sequence[Any] | None = None
-    snapshot: Sequence[Any] | None = None
+    snapshot: Any = None
     more: bool = False
 
     def fields(self) -> Message:
@@ -202,7 +202,7 @@ def error(what: HubError) -> Message:
 # Unasked (section 6)
 
 
-def snapshot(channel: str, events: Sequence[Any], *, more: bool) -> Message:
+def snapshot(channel: str, events: Any, *, more: bool) -> Message:
     """A page of a snapshot that was too long for the message before it."""
     return {"type": "hub.snapshot", "channel": channel, "events": events, "more": more}
 
@@ -217,7 +217,7 @@ def resubscribe(
     channel: str,
     position: Position,
     gap: Gap | None,
-    snapshot: Sequence[Any] | None = None,
+    snapshot: Any = None,
     *,
     more: bool = False,
 ) -> Message:
@@ -264,7 +264,7 @@ def _window(window: Window) -> Message:
     return {"min_ms": window[0], "max_ms": window[1]}
 
 
-def _snapshot(events: Sequence[Any] | None, *, more: bool) -> Message:
+def _snapshot(events: Any, *, more: bool) -> Message:
     """`more`: nothing of it stands here; a reader that is cut off before the pages must know that it has none."""
     if more:
         return {"snapshot": [], "more": True}

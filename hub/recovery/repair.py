@@ -7,11 +7,12 @@ leave out (a hole, another epoch, a link that was down, a position check that fi
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ..broker.base import Broker, Page
 from ..delivery.channel import Channel, Subscription
-from ..delivery.prepared import PreparedMessage, SnapshotPages
+from ..delivery.prepared import PreparedMessage
+from ..delivery.snapshot import PAGE_BYTES, Snapshot
 from ..namespaces import Mode
 from ..protocol import replies
 from ..protocol.errors import HubError
@@ -22,6 +23,7 @@ from ..runtime.counters import Counters
 from ..runtime.tasks import Tasks
 from .replay import PAGE, begin
 from .single_flight import SingleFlight
+from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Repairs:
         self,
         broker: Broker,
         reads: SingleFlight,
+        snapshots: Snapshots,
         tasks: Tasks,
         counters: Counters,
         frame_bytes: int,
@@ -44,6 +47,7 @@ class Repairs:
     ) -> None:
         self._broker = broker
         self._reads = reads
+        self._snapshots = snapshots
         self._tasks = tasks
         self._counters = counters
         self._frame_bytes = frame_bytes
@@ -189,19 +193,20 @@ class Repairs:
     async def _restart(self, channel: Channel, page: Page) -> None:
         """What this node has is no beginning of what is stored: it starts anew at the present top, and so does
         everybody but those whose own position is still good (they replay, below a fork)."""
-        pages: SnapshotPages | None = None
+        snapshot: Snapshot | None = None
+        top = page.top
         if channel.namespace.mode is Mode.STATE:
-            page = await self._broker.snapshot(channel.name)
-            pages = SnapshotPages(channel.name, page.top.position, page.events, self._frame_bytes)
-        before, end = Position(channel.epoch, channel.top), page.top.offset
+            snapshot = await self._snapshots.read(channel.name)
+            top = snapshot.top
+        before, end = Position(channel.epoch, channel.top), top.offset
         self._count_gap(channel)
-        self._counters.lost += max(0, end - max(0, min(before.offset, common(before.epoch, page.top))))
+        self._counters.lost += max(0, end - max(0, min(before.offset, common(before.epoch, top))))
         channel.settle()
         places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]
-        channel.restart(page.top.epoch, end)
-        again = _Again(channel, end, pages, self._frame_bytes)
+        channel.restart(top.epoch, end)
+        again = _Again(channel, end, snapshot, self._frame_bytes)
         for subscription, at in places:
-            verdict = judge(Position(before.epoch, at), page.top, FOR_EVER)
+            verdict = judge(Position(before.epoch, at), top, FOR_EVER)
             if isinstance(verdict, Gap):
                 self._put(subscription, again, verdict)
             else:
@@ -233,22 +238,24 @@ class Repairs:
             HubError: the snapshot can't be read now.
         """
         channel = subscription.channel
-        pages: SnapshotPages | None = None
+        snapshot: Snapshot | None = None
         at = channel.top
         if channel.namespace.mode is Mode.STATE:
-            page = await self._reads.snapshot(channel.name)
-            if page.top.epoch != channel.epoch:
-                return  # the numbering changed meanwhile: the repair puts everybody somewhere
-            pages = SnapshotPages(channel.name, page.top.position, page.events, self._frame_bytes)
-            at = page.top.offset
+            snapshot = await self._snapshots.of(channel, gap.start - 1)
+            if snapshot.top.epoch != channel.epoch:
+                await self.repair(channel)  # which puts everybody somewhere
+                return
+            at = snapshot.top.offset
         if channel.is_catching(subscription, token):
-            again = _Again(channel, at, pages, self._frame_bytes)
+            again = _Again(channel, at, snapshot, self._frame_bytes)
             self._put(subscription, again, Gap(gap.start, at, gap.cause))
 
     def _put(self, subscription: Subscription, again: "_Again", gap: Gap | None) -> None:
-        push, pages = again.told(gap, crowded=subscription.outbox.crowded)
+        if gap is not None:
+            subscription.outbox.let_go(subscription)
+        push, snapshot = again.told(gap, crowded=subscription.outbox.crowded)
         subscription.outbox.push(push.frame(subscription.outbox.encoding))
-        begin(self, self._tasks, subscription, again.at, (), pages)
+        begin(self, self._tasks, subscription, again.at, (), snapshot)
 
 
 def _gap(channel: Channel, start: int, end: int, *, filled: bool) -> PreparedMessage:
@@ -259,30 +266,31 @@ def _gap(channel: Channel, start: int, end: int, *, filled: bool) -> PreparedMes
 class _Again:
     """`hub.resubscribe` at offset `at`, encoded once for all who are told the same."""
 
-    def __init__(self, channel: Channel, at: int, pages: SnapshotPages | None, frame_bytes: int) -> None:
+    def __init__(self, channel: Channel, at: int, snapshot: Snapshot | None, frame_bytes: int) -> None:
         self.at = at
         self._channel = channel
-        self._pages = pages
-        self._fits = pages is not None and pages.fits(frame_bytes - 1024)
+        self._snapshot = snapshot
+        self._fits = snapshot is not None and snapshot.fits(min(PAGE_BYTES, frame_bytes - 1024))
         self._pushes: dict[tuple[Gap | None, bool], PreparedMessage] = {}
 
-    def told(self, gap: Gap | None, *, crowded: bool) -> tuple[PreparedMessage, Sequence[PreparedMessage]]:
+    def told(self, gap: Gap | None, *, crowded: bool) -> tuple[PreparedMessage, Snapshot | None]:
         """The message, and the pages that follow it: where the snapshot is too long for one frame, or where the
         socket is not to be burdened with it now."""
-        inline = self._fits and not (crowded and self._pages is not None and self._pages.size)
+        inline = self._fits and not crowded
         push = self._pushes.get((gap, inline))
         if push is None:
-            snapshot = self._pages.inline if inline and self._pages is not None else None
-            more = self._pages is not None and not inline
+            there = self._snapshot
+            snapshot = there.inline if inline and there is not None else None
+            more = there is not None and not inline
             push = self._pushes[gap, inline] = _resubscribe(self._channel, self.at, gap, snapshot, more=more)
-        return push, () if inline or self._pages is None else self._pages.pushes
+        return push, None if inline else self._snapshot
 
 
 def _resubscribe(
     channel: Channel,
     at: int,
     gap: Gap | None,
-    snapshot: Sequence[object] | None = None,
+    snapshot: object = None,
     *,
     more: bool = False,
 ) -> PreparedMessage:

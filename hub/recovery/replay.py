@@ -1,6 +1,6 @@
 """Replays and snapshots, pulled at the pace at which a socket drains: they never queue, and never count
 towards a slow consumer. A replay ends by going live in one step, without an await in between, at the very
-offset that it has reached.
+offset that it has reached. A snapshot that the node let go of before a socket had taken all of it begins anew.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Protocol
 from ..broker.base import Page
 from ..delivery.channel import Channel, Subscription
 from ..delivery.outbox import Outbox
-from ..delivery.prepared import PreparedMessage
+from ..delivery.snapshot import Snapshot, SnapshotReader
 from ..protocol.errors import HubError
 from ..protocol.event import Event
 from ..protocol.recovery import Cause, Gap
@@ -41,15 +41,16 @@ def begin(
     subscription: Subscription,
     at: int,
     events: Sequence[Event] = (),
-    pages: Sequence[PreparedMessage] = (),
+    snapshot: Snapshot | None = None,
 ) -> None:
     """Send everything after offset `at`, then go live: at once where it is little and the socket has room.
 
-    `pages` of a snapshot go first. `events` were read already, and follow `at`.
+    The pages of `snapshot`, complete at `at`, go first. `events` were read already, and follow `at`.
     """
     channel, outbox = subscription.channel, subscription.outbox
     token = channel.catch_up(subscription, at)
-    outbox.hold(pages)
+    if snapshot is not None:
+        outbox.hold(SnapshotReader(snapshot, lambda: _lost(source, tasks, subscription, at)), subscription)
     if channel.namespace.conflates:
         # Behind a snapshot, and under pressure, what is live is merged by key: there is no need to wait with
         # it until the socket has drained, and waiting would let a slow reader fall out of the history.
@@ -65,6 +66,23 @@ def begin(
             _go_live(subscription, max(at, channel.top))
             return
     tasks.spawn(_Replay(source, subscription, token, at).run(events))
+
+
+def _lost(source: Source, tasks: Tasks, subscription: Subscription, at: int) -> None:
+    """The snapshot at `at` is no more, and its reader has only a part of it."""
+    subscription.channel.settle()
+    subscription.outbox.let_go(subscription)
+    token = subscription.channel.catch_up(subscription, at)
+    tasks.spawn(_begin_again(source, subscription, token, at))
+
+
+async def _begin_again(source: Source, subscription: Subscription, token: object, at: int) -> None:
+    channel, backoff = subscription.channel, Backoff(REAL_TIME, 0.1, 5.0)
+    while await room(subscription.outbox, lambda: channel.is_catching(subscription, token)):
+        try:
+            await source.restart_one(subscription, token, Gap(at + 1, channel.top, Cause.TOO_FAR))
+        except HubError:
+            await backoff.pause()
 
 
 def _go_live(subscription: Subscription, at: int) -> None:

@@ -2,35 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 from ..broker.base import Broker, Page
 from ..protocol.errors import HubError
 
+T = TypeVar("T")
 
-class SingleFlight:
-    """Ten thousand clients that come back to fifty channels ask the broker fifty times."""
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._flights: dict[object, asyncio.Future[Page | HubError]] = {}
+class Flights(Generic[T]):
+    """What is being read, by a key of the caller's."""
 
-    async def read(self, name: str, after: int | None, limit: int) -> Page:
-        """A page of the history; identical reads at one time are one.
+    def __init__(self) -> None:
+        self._flights: dict[object, asyncio.Future[T | HubError]] = {}
 
-        Raises:
-            HubError: what the broker says.
-        """
-        return await self._shared((name, after, limit), lambda: self._broker.read(name, after, limit))
-
-    async def snapshot(self, name: str) -> Page:
-        """The snapshot of a `state` channel; identical reads at one time are one.
+    async def share(self, key: object, read: Callable[[], Awaitable[T]]) -> T:
+        """The result of `read`, or of the one that is under way for the same key.
 
         Raises:
-            HubError: what the broker says.
+            HubError: as `read` does.
         """
-        return await self._shared((name, "snapshot"), lambda: self._broker.snapshot(name))
-
-    async def _shared(self, key: object, read: Callable[[], Awaitable[Page]]) -> Page:
         flight = self._flights.get(key)
         if flight is not None:
             result = await asyncio.shield(flight)
@@ -49,3 +40,19 @@ class SingleFlight:
         if isinstance(result, HubError):
             raise result
         return result
+
+
+class SingleFlight:
+    """Ten thousand clients that come back to fifty channels ask the broker fifty times."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._flights: Flights[Page] = Flights()
+
+    async def read(self, name: str, after: int | None, limit: int) -> Page:
+        """A page of the history; identical reads at one time are one.
+
+        Raises:
+            HubError: what the broker says.
+        """
+        return await self._flights.share((name, after, limit), lambda: self._broker.read(name, after, limit))

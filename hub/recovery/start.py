@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..delivery.channel import Channel
-from ..delivery.prepared import SnapshotPages
+from ..delivery.outbox import Outbox
+from ..delivery.snapshot import Snapshot
 from ..namespaces import Mode
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Event
 from ..protocol.position import Position
 from ..protocol.recovery import FOR_EVER, Cause, Gap, Resume, judge
-from .replay import PAGE
+from .replay import PAGE, room
 from .table import ChannelTable
 
 ATTEMPTS = 5  # the numbering may change under our feet so many times before we give up
@@ -30,7 +31,7 @@ class Start:
     missed: int | None = None
     gap: Gap | None = None
     events: Sequence[Event] = ()
-    snapshot: SnapshotPages | None = None
+    snapshot: Snapshot | None = None
 
     @property
     def top(self) -> int:
@@ -39,7 +40,7 @@ class Start:
 
 
 async def decide_start(
-    channels: ChannelTable, channel: Channel, since: Position | None, limit: int, frame_bytes: int
+    channels: ChannelTable, channel: Channel, since: Position | None, limit: int, outbox: Outbox
 ) -> Start:
     """Decide where a subscription of an open channel begins. Nothing is awaited after the decision: it holds
     for as long as the caller does not await either.
@@ -56,7 +57,7 @@ async def decide_start(
             return found
         gap = found
     if channel.namespace.mode is Mode.STATE:
-        return await _at_snapshot(channels, channel, since, gap, frame_bytes)
+        return await _at_snapshot(channels, channel, since, gap, outbox)
     if gap is not None:
         gap = Gap(gap.start, channel.top, gap.cause)
     return Start(channel.epoch, channel.top, None, gap)
@@ -82,22 +83,26 @@ async def _resume(channels: ChannelTable, channel: Channel, since: Position, lim
 
 
 async def _at_snapshot(
-    channels: ChannelTable, channel: Channel, since: Position | None, gap: Gap | None, frame_bytes: int
+    channels: ChannelTable, channel: Channel, since: Position | None, gap: Gap | None, outbox: Outbox
 ) -> Start:
+    # It is long. Who does not read what it asked for before is not given more to hold.
+    if not await room(outbox, lambda: outbox.sink is not None):
+        return Start(channel.epoch, channel.top)
     for _ in range(ATTEMPTS):
-        page = await channels.reads.snapshot(channel.name)
-        if page.top.epoch != channel.epoch:
+        seen = since.offset if since is not None and since.epoch == channel.epoch else 0
+        snapshot = await channels.snapshots.of(channel, min(seen, channel.top))
+        top = snapshot.top
+        if top.epoch != channel.epoch:
             await channels.repairs.repair(channel)
             continue
-        at = page.top.offset
+        at = top.offset
         if gap is not None and since is not None:
             # The numbering may be another one than when the gap was found.
-            verdict = judge(since, page.top, FOR_EVER)
+            verdict = judge(since, top, FOR_EVER)
             new = isinstance(verdict, Gap) and verdict.cause is Cause.EPOCH
             cause = Cause.TRIMMED if gap.cause is Cause.EPOCH else gap.cause
             gap = Gap(1, at, Cause.EPOCH) if new else Gap(since.offset + 1, at, cause)
-        pages = SnapshotPages(channel.name, page.top.position, page.events, frame_bytes)
-        return Start(page.top.epoch, at, None, gap, (), pages)
+        return Start(top.epoch, at, None, gap, (), snapshot)
     raise _restless(channel)
 
 

@@ -16,6 +16,7 @@ from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
 from .repair import Repairs
 from .single_flight import SingleFlight
+from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +38,15 @@ class ChannelTable:
         *,
         linger: float,
         tail_bytes: int,
+        snapshot_bytes: int,
         frame_bytes: int,
         on_gap: Callable[[Channel], None],
     ) -> None:
         self.reads = SingleFlight(broker)
-        self.repairs = Repairs(broker, self.reads, tasks, counters, frame_bytes, self._is_open, on_gap)
+        self.snapshots = Snapshots(broker, clock, counters, snapshot_bytes, frame_bytes)
+        self.repairs = Repairs(
+            broker, self.reads, self.snapshots, tasks, counters, frame_bytes, self._is_open, on_gap
+        )
         self._broker = broker
         self._namespaces = namespaces
         self._flushes = flushes
@@ -162,6 +167,7 @@ class ChannelTable:
                 self._close(channel)
         if self.tail_bytes > self._tail_budget:
             self._shrink_tails()
+        self.snapshots.sweep()
 
     def _shrink_tails(self) -> None:
         for channel in self._table.values():

@@ -23,6 +23,8 @@ class Counters:
         "recovered",
         "refilled",
         "refused",
+        "snapshots_let_go",
+        "snapshots_refused",
         "unrecovered",
     )
 
@@ -37,6 +39,8 @@ class Counters:
         self.recovered = 0
         self.unrecovered = 0
         self.checks_failed = 0
+        self.snapshots_let_go = 0
+        self.snapshots_refused = 0
         self.bytes_received = 0
         self.loop_lag_s = 0.0
         self.commands: Counter[str] = Counter()

@@ -1,13 +1,17 @@
 """Work put off to the end of the loop's turn, so that all that gathers in it leaves in one go."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 # One failing channel or socket must not take the others' events with it.
 _FAILED = "a flush failed"
+
+SLICE_S = 0.002  # of each turn, for what takes long and nobody waits for
 
 
 class Gathering(Protocol):
@@ -25,18 +29,20 @@ class Flushable(Protocol):
 
 
 class FlushScheduler:
-    """Channels flush first (their events go to outboxes), then outboxes (one write a socket), then the rest.
+    """Channels flush first (their events go to outboxes), then outboxes (one write a socket), then the rest; a
+    slice of the turn is left for what takes long (`in_slices`).
 
     `call_soon` is the loop's. What registers has made sure itself that it does so once.
     """
 
-    __slots__ = ("_call_soon", "_channels", "_later", "_outboxes", "_scheduled", "delivered")
+    __slots__ = ("_call_soon", "_channels", "_later", "_outboxes", "_scheduled", "_sliced", "delivered")
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._call_soon = call_soon
         self._channels: list[Gathering] = []
         self._outboxes: list[Flushable] = []
         self._later: list[Callable[[], None]] = []
+        self._sliced: deque[Callable[[], None]] = deque()
         self._scheduled = False
         self.delivered = 0  # events handed to outboxes so far
 
@@ -55,6 +61,13 @@ class FlushScheduler:
     def later(self, callback: Callable[[], None]) -> None:
         """Call back after all writes: for what must not happen inside a fan-out."""
         self._later.append(callback)
+        if not self._scheduled:
+            self._schedule()
+
+    def in_slices(self, callback: Callable[[], None]) -> None:
+        """Call back in the order of asking, in this turn or a later one: all of them together get `SLICE_S` of
+        each turn."""
+        self._sliced.append(callback)
         if not self._scheduled:
             self._schedule()
 
@@ -78,11 +91,26 @@ class FlushScheduler:
             self._schedule()  # they came while the turn ended
         later, self._later = self._later, []
         for callback in later:
-            try:
-                callback()
-            except Exception:
-                log.exception(_FAILED)
+            _call(callback)
+        if self._sliced:
+            self._run_slice()
+
+    def _run_slice(self) -> None:
+        until = perf_counter() + SLICE_S
+        while self._sliced:
+            _call(self._sliced.popleft())
+            if perf_counter() >= until:
+                break
+        if self._sliced and not self._scheduled:
+            self._schedule()
 
     def _schedule(self) -> None:
         self._scheduled = True
         self._call_soon(self.run)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:
+        log.exception(_FAILED)

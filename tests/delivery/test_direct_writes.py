@@ -13,7 +13,7 @@ import uvloop
 
 from hub.delivery.channel import Channel, TailBytes
 from hub.delivery.outbox import Outbox
-from hub.delivery.prepared import PreparedMessage
+from hub.delivery.prepared import PreparedMessage, PreparedMessages
 from hub.namespaces import Namespace
 from hub.protocol.event import Event
 from hub.protocol.frames import Encoding, bodies, frame
@@ -142,7 +142,7 @@ def test_every_byte_arrives_in_order(make_loop: Callable[[], asyncio.AbstractEve
                     PreparedMessage({"page": [offset, number] * draw.choice((1, 500))}) for number in range(3)
                 ]
                 sent["page"] += [page.frame(Encoding.JSON) for page in pages]
-                outbox.hold(pages)
+                outbox.hold(PreparedMessages(pages))
             if draw.random() < 0.1:
                 peer.transport.write(PING)  # past the outbox, as the heartbeat does
                 sent["ping"].append(PING)

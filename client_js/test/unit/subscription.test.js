@@ -194,6 +194,23 @@ test("hub.resubscribe with a snapshot in pages", async () => {
   assert.deepEqual(log, [["gap", 1, 3, "epoch"], ["snapshot", [1, 3], 3], ["event", 4, 0]]);
 });
 
+for (const more of [true, false]) {
+  test(`hub.resubscribe among the pages of a snapshot takes their place, ${more ? "with pages" : "whole"}`, async () => {
+    const { socket, say, log, sub } = await subscribed({}, { ...at(5), snapshot: [], more: true });
+    say({ type: "hub.snapshot", events: [event(1)], more: true });
+    const gap = { from: 6, to: 8, cause: "trimmed" };
+    say({ type: "hub.resubscribe", ...at(8), gap, snapshot: more ? [] : [event(2), event(8)], ...(more && { more }) });
+    if (more) {
+      say({ type: "hub.snapshot", events: [event(2)], more: true });
+      say({ type: "hub.snapshot", events: [event(8)], more: false });
+    }
+    socket.receives(event(9));
+    assert.deepEqual(log, [["snapshot", [2, 8], 8], ["event", 9, 0]]);
+    assert.equal(sub.state.name, "live");
+    assert.equal(socket.sent.length, 1);
+  });
+}
+
 test("hub.resubscribe while a command is under way: the answer decides", async () => {
   const { hub, socket, say, log } = await subscribed();
   const other = recorder();

@@ -1,5 +1,6 @@
 """Stored channels in Redis: publications, history, snapshots, numberings, read cursors."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import getrandbits
@@ -29,6 +30,8 @@ IDEMPOTENCY_MS = 300_000
 
 MAX_PAYLOAD = 8 * 1024 * 1024
 """Bytes. A subscriber whose output buffer in Redis passes 32 MB is cut off, and with it a whole node."""
+
+_SLICE = 200  # entries of a snapshot that are read in one turn of the loop
 
 MOST_IN_ORDER = 100
 """Publications that one call of the script takes: while it runs, nobody else is served."""
@@ -143,7 +146,9 @@ class RedisChannels:
         """As `Broker.snapshot`."""
         reply = await self._ask(scripts.SNAPSHOT, channel)
         events = []
-        for value in reply[5]:
+        for number, value in enumerate(reply[5]):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)  # nothing else is served while thousands are read
             offset, _, blob = value.partition(b"|")
             try:
                 events.append(wire.event(channel, int(offset), blob))
