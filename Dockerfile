@@ -1,11 +1,15 @@
 # The hub in an image: docker build -t notification-hub .
-FROM python:3.12-slim AS build
+FROM python:3.12.11-slim-bookworm AS build
 WORKDIR /src
+# Exact versions, each by its hash: the same tree gives the same image.
+COPY requirements.lock ./
+RUN python -m venv /opt/hub && /opt/hub/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY client_js/dist ./client_js/dist
 COPY hub ./hub
-RUN python -m venv /opt/hub && /opt/hub/bin/pip install --no-cache-dir .
+RUN /opt/hub/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:3.12-slim
+FROM python:3.12.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home hub
 COPY --from=build /opt/hub /opt/hub
 ENV PATH=/opt/hub/bin:$PATH \

@@ -7,6 +7,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := build/stamps
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 COVERAGE_FLOOR := 90
 # Most tests wait for a server or a clock; files are kept together, as they share their servers.
@@ -71,6 +73,21 @@ peers: $(STAMPS)/venv-dev $(STAMPS)/peers
 docs: $(STAMPS)/venv
 	$(BIN)/python docs/make_settings.py
 
+## lock: choose the newest versions that pyproject.toml allows, for make and the image
+.PHONY: lock
+lock: $(STAMPS)/venv-dev
+	echo 'setuptools>=77' | $(LOCK) --extra server -o requirements.lock pyproject.toml -
+	echo 'setuptools>=77' | $(LOCK) --extra server --extra dev --extra schema --extra loadtest -c requirements.lock \
+		-o requirements-dev.lock pyproject.toml -
+
+## test-floors: the tests of brokers, auth, transports and clients with the oldest versions that pyproject.toml allows
+.PHONY: test-floors
+test-floors: $(STAMPS)/system $(STAMPS)/venv-dev
+	test -x build/floors/bin/python || $(BIN)/python -m venv build/floors
+	$(BIN)/uv pip install --quiet --python build/floors/bin/python --resolution lowest-direct -e '.[server,schema]' \
+		$$($(BIN)/python -m tests.packaging.tools)
+	build/floors/bin/python -m pytest -n 2 tests/auth tests/broker tests/cli tests/http tests/transport tests/sdk
+
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:
@@ -79,16 +96,17 @@ clean:
 
 # What is installed. A stamp is older than what it was made from when that has to be done again.
 
-$(STAMPS)/venv: pyproject.toml
+$(STAMPS)/venv: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/system-packages venv-of-python=python3-venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) -e .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	@mkdir -p $(@D) && touch $@
 
-$(STAMPS)/venv-dev: $(STAMPS)/venv
-	$(PIP) -e '.[dev,schema,loadtest]'
+$(STAMPS)/venv-dev: $(STAMPS)/venv requirements-dev.lock
+	$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 $(STAMPS)/system:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -21,10 +22,8 @@ EVENT_HELP = "the event's type, as job_status"
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     args = _parser().parse_args(argv)
-    # Each verb imports what it needs only when it is asked for: most of them need no server.
-    module = importlib.import_module(f".{args.module}", __package__)
     try:
-        status: int = module.run(args)
+        status: int = _module(args.module).run(args)
         sys.stdout.flush()
     except Failure as failure:
         for line in failure.lines:
@@ -37,6 +36,24 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _module(name: str) -> ModuleType:
+    """A verb's module: each imports what it needs only when it is asked for.
+
+    Raises:
+        Failure: the hub's packages are not installed; the client's need them as little as its users do.
+    """
+    try:
+        return importlib.import_module(f".{name}", __package__)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "hub"):
+            raise
+        raise Failure(
+            f"{missing} is not installed: the command needs more than the Python client does",
+            "pip install 'notification-hub[server]'",
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:

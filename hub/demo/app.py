@@ -22,13 +22,13 @@ from ..app import Hub
 from ..cli import configuration, logs, remote, tokens
 from ..cli.failure import Failure
 from ..cli.serve import listen_all, with_made_up_keys, wscat_line
+from ..http import browser
 from ..runtime.tasks import Tasks
 from ..server.serve import Server, server_config
 from ..settings import Settings
 from .jobs import CHANNEL, simulate
 
 PAGES = Path(__file__).parent / "static"
-CLIENT = Path(__file__).parents[2] / "client_js" / "dist"
 
 TOKEN_S = 120
 """So short that one who watches for two minutes sees a token renewed in place."""
@@ -51,7 +51,7 @@ class Demo:
                 Route("/demo/token", self._token, methods=["POST"]),
                 Route("/demo/whiteboard/token", self._guest_token, methods=["POST"]),
                 Mount("/static", StaticFiles(directory=PAGES)),
-                Mount("/client", StaticFiles(directory=CLIENT)),
+                Mount("/client", StaticFiles(directory=browser.FOLDER, follow_symlink=True)),
                 Mount("/", self.hub.app),
             ],
         )

@@ -16,7 +16,7 @@ from ..commands.handshake import Handshaker
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
-from . import channels, control, dead_letters, health, openapi, publish, stream
+from . import browser, channels, control, dead_letters, health, openapi, publish, stream
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
@@ -78,6 +78,7 @@ def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
         route("/readyz", health.readyz),
         route("/metrics", health.metrics),
         route("/openapi.json", openapi.openapi),
+        *(route(f"/{name}", browser.script) for name in browser.SCRIPTS),
         WebSocketRoute(context.node.settings.path, socket),
         Route(context.node.settings.path, _upgrade_required),
     ]

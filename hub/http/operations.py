@@ -311,6 +311,26 @@ _OPENAPI = _operation(
         }
     },
 )
+_SCRIPTS: dict[str, Operation] = {
+    f"/{name}": _operation(
+        "node",
+        name.replace(".", "_"),
+        f"The browser client: {what}",
+        security=[],
+        responses={
+            "200": {
+                "description": "An ES module",
+                "content": {"text/javascript": {"schema": {"type": "string"}}},
+            },
+            "304": {"description": "It is as it was"},
+        },
+    )
+    for name, what in (
+        ("hub.js", "all that a page needs, in one module"),
+        ("shared.js", "one socket for the tabs of a page, loaded where that is asked for"),
+        ("msgpack.js", "MessagePack in place of JSON"),
+    )
+}
 _CONNECT = _operation(
     "connections",
     "connect",
@@ -371,5 +391,6 @@ PATHS: dict[str, dict[str, Operation]] = {
     "/readyz": {"get": _READY},
     "/metrics": {"get": _METRICS},
     "/openapi.json": {"get": _OPENAPI},
+    **{path: {"get": operation} for path, operation in _SCRIPTS.items()},
 }
 SOCKET: dict[str, Operation] = {"get": _CONNECT}
