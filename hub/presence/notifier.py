@@ -35,7 +35,8 @@ class Present(Protocol):
 class Notifier:
     """Tells watchers of changes and of whole lists, in frames of at most `frame_bytes`.
 
-    `on_room` is called with a watcher that is behind and whose socket takes again: it is owed a list.
+    `on_room` is called with a watcher that is owed a list: it is behind, and its socket takes again; or it was told
+    that it is not there itself, and is again.
     """
 
     def __init__(self, frame_bytes: int, on_room: Callable[[Subscription], None]) -> None:
@@ -43,6 +44,7 @@ class Notifier:
         self._on_room = on_room
         self._behind: set[Subscription] = set()
         self._blocked: set[Subscription] = set()  # those of them that wait for their socket
+        self._outside: set[Subscription] = set()  # were told last that they themselves are not there
 
     def of_changes(
         self, channel: str, change: str, members: Sequence[Member], watchers: Collection[Subscription]
@@ -50,26 +52,42 @@ class Notifier:
         """What changed; a watcher's own join is left out of what it gets."""
         bodies = encoded(members)
         pushes = self._pushes(channel, change, bodies)
-        owners = {member.owner for member in members} if change == "join" else set()
+        owners = {member.owner for member in members}
         for watcher in watchers:
             if watcher in self._behind:
                 continue
             id = _owner(watcher).id
-            self._send(watcher, self._of_others(channel, members, bodies, id) if id in owners else pushes)
+            if change == "join" and id in owners:
+                self._send(watcher, self._of_others(channel, members, bodies, id))
+                if watcher in self._outside:
+                    self._on_room(watcher)  # a list in place of its own join, which it is not told of
+            else:
+                self._send(watcher, pushes)
+                if change == "leave" and id in owners:
+                    self._put_outside(watcher)
 
     def of_list(self, channel: str, members: Sequence[Member], watchers: Collection[Subscription]) -> None:
         """Who is there, in place of all that was told before."""
         pushes = self._pushes(channel, "presence", encoded(members))
+        owners = {member.owner for member in members}
         for watcher in watchers:
             if watcher not in self._blocked:
                 self._behind.discard(watcher)
                 self._send(watcher, pushes)
+                if _owner(watcher).id in owners:
+                    self._outside.discard(watcher)
+                else:
+                    self._put_outside(watcher)
 
     def forget(self, watchers: Collection[Subscription]) -> None:
         """They got their list, or have ended meanwhile."""
         for watcher in watchers:
             if watcher not in self._blocked:
                 self._behind.discard(watcher)
+
+    def _put_outside(self, watcher: Subscription) -> None:
+        self._outside = {other for other in self._outside if not other.ended}
+        self._outside.add(watcher)
 
     def _send(self, watcher: Subscription, pushes: Sequence[PreparedMessage]) -> None:
         outbox = watcher.outbox

@@ -73,7 +73,7 @@ class RedisBroker:
         store = Store(self._topology, self._tuning, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)
         self._channels = RedisChannels(store, self._topology, self._keys, namespaces, clock, self.stats)
-        self._leases = RedisLeases(self._channels, store, self._keys, namespaces, due)
+        self._leases = RedisLeases(self._channels, store, self._topology, self._keys, namespaces, due)
         self.presence = RedisPresence(
             store, self._topology, self._keys, due, node_id, members_limit, self.stats
         )

@@ -5,6 +5,7 @@ makes somebody look: it is told before the publication (a crash in between leave
 again after it (an item about nothing yet may have been looked at and dropped).
 """
 
+import asyncio
 from collections.abc import Sequence
 from random import getrandbits
 
@@ -18,6 +19,7 @@ from ...runtime.tasks import Tasks
 from ..base import Published, untried
 from . import format as wire
 from .channels import RedisChannels
+from .client.topology import Topology
 from .due import DueList
 from .keys import KeyNames
 from .scripts import LEASED
@@ -29,11 +31,18 @@ EXPIRED = "lease_expired"
 
 
 class RedisLeases:
-    """Publishing, with leases."""
+    """Publishing, with leases. The id of a lease ends with how long it lasts, in ms."""
 
     def __init__(
-        self, channels: RedisChannels, store: Store, keys: KeyNames, namespaces: Namespaces, due: DueList
+        self,
+        channels: RedisChannels,
+        store: Store,
+        topology: Topology,
+        keys: KeyNames,
+        namespaces: Namespaces,
+        due: DueList,
     ) -> None:
+        self._topology = topology
         self._channels = channels
         self._store = store
         self._keys = keys
@@ -63,7 +72,7 @@ class RedisLeases:
             state = self._namespaces.of(publication.channel).mode is Mode.STATE
         except HubError:
             return None  # publishing says it
-        return f"{getrandbits(64):016x}" if state else None
+        return f"{getrandbits(64):016x}-{publication.lease_ms}" if state else None
 
     async def _publish_leased(
         self, publications: Sequence[Publication], leases: Sequence[str | None], ordered: bool
@@ -112,11 +121,22 @@ class RedisLeases:
             return None
         if reply[0] == b"early":
             return int(reply[1]) / 1000
+        if (wait := self._set_forward(channel, lease, int(reply[2]))) > 0:
+            return wait
         publication = Publication(
             channel, EXPIRED, _payload(channel, reply[1]), publisher="", event_id=f"lease:{lease}", key=key
         )
         await self._channels.expire(publication, lease)
         return None
+
+    def _set_forward(self, channel: str, lease: str, deadline_ms: int) -> float:
+        """In how many seconds a lease is really due, where the server's clock was set forward meanwhile."""
+        clock = self._topology.of(channel).commander.clock
+        _, _, lasts_ms = lease.partition("-")
+        if not lasts_ms.isdigit():
+            return 0.0
+        due_ms = deadline_ms + clock.skipped_ms(deadline_ms - int(lasts_ms))
+        return (due_ms - clock.now_ms(asyncio.get_running_loop().time())) / 1000
 
 
 def _hold_back(publications: Sequence[Publication], results: list[Published | HubError | None]) -> None:

@@ -3,9 +3,11 @@
 A member belongs to the node of its owner, and is present while that node says so (`keep`): for each channel
 with members of a node, the channel knows until when. The due-list makes a living node look when that moment
 has passed, and the dead node's members leave. A node remembers its own members: where a channel has forgotten
-the node (a flush, or a pause so long that it was taken for dead), they enter again.
+the node (a flush, or a pause so long that it was taken for dead), or its data may be older ones (another server
+process, another copy), what stands there under the node's name is made what it remembers.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,6 +26,8 @@ _FULL_RETRY_MS = 10_000
 _LEAVE, _NODE = "leave", "node"
 _CHUNK = 500  # channels that are kept in one write
 _FIRST_TTL_S = 20.0  # until the node has said how long its signs of life last
+_SETTLING = 3  # signs of life after a doubt at which it is compared: other nodes put theirs right meanwhile
+_STEP_S = 40.0  # a step of the clock is made up for until every deadline from before it was set anew
 
 
 class RedisPresence:
@@ -49,6 +53,9 @@ class RedisPresence:
         self._ttl_s = _FIRST_TTL_S
         self._owed: dict[tuple[str, str, str, str], float] = {}  # leaves to be done, with their grace
         self._mine: dict[str, dict[tuple[str, str], Member]] = {}
+        self._entering: set[tuple[str, str, str, str]] = set()
+        self._seen: dict[str, str] = {}  # the incarnation of the server that a channel was last compared on
+        self._doubted: dict[str, int] = {}  # at how many signs of life it is still to be compared
         due.handlers[_LEAVE] = self._look_at_leave
         due.handlers[_NODE] = self._look_at_node
 
@@ -57,11 +64,15 @@ class RedisPresence:
         if channel not in self._mine:
             await self._due.add((_NODE, channel, self._node), self._ttl_s)
         name = (channel, member.user, member.name, member.owner)
+        incarnation = self._topology.of(channel).commander.incarnation
+        self._entering.add(name)
         try:
-            reply = await self._store.one(self._entering(channel, member))
+            reply = await self._store.one(self._enter(channel, member))
         except HubError:
             self._owed[name] = 0.0  # it may have entered all the same, and would stay as a ghost
             raise
+        finally:
+            self._entering.discard(name)
         self._owed.pop(name, None)
         if reply[0] == b"limit":
             raise HubError(
@@ -71,6 +82,11 @@ class RedisPresence:
                 retry_after_ms=_FULL_RETRY_MS,
             )
         mine = self._mine.setdefault(channel, {})
+        self._seen.setdefault(channel, incarnation)
+        if mine and reply[1] == b"0":
+            self._doubted[channel] = (
+                _SETTLING  # the others were forgotten, and the next sign would not show it
+            )
         before = mine.get((member.user, member.name))
         if member.state is None and before is not None:
             member = replace(member, state=before.state)
@@ -129,6 +145,7 @@ class RedisPresence:
         channels = list(self._mine)
         for at in range(0, len(channels), _CHUNK):
             chunk = channels[at : at + _CHUNK]
+            self._doubt_older_data(chunk)
             replies = await self._store.run(
                 [
                     self._request(NODE_MEMBERS, channel, "keep", self._node, int(ttl_s * 1000))
@@ -138,8 +155,11 @@ class RedisPresence:
             for channel, reply in zip(chunk, replies, strict=True):
                 if isinstance(reply, HubError):
                     failed = reply
-                elif reply[1] == b"0":
-                    await self._enter_again(channel)
+                else:
+                    if reply[1] == b"0":
+                        self._doubted[channel] = _SETTLING
+                    if channel in self._doubted:
+                        await self._compare(channel)
         if failed is not None:
             raise failed
 
@@ -152,14 +172,54 @@ class RedisPresence:
                 return error
         return None
 
-    async def _enter_again(self, channel: str) -> None:
-        members = list(self._mine.get(channel, {}).values())
-        self._stats.note("presence_restored", "%s: %d members entered again", channel, len(members))
-        requests = [self._due.adding((_NODE, channel, self._node), self._ttl_s)]
-        requests += [self._entering(channel, member, only_absent=True) for member in members]
+    def _doubt_older_data(self, channels: Sequence[str]) -> None:
+        """Where the server is another process than at the last look, or has other data, these may be older."""
+        for channel in channels:
+            try:
+                incarnation = self._topology.of(channel).commander.incarnation
+            except HubError:
+                continue
+            if self._seen.get(channel) != incarnation:
+                self._seen[channel] = incarnation
+                self._doubted[channel] = _SETTLING
+
+    async def _compare(self, channel: str) -> None:
+        """Make what stands in a channel under this node's name what it holds."""
+        reply = await self._store.one(self._request(NODE_MEMBERS, channel, "list", self._node))
+        standing = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+        mine = self._mine.get(channel, {})
+        requests = []
+        for (user, name), member in mine.items():
+            owner = standing.pop(_field(user, name).encode(), None)
+            if owner is None or owner.decode() != member.owner:
+                requests.append(self._enter(channel, member, only_absent=owner is None))
+        entered = len(requests)
+        for field, owner in standing.items():
+            user, _, name = field.decode().partition("\0")
+            if not self._knows((channel, user, name, owner.decode())):
+                requests.append(self._request(LEAVE, channel, field, owner, "ghost"))
+        if entered:
+            self._stats.note("presence_restored", "%s: %d members entered again", channel, entered)
+        if len(requests) > entered:
+            self._stats.note("ghosts", "%s: %d members had left long ago", channel, len(requests) - entered)
+        requests.append(self._due.adding((_NODE, channel, self._node), self._ttl_s))
         for reply in await self._store.run(requests):
             if isinstance(reply, HubError):
                 raise reply
+        self._settled(channel)
+
+    def _knows(self, name: tuple[str, str, str, str]) -> bool:
+        """Whether a member is held, about to be, or about to leave."""
+        channel, user, member, owner = name
+        held = self._mine.get(channel, {}).get((user, member))
+        return name in self._entering or name in self._owed or (held is not None and held.owner == owner)
+
+    def _settled(self, channel: str) -> None:
+        left = self._doubted.get(channel, 0) - 1
+        if left > 0 and channel in self._mine:
+            self._doubted[channel] = left
+        else:
+            self._doubted.pop(channel, None)
 
     async def _look_at_leave(self, channel: str, user: str, name: str, owner: str) -> float | None:
         reply = await self._store.one(self._request(LEAVE, channel, _field(user, name), owner, "due"))
@@ -175,9 +235,10 @@ class RedisPresence:
         if member is not None and member.owner == owner:
             del mine[(user, name)]
             if not mine:
-                self._mine.pop(channel, None)
+                for table in (self._mine, self._seen, self._doubted):
+                    table.pop(channel, None)
 
-    def _entering(self, channel: str, member: Member, *, only_absent: bool = False) -> Request:
+    def _enter(self, channel: str, member: Member, *, only_absent: bool = False) -> Request:
         return self._request(
             ENTER,
             channel,
@@ -193,9 +254,10 @@ class RedisPresence:
         )
 
     def _request(self, script: Script, channel: str, *args: str | bytes | int) -> Request:
-        verb = self._topology.of(channel).publish
-        head: Sequence[str] = (verb, self._keys.announcements(channel))
-        return Request(channel, script, self._keys.present(channel), (*head, *args))
+        shard = self._topology.of(channel)
+        skipped = shard.commander.clock.skipped_lately_ms(_STEP_S, asyncio.get_running_loop().time())
+        head: Sequence[str] = (shard.publish, self._keys.announcements(channel))
+        return Request(channel, script, self._keys.present(channel), (*head, *args, skipped))
 
 
 def _field(user: str, name: str) -> str:

@@ -68,7 +68,7 @@ class RedisPublishing:
         store = Store(self._topology, self._tuning, self.stats)
         channels = RedisChannels(store, self._topology, self._keys, namespaces, self._clock, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)
-        self._leases = RedisLeases(channels, store, self._keys, namespaces, due)
+        self._leases = RedisLeases(channels, store, self._topology, self._keys, namespaces, due)
 
     async def close(self) -> None:
         """Let go."""

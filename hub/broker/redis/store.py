@@ -23,6 +23,7 @@ from .scripts import Script
 
 _TRIES = 5
 _ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN"})
+_LOOK_AGAIN = {b"incarnation": "incarnation", b"late": "clock"}
 _PAUSE_S = 0.1  # before asking again where a moved slot is
 _UNKNOWN = "the connection to the storage broke, the outcome is unknown: repeat it with the same event_id"
 
@@ -125,7 +126,7 @@ class Store:
             with contextlib.suppress(HubError):  # the next try will say it
                 if "script" in names:
                     await shard.commander.load()
-                if "incarnation" in names:
+                if "incarnation" in names or "clock" in names:
                     await shard.commander.refresh()
             if "master" in names:
                 shard.commander.reconnect("it is a replica now")
@@ -158,7 +159,7 @@ def _command(request: Request, incarnation: str, deadline: int) -> Command:
 def _remedy(reply: Reply) -> str | None:
     """What must be done before the request is sent again; None where the reply stands."""
     if isinstance(reply, list):
-        return "incarnation" if reply and reply[0] == b"incarnation" else None
+        return _LOOK_AGAIN.get(reply[0]) if reply and isinstance(reply[0], bytes) else None
     if not isinstance(reply, hiredis.ReplyError):
         return None
     code = code_of(str(reply))

@@ -6,6 +6,8 @@ import ctypes
 import os
 import signal
 import socket
+import struct
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +18,7 @@ from hub.broker.redis.client.address import Address
 from hub.broker.redis.client.connection import LinkError, open_link
 
 _READY_S = 10.0
+_CLOCK = Path(__file__).parents[2] / "support" / "clock.c"
 PROGRAM = os.environ.get("HUB_TEST_REDIS", "redis-server")
 """The server's binary: the same tests run over other versions, and Valkey."""
 
@@ -61,6 +64,7 @@ class RedisServer:
             f"logfile {folder}/log",
             *options,
         ]
+        self.environment: dict[str, str] = {}
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -78,6 +82,19 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
+    def own_clock(self) -> None:
+        """From its start on it has a wall clock that `step` sets."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        library = self.folder / "clock.so"
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, _CLOCK], check=True)
+        (self.folder / "clock").write_bytes(bytes(8))
+        self.environment = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self.folder / "clock")}
+
+    def step(self, seconds: float) -> None:
+        """Its clock is so far ahead of the machine's from now on."""
+        with (self.folder / "clock").open("r+b") as clock:  # in place: the server has it mapped
+            clock.write(struct.pack("=q", int(seconds * 1000)))
+
     async def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "redis.conf"
@@ -89,6 +106,7 @@ class RedisServer:
             *(["--sentinel"] if any(line.startswith("sentinel ") for line in self.options) else []),
             stdout=asyncio.subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
+            env={**os.environ, **self.environment},
         )
         await self.ready()
 

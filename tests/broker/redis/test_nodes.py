@@ -1,6 +1,8 @@
 """What several nodes do together: presence, leases and what is due, with nodes that die in the middle of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -253,3 +255,137 @@ def _pairs(flat: list[Any]) -> list[tuple[bytes, Any]]:
     if flat and isinstance(flat[0], list):
         return [(item, score) for item, score in flat]
     return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+class TestOlderPresence:
+    """The server comes back with older data: what stands under a node's name becomes what the node holds."""
+
+    async def test_who_left_since_is_no_ghost_and_who_came_since_is_there(
+        self, server: RedisServer, make_node: MakeNode
+    ) -> None:
+        one, two = [await make_node(server.url, members_limit=10) for _ in range(2)]
+        await register(one, two)
+        await two.broker.listen("log:s")
+        for name in ("ann", "bob"):
+            await one.broker.presence.enter("log:s", member(name))
+        await two.broker.presence.enter("log:s", member("cid"))
+        await server.command("SAVE")
+        await one.broker.presence.leave("log:s", "ann", "tab", "c_1", 0)
+        await one.broker.presence.enter("log:s", member("dan"))
+        await one.broker.presence.enter(
+            "log:s", member("bob", owner="c_2")
+        )  # the same from a newer connection
+        await server.kill()
+        await server.start()
+        await until(lambda: usable(one) and usable(two), 10)
+        await one.broker.presence.enter("log:s", member("eve"))  # before the next sign of life
+        await register(one, two)
+        members = await two.broker.presence.members("log:s")
+        assert {(who.user, who.owner) for who in members} == {
+            ("bob", "c_2"),
+            ("cid", "c_1"),
+            ("dan", "c_1"),
+            ("eve", "c_1"),
+        }
+        await until(lambda: ("leave", "ann") in changes(two)[-3:])
+
+    async def test_a_member_that_moved_to_another_node_stays_there(
+        self, server: RedisServer, make_node: MakeNode
+    ) -> None:
+        """The older data has it at the node that it left."""
+        one, two = await make_node(server.url), await make_node(server.url)
+        await register(one, two)
+        for node in (one, two):
+            await node.broker.presence.enter("log:s", member(f"of {node.broker._node_id}"))
+        await one.broker.presence.enter("log:s", member("ann", owner="c_1"))
+        await server.command("SAVE")
+        await two.broker.presence.enter("log:s", member("ann", owner="c_2"))
+        await one.broker.presence.leave("log:s", "ann", "tab", "c_1", 0)
+        await server.kill()
+        await server.start()
+        await until(lambda: usable(one) and usable(two), 10)
+        for _ in range(2):
+            await register(two, one)
+        members = {who.user: who.owner for who in await two.broker.presence.members("log:s")}
+        assert members == {"of n_0": "c_1", "of n_1": "c_1", "ann": "c_2"}
+
+    async def test_a_grace_goes_on(self, server: RedisServer, make_node: MakeNode) -> None:
+        one = await make_node(server.url)
+        await register(one)
+        for name in ("ann", "bob"):
+            await one.broker.presence.enter("log:s", member(name))
+        await one.broker.presence.leave("log:s", "ann", "tab", "c_1", 60)
+        await server.command("SAVE")
+        await server.kill()
+        await server.start()
+        await until(lambda: usable(one), 10)
+        await register(one)
+        assert [who.user for who in await one.broker.presence.members("log:s")] == ["ann", "bob"]
+
+    @pytest.mark.parametrize("lost", ["all", "members"])
+    async def test_somebody_enters_before_the_next_sign_of_life(
+        self, server: RedisServer, make_node: MakeNode, lost: str
+    ) -> None:
+        one = await make_node(server.url)
+        await register(one)
+        for name in ("ann", "bob"):
+            await one.broker.presence.enter("log:s", member(name))
+        if lost == "all":
+            await server.command("FLUSHALL")
+            await one.broker.presence.enter("log:s", member("cid"))
+        else:
+            await server.command("DEL", "hub:{log:s}:p")
+        await register(one)
+        users = [who.user for who in await one.broker.presence.members("log:s")]
+        assert sorted(users)[:2] == ["ann", "bob"]
+
+
+class TestClockSteps:
+    @pytest.fixture
+    async def stepping(self, tmp_path: Path) -> AsyncIterator[RedisServer]:
+        server = RedisServer(tmp_path / "stepping")
+        server.own_clock()
+        async with server:
+            yield server
+
+    async def test_nobody_leaves_and_no_lease_ends_early(
+        self, stepping: RedisServer, make_node: MakeNode
+    ) -> None:
+        one, two = await make_node(stepping.url), await make_node(stepping.url)
+        await register(one, two)
+        await two.broker.listen("log:s")
+        await two.broker.listen("state:s")
+        await one.broker.presence.enter("log:s", member("ann"))
+        await two.broker.presence.enter("log:s", member("bob"))
+        await one.broker.presence.enter("log:s", member("cid"))
+        await one.broker.presence.leave("log:s", "cid", "tab", "c_1", 30)
+        begun = asyncio.get_running_loop().time()
+        await publish(one.broker, "state:s", key="k", lease_ms=8_000)
+        stepping.step(40)
+        await publish(one.broker, "state:s", key="other")  # nobody is refused because of a clock
+        for _ in range(5):
+            await asyncio.sleep(0.5)
+            assert len(await two.broker.presence.members("log:s")) == 3
+        await register(one, two)
+        assert [change for change in changes(two) if change[0] == "leave"] == []
+        assert one.count("clock_steps") == two.count("clock_steps") == 1
+        await until(lambda: two.heard.events("state:s")[-1].type == "lease_expired", 20)
+        assert asyncio.get_running_loop().time() - begun >= 8.0
+
+    async def test_a_step_backwards_refuses_nobody(self, stepping: RedisServer, make_node: MakeNode) -> None:
+        node = await make_node(stepping.url)
+        await publish(node.broker, "log:s")
+        stepping.step(-40)
+        for _ in range(5):
+            await publish(node.broker, "log:s")
+            await asyncio.sleep(0.2)
+
+
+async def register(*nodes: Node) -> None:
+    """Each says that it lives, as it does every 5 s."""
+    for node in nodes:
+        await node.broker.registry.register_node(node.broker._node_id, b"{}", 15.0)
+
+
+def usable(node: Node) -> bool:
+    return all(shard.usable for shard in node.broker.health())

@@ -14,6 +14,7 @@ import hiredis
 from .address import Address
 from .connection import Command, Link, LinkError, Reply, open_link
 from .errors import code_of, failed, unavailable
+from .server_clock import ServerClock
 from .tuning import Stats, Tuning, log
 
 Resolve = Callable[[], Awaitable[Address]]
@@ -38,7 +39,7 @@ class Commander:
     """See the module's head. `incarnation` names the server process and the lineage of its data.
 
     `scripts` are given to the server whenever it may have forgotten them. `rights` are commands that its user must
-    be allowed: they are tried on each new link, and not carried out.
+    be allowed: they are tried on each new link, and not carried out. `clock` is the server's.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Commander:
         self._refreshing: asyncio.Future[list[Reply]] | None = None
         self._why = "not connected yet"
         self._retry_at = 0.0
-        self._ahead_ms = 0.0  # the server's clock less ours (the loop's)
+        self.clock = ServerClock((tuning.patience + 1) * 1000)
         self._run_id = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -124,7 +125,7 @@ class Commander:
         if link is None:
             return 0  # `call` will refuse
         oldest = link.oldest
-        return int((oldest + self._tuning.patience) * 1000 + self._ahead_ms)
+        return int(self.clock.now_ms(oldest + self._tuning.patience))
 
     async def refresh(self) -> None:
         """Read the incarnation anew.
@@ -272,7 +273,9 @@ class Commander:
             raise LinkError(f"{self.name}: it is a replica now")
         self.incarnation = f"{self._run_id[:16]}-{facts.get('master_replid', '')[:16]}"
         # The reply is at most a round trip old, so the estimate errs to the early side.
-        self._ahead_ms = int(clock[0]) * 1000 + int(clock[1]) / 1000 - now * 1000
+        stepped = self.clock.learn(int(clock[0]) * 1000 + int(clock[1]) / 1000, now)
+        if stepped:
+            self._stats.note("clock_steps", "%s: its clock was stepped by %.0f s", self.name, stepped / 1000)
 
 
 def _info(text: Any) -> dict[str, str]:

@@ -1,8 +1,9 @@
 -- ARGV[7] user\0name  [8] owner  [9] node  [10] '1': named  [11] info ('': none)  [12] state ('': none)
 --     [13] the limit of members  [14] how long the node's members are present at least, in ms
 --     [15] '1': only where it is not present
--- → 'ok' · 'limit'
+-- → 'ok' '1' where the node was known, else '0' · 'limit'
 local member = present(ARGV[7])
+local lives = redis.call('HGET', KEYS[2], ARGV[9])
 local info, state = ARGV[11] ~= '' and ARGV[11], ARGV[12] ~= '' and ARGV[12]
 local change
 if not member then
@@ -14,7 +15,7 @@ if not member then
   redis.call('HSET', KEYS[2], ':entries', text(entries))
   member = {ARGV[8], ARGV[9], entries, ARGV[10] == '1', info, state, 0}
 elseif ARGV[15] == '1' then
-  return {'ok'}
+  return {'ok', lives and '1' or '0'}
 else
   state = state or member[STATE]
   if info ~= member[INFO] or state ~= member[STATE] then
@@ -27,4 +28,4 @@ put(ARGV[7], member)
 if change then
   announce(change, ARGV[7], member)
 end
-return {'ok'}
+return {'ok', lives and '1' or '0'}

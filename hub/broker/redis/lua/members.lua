@@ -1,8 +1,10 @@
 -- Who is in a channel. KEYS[1] hash: user\0name → MessagePack {owner, node, number of the entry, named, info, state,
 -- ms when it leaves (0: it stays)}  [2] hash: node → ms until when its members are present
--- ARGV[5] the verb of announcements  [6] where they go
+-- ARGV[5] the verb of announcements  [6] where they go  [the last] by how many ms the clock was lately set forward:
+-- deadlines from before it get them
 local OWNER, NODE, NUMBER, NAMED, INFO, STATE, LEAVES = 1, 2, 3, 4, 5, 6, 7
 local DAY = 86400000
+local skipped = tonumber(ARGV[#ARGV])
 
 expect('hash', KEYS[1], KEYS[2]) -- where they are gone, everybody enters again with the next sign of life
 
@@ -40,7 +42,7 @@ local function remove(field, member)
 end
 
 local function left(member)
-  return member[LEAVES] > 0 and member[LEAVES] <= now
+  return member[LEAVES] > 0 and member[LEAVES] + skipped <= now
 end
 
 -- The member of a field, unless its leave is due, which then happens now.
@@ -64,7 +66,7 @@ local function everybody()
     else
       local node = member[NODE]
       if dead[node] == nil then
-        dead[node] = lives_until(node) <= now
+        dead[node] = lives_until(node) + skipped <= now
       end
       if left(member) or (dead[node] and member[LEAVES] == 0) then
         remove(all[i], member)

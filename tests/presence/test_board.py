@@ -1,0 +1,115 @@
+"""Lists and events agree, one's own too: whoever was told that it left is told that it is back."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from hub.auth.grants import pattern
+from hub.auth.identity import Grants, Identity
+from hub.broker.memory.broker import MemoryBroker
+from hub.cluster.worker_ipc import NoWorkerIpc
+from hub.connections.connection import Connection
+from hub.namespaces import Namespace
+from hub.node import Node
+from hub.protocol.frames import Encoding
+from hub.settings import Settings
+
+from ..support import virtual
+from ..support.node_client import Socket
+
+ALL = pattern(("*",))
+CONFIG = Settings(
+    namespaces={"doc": Namespace.model_validate({"mode": "log", "presence": True})}, jwt_secret="x" * 32
+)
+
+
+class Watcher:
+    """A connection that is present in a channel, and the list that it can compute from what it is told."""
+
+    def __init__(self, node: Node, user: str) -> None:
+        self.socket = Socket()
+        self.connection = Connection(node, self.socket, Encoding.JSON, False, "test")  # type: ignore[arg-type]
+        self.socket.connection = self.connection
+        node.enter(self.connection, Identity(user, float("inf"), Grants(ALL, ALL, ALL)), None)
+        command = {"type": "subscribe", "channel": "doc:1", "presence": {"as": "tab"}}
+        self.connection.receive(orjson.dumps(command), True)
+        self.present: set[str] = set()
+        self.told: list[str] = []
+
+    def take(self) -> set[str]:
+        received, self.socket.received = self.socket.received, []
+        for message in map(orjson.loads, received):
+            self._message(message)
+        return self.present
+
+    def _message(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        self.told.append(kind)
+        users = {member["user"] for member in message.get("members", ())}
+        if kind in ("hub.subscribed", "hub.presence"):
+            self.present = users
+        elif kind == "hub.join":
+            self.present |= users
+        elif kind == "hub.leave":
+            self.present -= users
+
+
+async def with_two(story: Any) -> None:
+    broker = MemoryBroker(CONFIG.table, asyncio.get_running_loop().time)
+    node = Node(CONFIG, broker, None, "secret", id="n_test", worker_ipc=NoWorkerIpc())  # type: ignore[arg-type]
+    await node.start()
+    ann = Watcher(node, "ann")
+    await asyncio.sleep(1)
+    bob = Watcher(node, "bob")
+    await asyncio.sleep(1)
+    assert ann.take() == bob.take() == {"ann", "bob"}
+    assert ann.told[-1] == "hub.join"
+    await story(node, broker, ann, bob)
+    for watcher in (ann, bob):
+        watcher.socket.connection = None
+        watcher.connection.gone(1006)
+    await node.stop()
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_member_that_was_told_its_own_leave_is_told_that_it_is_back(batched: bool) -> None:
+    """Its node was taken for dead, and enters it again."""
+
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        (member,) = [each for each in await broker.presence.members("doc:1") if each.user == "ann"]
+        await broker.presence.leave("doc:1", "ann", "tab", member.owner, 0)
+        if not batched:
+            await asyncio.sleep(1)
+            assert ann.take() == bob.take() == {"bob"}
+        await broker.presence.enter("doc:1", member)
+        await asyncio.sleep(1)
+        assert ann.take() == bob.take() == {"ann", "bob"}
+
+    virtual.run(with_two(story))
+
+
+def test_a_list_without_oneself_is_followed_by_one_with_oneself() -> None:
+    """The node was deaf, so its watchers get a list while the member is out."""
+
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        (member,) = [each for each in await broker.presence.members("doc:1") if each.user == "ann"]
+        await broker.unlisten("doc:1")  # what is announced now is heard by nobody
+        await broker.presence.leave("doc:1", "ann", "tab", member.owner, 0)
+        await broker.listen("doc:1")
+        node.on_lost(["doc:1"])
+        await asyncio.sleep(1)
+        assert ann.take() == bob.take() == {"bob"}
+        await broker.presence.enter("doc:1", member)
+        await asyncio.sleep(1)
+        assert ann.take() == bob.take() == {"ann", "bob"}
+
+    virtual.run(with_two(story))
+
+
+def test_ones_own_first_join_is_not_sent() -> None:
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        assert bob.told == ["hub.subscribed"]
+
+    virtual.run(with_two(story))
