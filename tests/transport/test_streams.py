@@ -1,12 +1,15 @@
 """``/v1/stream`` on both lanes: what a socket would have said, and where each block puts its reader."""
 
 import asyncio
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from ..support.server import RunningHub
+from ..support.server import SCALE, RunningHub
 from ..support.sse import Stream, stream
 from .lanes import Lane, running
 from .test_contract import fresh
@@ -309,3 +312,38 @@ async def test_what_passes_is_told_inside_the_stream(lane: Lane) -> None:
                 assert [block.event for block in blocks] == ["hub.error", "hub.close"]
                 assert blocks[0].data["code"] == "limit"
                 assert (second.parser.retry or 0) >= 30_000
+
+
+async def sockets(hub: RunningHub, count: int) -> None:
+    """Until so many connections are counted."""
+    async with asyncio.timeout(10 * SCALE):
+        while True:
+            found = re.search(r"^hub_sockets\S* (\d+)", hub.http().get("/metrics").text, re.M)
+            if found is not None and int(found[1]) == count:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_long_polling(hub: RunningHub) -> None:
+    doc = fresh("doc")
+    at = hub.publish(doc, "note", 1)
+    path = f"/v1/channels/{doc}/history?since={at['epoch']}:1&wait=25"
+    async with httpx.AsyncClient(base_url=hub.url, timeout=40, trust_env=False) as client:
+        client.headers["Authorization"] = f"Bearer {token(hub)}"
+        waiting = asyncio.create_task(client.get(path))
+        await sockets(hub, 1)
+        hub.publish(doc, "note", 2)
+        answer = (await waiting).json()
+        assert [event["payload"] for event in answer["events"]] == [2]
+        began = time.monotonic()
+        empty = (await client.get(path.replace(":1&wait=25", ":2&wait=1"))).json()
+        assert time.monotonic() - began > 0.9
+        assert empty["events"] == []
+        for wait in ("-1", "61", "x", "1e9", ""):
+            bad = await client.get(path.replace("wait=25", f"wait={wait}"))
+            assert bad.status_code == 400, wait
+        # Who hangs up is forgotten.
+        cut = asyncio.create_task(client.get(path.replace(":1&", ":2&")))
+        await sockets(hub, 1)
+        cut.cancel()
+        await sockets(hub, 0)
