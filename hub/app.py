@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -66,34 +66,35 @@ class Hub:
             raise BadSettings(wrong)
         node_id = ids.node_id(secrets.randbits(ids.NODE_BITS))
         secret = node_secret(settings)
-        keys = make_keys(settings)
-        authenticator = make_authenticator(settings, keys)
-        broker = make_broker(settings, node_id)
-        node = Node(settings, broker, authenticator, secret, id=node_id, worker_ipc=self._worker_ipc)
-        tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
-        origins = Origins(settings.allowed_origins, not settings.require_origin)
-        proxies = TrustedProxies(settings.trusted_proxies)
-        handshaker = Handshaker(node, tickets, origins, proxies)
-        streams = StreamTickets(Signer(secret, "stream"), node.wall)
-        context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
-        await node.start()
-        await self._worker_ipc.start(
-            {
-                "unready": node.readiness.reasons,
-                "drain": node.readiness.request_drain,
-                "metrics": context.exposition.sample,
-            }
-        )
-        self.node = node
-        self._inner = build(context, handshaker, origins)
-        try:
-            yield {"hub_handshaker": handshaker, "hub_is_service": context.is_service}
-        finally:
-            self._inner = None
-            await self._worker_ipc.close()
-            await node.stop()
-            await keys.close()
-            self.node = None
+        async with AsyncExitStack() as ending:
+            # Each part is ended as soon as it exists: a start that fails half-way leaves nothing behind.
+            keys = make_keys(settings)
+            ending.push_async_callback(keys.close)
+            authenticator = make_authenticator(settings, keys)
+            broker = make_broker(settings, node_id)
+            node = Node(settings, broker, authenticator, secret, id=node_id, worker_ipc=self._worker_ipc)
+            ending.push_async_callback(node.stop)
+            tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
+            origins = Origins(settings.allowed_origins, not settings.require_origin)
+            proxies = TrustedProxies(settings.trusted_proxies)
+            handshaker = Handshaker(node, tickets, origins, proxies)
+            streams = StreamTickets(Signer(secret, "stream"), node.wall)
+            context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
+            await node.start()
+            ending.push_async_callback(self._worker_ipc.close)
+            await self._worker_ipc.start(
+                {
+                    "unready": node.readiness.reasons,
+                    "drain": node.readiness.request_drain,
+                    "metrics": context.exposition.sample,
+                }
+            )
+            self.node = node
+            self._inner = build(context, handshaker, origins)
+            try:
+                yield {"hub_handshaker": handshaker, "hub_is_service": context.is_service}
+            finally:
+                self.node = self._inner = None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI app.
