@@ -118,7 +118,7 @@ class FaultyStore:
 
     async def run(self, requests: Sequence[Request]) -> list[Any]:
         kind, first, last = self.fault
-        if kind == FULL:
+        if kind == FULL and requests:
             tag = requests[0].tag
             full, free = (Request(tag, None, (), ("CONFIG", "SET", "maxmemory", size)) for size in ("1", "0"))
             last = max(first, last)
