@@ -162,7 +162,7 @@ def test_packages_stay_where_they_belong() -> None:
 
 
 def test_the_protocol_does_no_io() -> None:
-    allowed = (set(sys.stdlib_module_names) - IMPURE) | {"hub", "orjson", "msgpack"}
+    allowed = (set(sys.stdlib_module_names) - IMPURE) | {"hub", "orjson", "msgpack", "msgspec"}
     for module in modules():
         if floor(module) == "protocol":
             foreign = {name for name in imports(module) if name.partition(".")[0] not in allowed}

@@ -60,7 +60,7 @@ async def _publish(node: Executes, connection: Connection, command: Publish) -> 
     (result,) = await node.publish([_checked(node, connection, command)])
     if isinstance(result, HubError):
         raise result
-    if command.id is not None:
+    if command.id is not None or command.answered:
         fields = published_fields(command, result)
         connection.reply(command.id, replies.published(fields))
 

@@ -17,6 +17,7 @@ from ..commands.publications import PublicationChecks
 from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
+from ..protocol.payloads import keep_payload, keep_payloads
 from .metrics import Counted, Exposition
 from .rates import Limits, Rates
 
@@ -125,9 +126,18 @@ class HttpContext:
         Raises:
             HubError: ``bad_message`` or ``too_large``.
         """
-        value = loads_json(await self._body(request))
-        if not isinstance(value, dict):
-            raise HubError(ErrorCode.BAD_MESSAGE, f"the body must be a JSON object, not {describe(value)}")
+        return _object(await self._body(request))
+
+    async def publications(self, request: Request) -> dict[str, Any]:
+        """The body, as `object`, in which payloads keep their bytes.
+
+        Raises:
+            HubError: ``bad_message`` or ``too_large``.
+        """
+        body = await self._body(request)
+        value = _object(body)
+        keep_payload(value, body)
+        keep_payloads(value, body)
         return value
 
     async def _body(self, request: Request) -> bytes:
@@ -147,6 +157,13 @@ class HttpContext:
         except TimeoutError:
             raise HubError(ErrorCode.BAD_MESSAGE, f"the body did not come within {BODY_S:g} s") from None
         return bytes(body)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    value = loads_json(body)
+    if not isinstance(value, dict):
+        raise HubError(ErrorCode.BAD_MESSAGE, f"the body must be a JSON object, not {describe(value)}")
+    return value
 
 
 def _too_large(most: int) -> HubError:

@@ -30,7 +30,7 @@ _SOME_CHANNEL = "any:channel"  # stands for each of a broadcast's while the rest
 async def publish(context: HttpContext, request: Request) -> Response:
     """`POST /v1/publish`: one event."""
     identity = await context.identity(request)
-    command = parse_publish(None, await context.object(request))
+    command = parse_publish(None, await context.publications(request))
     publication = _checked(context, identity, command)
     (result,) = await context.node.publish([publication])
     if isinstance(result, HubError):
@@ -42,7 +42,7 @@ async def publish(context: HttpContext, request: Request) -> Response:
 async def batch(context: HttpContext, request: Request) -> Response:
     """`POST /v1/batch`: many events, each with its own answer."""
     identity = await context.identity(request)
-    body = await context.object(request)
+    body = await context.publications(request)
     entries = _list(body, "events")
     ordered = fields.flag(body, "ordered", False)
     commands = [parse_entry(None, entry) for entry in entries]
@@ -52,7 +52,7 @@ async def batch(context: HttpContext, request: Request) -> Response:
 async def broadcast(context: HttpContext, request: Request) -> Response:
     """`POST /v1/broadcast`: one event to many channels."""
     identity = await context.identity(request)
-    body = await context.object(request)
+    body = await context.publications(request)
     channels = _list(body, "channels")
     event = parse_publish(
         None,

@@ -4,6 +4,7 @@ Both directions are strict, so that an event which one client could send is one 
 no NaN, no infinity, no binary, no extension type, no key that is not a string, no number beyond 64 bits.
 """
 
+import json
 import math
 from typing import Any
 
@@ -31,6 +32,25 @@ def decode(data: bytes | str, encoding: Encoding) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _bad(f"a message is an object with a type, this is {describe(value)}")
     return value
+
+
+def salvage(data: bytes, encoding: Encoding) -> dict[str, Any]:
+    """What can be read of a message that `decode` refused, for the `id` of its answer, and for nothing else.
+
+    Half a surrogate pair, a number beyond all doubles and bad UTF-8 in a text leave the rest readable.
+    """
+    try:
+        if encoding is Encoding.JSON:
+            value = json.loads(data.decode(errors="replace"), parse_int=_short_int)
+        else:
+            value = msgpack.unpackb(data, raw=False, unicode_errors="replace", strict_map_key=False)
+    except (ValueError, RecursionError, msgpack.UnpackException):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _short_int(digits: str) -> int:
+    return int(digits) if len(digits) < 20 else 0
 
 
 def loads_json(data: bytes | str) -> Any:

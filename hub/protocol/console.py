@@ -5,6 +5,7 @@ from typing import Any
 from .codec import loads_json
 from .codes import ErrorCode
 from .errors import HubError
+from .payloads import payload_of
 from .position import Position
 
 USAGE = {
@@ -62,7 +63,8 @@ def _publish(rest: str) -> dict[str, Any]:
     words = rest.split(maxsplit=2)
     if len(words) != 3:
         raise _usage("pub")
-    return {"type": "publish", "channel": words[0], "event": words[1], "payload": loads_json(words[2])}
+    payload = payload_of(loads_json(words[2]), words[2].encode())
+    return {"type": "publish", "channel": words[0], "event": words[1], "payload": payload}
 
 
 def _history(words: list[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from .codec import transcode
 from .frames import Encoding, frame
 from .position import Position
 from .stream import written
+from .values import normal
 
 _OVERHEAD = 200  # bytes of an event's objects and names beside its payload, for budgets
 
@@ -237,4 +238,4 @@ class Publication:
 
     def body_with(self, payload: bytes) -> tuple[object, ...]:
         """`body`, had the payload been written as this."""
-        return self.type, payload, self.key, self.final, self.version, self.lease_ms
+        return self.type, normal(payload), self.key, self.final, self.version, self.lease_ms

@@ -44,7 +44,10 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Publish an event; `payload` and `meta` are JSON. `warnings` are for the answer."""
+    """Publish an event; `payload` and `meta` are JSON. `warnings` are for the answer.
+
+    `answered`: also without an `id`, as a person expects it.
+    """
 
     id: CommandId
     channel: str
@@ -59,6 +62,7 @@ class Publish:
     meta: bytes | None = None
     source: Source | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    answered: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ def parse_publish(id: CommandId, message: Mapping[str, Any]) -> Publish:
 
 def parse_entry(id: CommandId, entry: Any) -> Publish | HubError:
     """One event of a batch, or what is wrong with it: its error answers this entry only."""
+    if isinstance(entry, HubError):
+        return entry
     if not isinstance(entry, dict):
         return bad(f"an event must be an object, not {describe(entry)}")
     try:

@@ -12,16 +12,19 @@
 No I/O and no clock: bytes in, commands out, errors raised.
 """
 
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from .codec import decode
+from .codec import decode, salvage
 from .codes import ErrorCode
 from .commands import Command, parse
 from .console import is_console_line, parse_line
 from .errors import HubError
 from .fields import CommandId, command_id
 from .frames import Encoding
+from .payloads import keep_payload, keep_payloads
+from .publications import Publish
 
 MAX_FAULTS = 10
 MAX_BEFORE_AUTH = 16 * 1024  # bytes read of a connection that has not said who it is
@@ -91,22 +94,42 @@ class Session:
             self._before_auth += len(data)
             if self._before_auth > MAX_BEFORE_AUTH:
                 raise HubError(ErrorCode.BAD_MESSAGE, f"more than {MAX_BEFORE_AUTH} bytes before the token")
+        if self.console and text and is_console_line(data):
+            return self._typed(data.decode())
         message = self._message(data, text)
+        self._check_state(message)
+        return parse(message)
+
+    def _message(self, data: bytes, text: bool) -> dict[str, Any]:
+        """The message as an object; `last_id` is set as soon as it is known."""
+        if text is not (self.encoding is Encoding.JSON):
+            kind, wanted = ("text", "hub.v1.msgpack") if text else ("binary", "hub.v1.json")
+            raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} frame on a connection that speaks {wanted}")
+        try:
+            message = decode(data, self.encoding)
+        except HubError:
+            self.last_id = command_id(salvage(data, self.encoding))
+            raise
         self.last_id = command_id(message)
+        if self.encoding is Encoding.JSON:
+            if message.get("type") == "publish":
+                keep_payload(message, data)
+            elif message.get("type") == "batch":
+                keep_payloads(message, data)
+        return message
+
+    def _typed(self, line: str) -> Command:
+        """The command of a console line. A person is answered, whatever a program would be."""
+        message = parse_line(line)
+        if message["type"] == "help":
+            raise HelpRequested
+        self._check_state(message)
+        command = parse(message)
+        return replace(command, answered=True) if isinstance(command, Publish) else command
+
+    def _check_state(self, message: dict[str, Any]) -> None:
         if self.state is SessionState.WAITING and message.get("type") != "authenticate":
             raise HubError(
                 ErrorCode.UNAUTHENTICATED,
                 'the first message must be {"type":"authenticate","token":"<jwt>"}',
             )
-        return parse(message)
-
-    def _message(self, data: bytes, text: bool) -> dict[str, Any]:
-        if text is not (self.encoding is Encoding.JSON):
-            kind, wanted = ("text", "hub.v1.msgpack") if text else ("binary", "hub.v1.json")
-            raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} frame on a connection that speaks {wanted}")
-        if self.console and is_console_line(data):
-            message = parse_line(data.decode())
-            if message["type"] == "help":
-                raise HelpRequested
-            return message
-        return decode(data, self.encoding)

@@ -109,7 +109,7 @@ LINES: list[tuple[str, Any]] = [
     ("  sub job:42  ", Subscribe(None, "job:42")),
     ("sub job:42 since k3f9:12", Subscribe(None, "job:42", Position("k3f9", 12))),
     ("unsub job:42", Unsubscribe(None, "job:42")),
-    ('pub doc:7 cursor {"x": 1}', Publish(None, "doc:7", "cursor", b'{"x":1}')),
+    ('pub doc:7 cursor {"x": 1}', Publish(None, "doc:7", "cursor", b'{"x": 1}')),
     ("pub doc:7 note 5", Publish(None, "doc:7", "note", b"5")),
     ("who doc:7", ListPresence(None, "doc:7")),
     ("history job:42 10", ReadHistory(None, "job:42", None, 10)),

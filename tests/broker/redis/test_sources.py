@@ -64,7 +64,7 @@ async def test_their_loss_forks(server: RedisServer, node: Node) -> None:
     assert not isinstance(top, HubError)
     assert after.position == Position(top.epoch, 2)
     assert top.epoch != before.epoch
-    assert list(top.ancestors) == [before]
+    assert top.ancestors == ()  # what was said under the old name can't be relied on
     assert (await publish(node.broker, "log:s", source=source(8))).duplicate
     assert (await node.broker.tops(["log:s"])) == [top]  # once
 
@@ -122,9 +122,9 @@ async def test_a_key_of_another_type_heals(server: RedisServer, node: Node, chan
 
 async def test_a_full_memory_neither_stores_nor_moves_on(server: RedisServer, node: Node) -> None:
     await publish(node.broker, "log:s", source=source(7))
-    await publish(node.broker, "log:s", b"x", event_id="x")
+    await publish(node.broker, "log:s", b"5", event_id="x")
     await server.command("CONFIG", "SET", "maxmemory", "1")
-    for fields in ({}, {"event_id": "x", "payload": b"x"}):
+    for fields in ({}, {"event_id": "x", "payload": b"5"}):
         result = await attempt(node.broker, "log:s", source=source(8), **fields)  # type: ignore[arg-type]
         assert isinstance(result, HubError)
         assert result.code is ErrorCode.UNAVAILABLE
