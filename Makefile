@@ -43,7 +43,7 @@ test-js: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js
 
 ## test-py: pytest, with a floor under the coverage
 .PHONY: test-py
-test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
+test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat $(STAMPS)/streams
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10 \
 		--cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
@@ -96,7 +96,7 @@ test-floors: $(STAMPS)/system $(STAMPS)/venv-dev
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:
-	rm -rf .venv build client_js/node_modules tests/wscat/node_modules tests/auth/provider/node_modules loadtest/peers/node/node_modules \
+	rm -rf .venv build client_js/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules loadtest/peers/node/node_modules \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 
 # What is installed. A stamp is older than what it was made from when that has to be done again.
@@ -115,7 +115,7 @@ $(STAMPS)/venv-dev: $(STAMPS)/venv requirements-dev.lock
 	@touch $@
 
 $(STAMPS)/system:
-	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium \
+	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium haproxy=haproxy \
 		curl=curl go=golang-go javac=default-jdk-headless
 	@mkdir -p $(@D) && touch $@
 
@@ -131,6 +131,10 @@ $(STAMPS)/node:
 
 $(STAMPS)/client-js: client_js/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix client_js
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/streams: tests/streams/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix tests/streams
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/wscat: tests/wscat/package-lock.json | $(STAMPS)/node

@@ -1,0 +1,3 @@
+"""The Redis of a test."""
+
+from ..support.redis import redis as redis

@@ -1,0 +1,195 @@
+"""The page that the docs show, over cuts, a drain, a kill -9 and tokens that end: each event once and in order, or
+a gap told."""
+
+import asyncio
+import json
+import random
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..broker.redis.servers import RedisServer
+from ..cli.readme import ROOT
+from ..sdk.real import Proxy, RealHub, token
+from ..support.server import API_KEY, SCALE
+
+FOLDER = Path(__file__).parent
+TICKET_S = 10  # more than one ends while the test runs
+KEYS = 60
+SECONDS = 20
+RATE = 250  # events a second on each of the two channels
+
+
+def page(folder: Path) -> Path:
+    """The page of docs/http.md, as a module."""
+    found = re.search(r"```js stream-page\n(.*?)```", (ROOT / "docs" / "http.md").read_text(), re.S)
+    assert found is not None
+    path = folder / "page.mjs"
+    path.write_text(found[1])
+    return path
+
+
+class Reader:
+    """What the page told, judged as it comes: positions by channel, the state by key, gaps."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, tuple[str, int]] = {}
+        self.keys: dict[str, int] = {}
+        self.numbers: list[int] = []
+        self.gaps: list[dict[str, Any]] = []
+        self.welcomes = 0
+        self.kinds: set[str] = set()
+
+    def take(self, message: dict[str, Any]) -> None:
+        kind, channel = message["type"], message.get("channel")
+        self.kinds.add(kind)
+        self.welcomes += kind == "hub.welcome"
+        if kind in ("hub.subscribed", "hub.resubscribe") and not message.get("recovered"):
+            if channel in self.at and message.get("gap"):
+                self.gaps.append(message)
+            elif channel in self.at:
+                assert message.get("snapshot") is not None, f"begun anew without a word: {message}"
+            self.at[channel] = (message["epoch"], message["offset"])
+            if "snapshot" in message:
+                self.keys = {event["key"]: event["payload"]["n"] for event in message["snapshot"]}
+        elif kind == "hub.snapshot":
+            self.keys |= {event["key"]: event["payload"]["n"] for event in message["events"]}
+        elif not kind.startswith("hub."):
+            epoch, offset = self.at[channel]
+            assert message["offset"] == offset + 1 + message.get("conflated", 0), (self.at[channel], message)
+            self.at[channel] = (epoch, message["offset"])
+            if "key" in message:
+                self.keys[message["key"]] = message["payload"]["n"]
+            else:
+                self.numbers.append(message["payload"])
+
+
+@asynccontextmanager
+async def tickets(proxy: Proxy, channels: list[str]) -> AsyncIterator[str]:
+    """Gives tickets of short lives, as an application's backend does; its address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                client.headers["Authorization"] = f"Bearer {token('ann', ttl=TICKET_S)}"
+                body = {"stream": True, "channels": channels}
+                found = await client.post(f"http://127.0.0.1:{proxy.port}/v1/tickets", json=body)
+                status, text = found.status_code, str(found.json().get("ticket", ""))
+        except httpx.HTTPError:
+            status, text = 503, ""
+        head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
+        writer.write((head + text).encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+async def publish(proxy: Proxy, job: str, doc: str, counts: dict[str, int]) -> None:
+    """Both channels at the rate; a batch whose answer was lost is repeated with the same ids."""
+    number = 0
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{proxy.port}", trust_env=False) as client:
+        client.headers["Authorization"] = f"Bearer {API_KEY}"
+        for _ in range(SECONDS * 10):
+            events = []
+            for _ in range(RATE // 10):
+                key = str(number % KEYS)
+                state = {"n": number, "filler": "x" * 400}
+                events.append({"channel": doc, "event": "n", "payload": number, "event_id": f"d{number}"})
+                events.append(
+                    {"channel": job, "event": "s", "key": key, "payload": state, "event_id": f"j{number}"}
+                )
+                counts[key] = number
+                number += 1
+            while True:
+                try:
+                    answer = await client.post("/v1/batch", json={"events": events, "ordered": True})
+                    results = answer.json().get("results", [{"code": "refused"}])
+                    if not any("code" in result for result in results):
+                        break
+                except (httpx.HTTPError, ValueError):
+                    pass
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)
+    counts["all"] = number
+
+
+async def test_every_event_once_and_in_order_or_a_gap_told(redis: RedisServer, tmp_path: Path) -> None:
+    job, doc = "job:page", "doc:page"
+    options = {"broker": redis.url, "frame_bytes": 8192, "message_bytes": 4096, "drain_seconds": 1}
+    namespaces = {"doc": {"history_size": 100_000}, "job": {"history_size": 100_000}}
+    async with (
+        RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as one,
+        RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as two,
+        RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as three,
+        Proxy(one) as proxy,
+        tickets(proxy, [job, doc]) as address,
+    ):
+        counts: dict[str, int] = {}
+        publishing = asyncio.create_task(publish(proxy, job, doc, counts))
+        await asyncio.sleep(1.0)  # so that there is a snapshot of several pages
+        words = [str(page(tmp_path)), f"http://127.0.0.1:{proxy.port}", address, job, doc]
+        process = await asyncio.create_subprocess_exec(
+            "node", str(FOLDER / "read.mjs"), *words, stdout=asyncio.subprocess.PIPE, limit=2**22
+        )
+        reader = Reader()
+        reading = asyncio.create_task(_read(process, reader))
+        try:
+            await _trouble(proxy, one, two, three, reading)
+            await publishing
+            async with asyncio.timeout(30 * SCALE):
+                while not (reader.numbers and reader.numbers[-1] == counts["all"] - 1) or any(
+                    reader.keys.get(str(key)) != counts[str(key)] for key in range(KEYS)
+                ):
+                    assert not reading.done(), reading.exception()
+                    await asyncio.sleep(0.1)
+        finally:
+            process.kill()
+            await process.wait()
+            await asyncio.gather(reading, return_exceptions=True)
+        first = reader.numbers[0]
+        told = sum(gap["gap"]["to"] - gap["gap"]["from"] + 1 for gap in reader.gaps if gap["channel"] == doc)
+        assert len(reader.numbers) == len(set(reader.numbers))
+        assert reader.numbers == sorted(reader.numbers)
+        assert counts["all"] - first - len(reader.numbers) == told
+        assert "hub.snapshot" in reader.kinds
+        sys.stderr.write(
+            f"{len(reader.numbers)} events, {reader.welcomes} streams, {proxy.cuts} cuts, {told} told lost\n"
+        )
+        assert reader.welcomes > 5
+
+
+async def _trouble(
+    proxy: Proxy, one: RealHub, two: RealHub, three: RealHub, reading: asyncio.Task[None]
+) -> None:
+    """Cuts all the while; one node drains, another is killed."""
+    loop = asyncio.get_running_loop()
+    end, moved = loop.time() + SECONDS, 0
+    while loop.time() < end and not reading.done():
+        await asyncio.sleep(random.uniform(0.3, 1.5))
+        proxy.cut_one()
+        left = end - loop.time()
+        if moved == 0 and left < SECONDS * 0.7:
+            moved = 1
+            proxy.move(two)
+            async with httpx.AsyncClient(base_url=one.http, trust_env=False) as client:
+                await client.post("/v1/drain", headers={"Authorization": f"Bearer {API_KEY}"})
+        elif moved == 1 and left < SECONDS * 0.35:
+            moved = 2
+            proxy.move(three)
+            await two.kill()
+    assert moved == 2 or reading.done()
+
+
+async def _read(process: asyncio.subprocess.Process, reader: Reader) -> None:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        reader.take(json.loads(line))
