@@ -52,6 +52,11 @@ test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
 test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
 	$(BIN)/python -m pytest -m sources
 
+## test-web: the package as npm packs it, in Next.js, Vite, tsc --strict, and Node.js 20 and 22
+.PHONY: test-web
+test-web: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js $(STAMPS)/web
+	npm --prefix client_js run test:web
+
 ## faults: every fault of Redis and of nodes, 20 times, and the table of what came of it
 .PHONY: faults
 faults: $(STAMPS)/system $(STAMPS)/venv-dev
@@ -96,7 +101,7 @@ test-floors: $(STAMPS)/system $(STAMPS)/venv-dev
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:
-	rm -rf .venv build client_js/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules loadtest/peers/node/node_modules \
+	rm -rf .venv build client_js/node_modules client_js/test/web/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules loadtest/peers/node/node_modules \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 
 # What is installed. A stamp is older than what it was made from when that has to be done again.
@@ -135,6 +140,10 @@ $(STAMPS)/client-js: client_js/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/streams: tests/streams/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix tests/streams
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/web: client_js/test/web/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix client_js/test/web
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/wscat: tests/wscat/package-lock.json | $(STAMPS)/node

@@ -1,0 +1,1 @@
+export default { build: { minify: false }, logLevel: "warn" };
