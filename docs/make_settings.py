@@ -107,7 +107,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "reconnect_min_ms": "The window in which clients are asked to come back begins here,",
         "reconnect_max_ms": "and ends here.",
         "resume_ttl": "How long the `resume` value of a welcome is good.",
-        "revocation_ttl": "How long a revocation is remembered: longer than any token lives.",
+        "max_token_life": "Tokens that end later than so long from now are refused; 0: none is.",
+        "revocation_ttl": "How long a revocation is remembered: longer than any token lives. A hub that sees a "
+        "token which lives longer says so in its log, as that would be good again.",
     },
     "A node": {
         "max_connections": "Sockets of a process; 0: as many as it has file descriptors for, less 512.",

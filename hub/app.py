@@ -21,6 +21,7 @@ from .http.app import build
 from .http.context import HttpContext
 from .node import Node
 from .protocol import ids
+from .runtime.redaction import redact_loggers
 from .settings import Settings
 
 
@@ -80,6 +81,8 @@ class Hub:
             handshaker = Handshaker(node, tickets, origins, proxies)
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
+            # A host's own server writes each request with its query, which may hold a token.
+            redact_loggers("uvicorn.access", "uvicorn.error")
             await node.start()
             ending.push_async_callback(self._worker_ipc.close)
             await self._worker_ipc.start(

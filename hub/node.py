@@ -21,6 +21,7 @@ from .cluster.bus import CommandBus
 from .cluster.commands import ClusterCommands
 from .cluster.peers import HEAVY_PART, Peers, describe
 from .cluster.readiness import Readiness
+from .cluster.revocation_ledger import RevocationLedger
 from .cluster.worker_ipc import WorkerIpc
 from .commands import dispatch
 from .commands.publications import PublicationChecks
@@ -88,7 +89,7 @@ class Node:
         self.connections = ConnectionTable()
         self.peers = Peers(id)
         self.publication_checks = PublicationChecks(self.namespaces, settings.message_bytes)
-        self.revocations = Revocations(wall)
+        self.revocations = Revocations(wall, ttl=settings.revocation_ttl)
         self._bus = CommandBus(
             self.id, broker.registry, Signer(secret, "node"), self.tasks, self.counters, wall
         )
@@ -139,7 +140,14 @@ class Node:
             broker, worker_ipc, self.standing, all_shards=settings.ready_requires_all_shards
         )
         self.cluster = ClusterCommands(
-            id, broker.registry, self._bus, self.connections, self.channels, self.revocations, self.now
+            id,
+            broker.registry,
+            RevocationLedger(broker.registry, Signer(secret, "revocation"), self.counters),
+            self._bus,
+            self.connections,
+            self.channels,
+            self.revocations,
+            self.now,
         )
 
     # Life

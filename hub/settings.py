@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     reconnect_min_ms: Count = 500
     reconnect_max_ms: Count = 20_000
     resume_ttl: Positive = 86_400.0
+    max_token_life: Annotated[float, Field(ge=0)] = 0.0  # 0: as long as its issuer says
     revocation_ttl: Positive = 30 * 86_400.0  # longer than any token lives
 
     # a node

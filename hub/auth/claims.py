@@ -1,5 +1,6 @@
 """From the claims of a checked token to an `Identity`. Past this module nobody sees a raw claims dict."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,9 @@ LEEWAY_S = 10.0
 
 # A date in milliseconds would make a token that lives for 50,000 years: a common slip, and a dangerous one.
 _MAX_TIME = 100_000_000_000
+
+# What would frame, end or disguise a line in a log, at a terminal or in a store: C0, C1, separators, surrogates.
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 HUB_FIELDS = ("subscribe", "publish", "presence", "channels", "info", "service", "admin")
 CHANNEL_FIELDS = ("publish", "presence", "info")
@@ -45,7 +49,7 @@ def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) ->
         service=service,
         issued_at=issued_at,
         jti=_jti(claims),
-        name=user,
+        name=_publisher(user),
         control=Level.WRITE if service else admin,
         admin=admin,
     )
@@ -145,7 +149,14 @@ def _user(claims: Mapping[str, Any]) -> str:
         raise invalid("claim sub must be a string")
     if not 1 <= len(user) <= MAX_ID:
         raise invalid(f"claim sub must have 1 to {MAX_ID} characters")
+    if _CONTROL.search(user) is not None:
+        raise invalid("claim sub holds control characters")
     return user
+
+
+def _publisher(user: str) -> str:
+    """Whom the event ids of a token belong to: its `sub`, which can't be taken for the name of an API key."""
+    return f"token:{user}" if user.startswith(("key:", "token:")) else user
 
 
 def _jti(claims: Mapping[str, Any]) -> str | None:
@@ -210,7 +221,10 @@ def _info(hub: Mapping[str, Any]) -> bytes | None:
     if value is None:
         return None
     # Copied, as it lives as long as a connection: the result of orjson keeps all 4 KiB that it was built in.
-    info = bytes(memoryview(orjson.dumps(value)))
+    try:
+        info = bytes(memoryview(orjson.dumps(value)))
+    except TypeError:  # orjson.JSONEncodeError: too deep for it, or half a surrogate pair
+        raise invalid("claim hub.info is nested too deep, or holds text that is no Unicode") from None
     if len(info) > MAX_INFO_BYTES:
         raise invalid(f"claim hub.info has {len(info)} bytes of JSON; {MAX_INFO_BYTES} are allowed")
     return info

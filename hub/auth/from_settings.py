@@ -1,5 +1,7 @@
 """From settings to what checks tokens and keys."""
 
+import math
+
 from pydantic import SecretStr
 
 from ..settings import ApiKeyRules, RoleRules, Settings
@@ -48,6 +50,7 @@ def make_authenticator(settings: Settings, keys: Keys) -> Authenticator:
         settings.jwt_issuer,
         settings.jwt_audience,
         provider=make_provider(settings) if by_roles(settings) else None,
+        max_life=settings.max_token_life or math.inf,
     )
 
 

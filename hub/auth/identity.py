@@ -30,7 +30,8 @@ class Identity:
 
     `expires_at` and `issued_at` are Unix seconds (`issued_at` None where the token does not say;
     `expires_at` is infinite for an API key). `channels` are subscribed by the server. `info` is JSON that
-    presence shows. `name` is whom an `event_id` belongs to: the `sub`, or ``key:<name>`` of an API key.
+    presence shows. `name` is whom an `event_id` belongs to: the `sub` (``token:<sub>`` where that could be taken
+    for a key), or ``key:<name>`` of an API key.
     `control` is what it may do with connections, tokens and the node: each service but one whose key names its
     rights. `admin` is the right to what only people who run the hub may see, which must be named.
     """

@@ -10,6 +10,7 @@ from jwt.exceptions import PyJWTError
 
 from .jws import Jws
 from .keys import Key, bind, weakness
+from .refusals import invalid
 
 MAX_KEYS = 100
 # So many keys are tried on a token that names none: each try costs a public-key operation.
@@ -49,10 +50,20 @@ class KeySet:
         return len(self.names)
 
     def matching(self, jws: Jws) -> list[Key]:
-        """The keys that may have signed it: those of its `kid`, or where it names none, those that fit."""
+        """The keys that may have signed it: those of its `kid`, or where it names none, those that fit.
+
+        Raises:
+            HubError: ``token_invalid``: it names none, and too many fit.
+        """
         if jws.kid is not None:
             return [key for key in self._by_kid.get(jws.kid, ()) if key.algorithm == jws.algorithm]
-        return [key for key in self._keys if key.algorithm == jws.algorithm][:_MAX_TRIES]
+        fitting = [key for key in self._keys if key.algorithm == jws.algorithm]
+        if len(fitting) > _MAX_TRIES:
+            raise invalid(
+                f"the token names no key (kid), and the issuer's key set has {len(fitting)} for {jws.algorithm}: "
+                "the issuer must name the one that signed"
+            )
+        return fitting
 
 
 def read(document: bytes, algorithms: Sequence[str]) -> KeySet:

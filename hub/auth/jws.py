@@ -90,6 +90,8 @@ def _what_instead(token: str) -> str:
     parts = token.count(".") + 1
     if parts == 5:
         return "the token is encrypted (JWE, five parts); the hub takes signed ones (JWS, three parts)"
+    if parts == 1:
+        return "this is neither an API key of this hub nor a token (three parts joined by dots)"
     if parts != 3:
         return f"a token is three parts joined by dots, and this has {parts}"
     return "a part of the token is empty or holds characters outside base64url"

@@ -1,5 +1,6 @@
 """Tokens that were taken back before they expired."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +8,10 @@ from typing import Protocol
 
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
-from .claims import MAX_ID
+from .claims import LEEWAY_S, MAX_ID, span
 from .refusals import invalid
+
+log = logging.getLogger(__name__)
 
 MAX_ENTRIES = 100_000
 _PRUNE_EVERY_S = 60.0
@@ -78,15 +81,20 @@ def parse(entry: str) -> RevocationEntry:
 class Revocations:
     """What this node knows of revocations.
 
-    An entry is ``jti:<jti>``, one token, or ``sub:<user>``, all tokens of a user that were issued up to now
-    (by `iat`, which counts whole seconds: a token made in the same second is hit too) or do not say when.
+    An entry is ``jti:<jti>``, one token, or ``sub:<user>``, all tokens of a user that were issued up to now or do
+    not say when. `iat` is by the issuer's clock, which may be ahead by the leeway that a token is given: what was
+    issued up to so long after the moment is hit too.
     Where nodes tell each other, and in what they remember together, the moment is part of the entry, by
     `stamp`: heard again later, it must not hit the tokens made since. API keys are no tokens: they are taken
-    back in the settings.
+    back in the settings. An entry is remembered for `ttl` seconds; that a token outlives it is said in the log.
     """
 
-    def __init__(self, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(
+        self, clock: Callable[[], float], max_entries: int = MAX_ENTRIES, ttl: float = math.inf
+    ) -> None:
         self._clock = clock
+        self._ttl = ttl
+        self._told = False
         self._max_entries = max_entries
         self._entries: dict[str, Revocation] = {}
         self._next_prune = clock() + _PRUNE_EVERY_S
@@ -135,7 +143,7 @@ class Revocations:
         if token.jti is not None and self._standing(f"jti:{token.jti}") is not None:
             return True
         user = self._standing(f"sub:{token.user}")
-        return user is not None and (token.issued_at is None or token.issued_at <= user.since)
+        return user is not None and (token.issued_at is None or token.issued_at <= user.since + LEEWAY_S)
 
     def check(self, token: Token) -> None:
         """Refuse a token that was taken back.
@@ -145,6 +153,14 @@ class Revocations:
         """
         if self.is_revoked(token):
             raise invalid("this token was revoked")
+        if not self._told and self._ttl < token.expires_at - self._clock() < math.inf:
+            self._told = True
+            log.warning(
+                "a token lives for %s more, longer than a revocation is remembered (HUB_REVOCATION_TTL, %s): "
+                "it would be good again; HUB_MAX_TOKEN_LIFE refuses such tokens",
+                span(token.expires_at - self._clock()),
+                span(self._ttl),
+            )
 
     def prune(self) -> None:
         """Forget what has ended."""

@@ -1,5 +1,6 @@
 """Who a token speaks for: signature, times, addressee, claims; and the memory of what was found out."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -34,7 +35,7 @@ class Authenticator:
     each: at least the `remembered` last used ones, and at most twice as many. The memory is dropped when the keys'
     `version` changes. Bad tokens are not remembered: refusing one is cheap, and remembering them would let
     strangers push good ones out. `algorithms` None accepts what the keys do. `clock` gives Unix seconds; `leeway`
-    is for `nbf` and `iat`.
+    is for `nbf` and `iat`; no token may end more than `max_life` seconds from now.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Authenticator:
         leeway: float = claims.LEEWAY_S,
         clock: Callable[[], float] = time.time,
         remembered: int = 16384,
+        max_life: float = math.inf,
         provider: Provider | None = None,
     ) -> None:
         self._provider = provider
@@ -56,6 +58,7 @@ class Authenticator:
         self._leeway = leeway
         self._clock = clock
         self._remembered = remembered
+        self._max_life = max_life
         # Two generations, the older one forgotten as a whole: a table in which entries come and go one by one
         # is rebuilt again and again, in megabytes that the allocator does not get back.
         self._recent: dict[bytes, Proven] = {}
@@ -130,7 +133,12 @@ class Authenticator:
         return self._provider.explain(found)
 
     async def _check(self, token: str) -> Proven:
-        return self._read(*await self._proven_claims(token))
+        found = self._read(*await self._proven_claims(token))
+        life = found.expires_at - self._clock()
+        if life > self._max_life:
+            most = claims.span(self._max_life)
+            raise invalid(f"the token lives for {claims.span(life)} more, {most} are allowed (claim exp)")
+        return found
 
     async def _proven_claims(self, token: str) -> tuple[Key, dict[str, Any]]:
         parsed = jws.parse(token)

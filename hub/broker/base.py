@@ -107,6 +107,17 @@ class Listener(Protocol):
         """Bytes that a node (or a stranger) sent to all nodes."""
 
 
+def check_member(user: str, name: str) -> None:
+    """A member's user and name hold no U+0000: a store may frame the two by it, and whoever wrote one would be
+    somebody else.
+
+    Raises:
+        HubError: ``bad_message``.
+    """
+    if "\0" in user or "\0" in name:
+        raise HubError(ErrorCode.BAD_MESSAGE, "a member's user and name hold no U+0000")
+
+
 class Presence(Protocol):
     """Who is in a channel, right across nodes."""
 
@@ -140,6 +151,12 @@ class Registry(Protocol):
 
     async def revocations(self) -> dict[str, float]:
         """All standing revocations: entry to Unix time."""
+
+    async def keep_revocation(self, signed: str, until: float) -> None:
+        """Remember what a node has signed of a revocation until the Unix time `until`."""
+
+    async def kept_revocations(self) -> list[str]:
+        """All that stand of those; whether a node has signed them is for the caller to see."""
 
     async def send_command(self, data: bytes) -> None:
         """Hand bytes to every node's `on_command`, this node's own too."""

@@ -13,6 +13,7 @@ from ..auth.oidc import OidcKeys
 from ..broker.base import Inbox, Member, ShardHealth
 from ..protocol import ids
 from ..protocol.event import Event
+from ..runtime.redaction import redacted
 from ..settings import Settings
 from . import configuration, logs, preflight
 from .failure import Failure
@@ -104,7 +105,7 @@ def _keys(settings: Settings) -> str:
 
 def _say(what: str, lines: Collection[str]) -> None:
     for line in lines:
-        print(f"{what:<8} {logs.redacted(line)}")
+        print(f"{what:<8} {redacted(line)}")
 
 
 class _Deaf:

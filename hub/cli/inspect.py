@@ -9,6 +9,7 @@ import httpx
 from ..auth.claims import span
 from . import remote
 from .failure import Failure
+from .plain import plain
 
 _DEADLINE_S = 10.0
 
@@ -20,9 +21,9 @@ def run(args: argparse.Namespace) -> int:
     headers = {"Authorization": f"Bearer {remote.service_bearer(args.token)}"}
     with httpx.Client(base_url=remote.base_url(args.url), headers=headers, timeout=_DEADLINE_S) as http:
         if args.channel is not None:
-            print(_channel(_get(http, f"/v1/channels/{quote(args.channel, safe=':')}", {})))
+            print(plain(_channel(_get(http, f"/v1/channels/{quote(args.channel, safe=':')}", {}))))
         answer = _get(http, "/v1/connections", query)
-    print("\n".join(report(answer, query)))
+    print("\n".join(map(plain, report(answer, query))))
     return 0 if answer["connections"] else 1
 
 

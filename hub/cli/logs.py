@@ -1,21 +1,8 @@
 """Logging of the server's process: a line a message, to standard error, with no token in it."""
 
 import logging
-import re
 
-_SECRETS = re.compile(
-    r"""((?:[?&\s"']|^)(?:token|ticket|resume)=)[^&\s"']+   # a query
-    |(hub\.token\.)[A-Za-z0-9_.-]+                          # a subprotocol entry
-    |(\bBearer\s+)\S+                                       # a header
-    |\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]* # a JWT, wherever it stands
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-
-
-def redacted(text: str) -> str:
-    """`text` without what looks like a token, a ticket or a key."""
-    return _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}[redacted]", text)
+from ..runtime.redaction import redacted
 
 
 class _OneLine(logging.Filter):

@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..runtime.redaction import redacted
 from .failure import Failure
-from .logs import redacted
+from .plain import plain
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # it has no public name
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
     except Failure as failure:
         for line in failure.lines:
-            print(f"hub: {redacted(line)}", file=sys.stderr)
+            print(f"hub: {plain(redacted(line))}", file=sys.stderr)
         return failure.status
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -160,6 +161,7 @@ def _explain(verbs: "Verbs") -> None:
     text = "say whether a token is good here, exactly why, and what it allows"
     verb = _verb(verbs, "explain-token", "explain", text)
     verb.add_argument("token", metavar="JWT", help="- reads it from standard input")
+    verb.add_argument("--url", metavar="URL", help="a running hub, which knows what was revoked (HUB_URL)")
 
 
 def _inspect(verbs: "Verbs") -> None:

@@ -84,6 +84,10 @@ def _limits(settings: Settings) -> list[str]:
         found.append("HUB_RECONNECT_MIN_MS is above HUB_RECONNECT_MAX_MS")
     if settings.message_bytes > settings.frame_bytes:
         found.append("HUB_MESSAGE_BYTES is above HUB_FRAME_BYTES: such an event could not be delivered")
+    if settings.max_token_life > settings.revocation_ttl:
+        found.append(
+            "HUB_REVOCATION_TTL is below HUB_MAX_TOKEN_LIFE: a revoked token would be good again before it ends"
+        )
     if settings.node_secret is not None and len(settings.node_secret.get_secret_value()) < 32:
         found.append("HUB_NODE_SECRET is too short; it needs 32 characters or more, from a random source")
     return found

@@ -23,6 +23,7 @@ from ..runtime.tasks import Tasks
 log = logging.getLogger(__name__)
 
 MAX_AGE_S = 60.0
+MAX_SKEW_S = 1.0  # between the clocks of nodes: what was sent that little before a node's start is done there
 Handler = Callable[[dict[str, Any]], Any]
 
 
@@ -62,6 +63,7 @@ class CommandBus:
         self._tasks = tasks
         self._counters = counters
         self._wall = wall
+        self._started_at = wall()
         self.handlers: dict[str, Handler] = {}
         self._questions: dict[str, _Question] = {}
         self._numbers = itertools.count()
@@ -116,6 +118,8 @@ class CommandBus:
             return None
         at = command.get("at")
         if not isinstance(at, int | float) or abs(self._wall() - at) > MAX_AGE_S:
+            return None
+        if at < self._started_at - MAX_SKEW_S:  # another node has done it; here it can only be a repetition
             return None
         return command if self._is_new(command.get("from"), command.get("number")) else None
 

@@ -15,6 +15,7 @@ from ..protocol.commands import Subscribe, Unsubscribe
 from ..protocol.position import Position
 from ..recovery.table import ChannelTable
 from .bus import CommandBus
+from .revocation_ledger import RevocationLedger
 
 MAX_DESCRIBED = 1000  # connections that one node describes in one answer
 
@@ -26,6 +27,7 @@ class ClusterCommands:
         self,
         node: str,
         registry: Registry,
+        ledger: RevocationLedger,
         bus: CommandBus,
         connections: ConnectionTable,
         channels: ChannelTable,
@@ -34,6 +36,7 @@ class ClusterCommands:
     ) -> None:
         self._node = node
         self._registry = registry
+        self._ledger = ledger
         self._bus = bus
         self._connections = connections
         self._channels = channels
@@ -99,7 +102,7 @@ class ClusterCommands:
         """
         entry = self._revocations.stamp(entry)
         self._apply(entry, until)
-        await self._registry.revoke(entry, until)
+        await self._ledger.put(entry, until)
         await self._bus.send("revoke", entry=entry, until=until)
 
     async def learn_revocations(self) -> None:
@@ -108,7 +111,7 @@ class ClusterCommands:
         Raises:
             HubError: the storage is away.
         """
-        for entry, until in (await self._registry.revocations()).items():
+        for entry, until in await self._ledger.read():
             self._apply(entry, until)
 
     async def find_connections(

@@ -1,6 +1,15 @@
 """The one exception that becomes an answer: whose fault it is stands in its code."""
 
+import re
+
 from .codes import HTTP_STATUS, RETRYABLE, ErrorCode, Outcome
+
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)*")  # a JWT, or what was left of one
+
+
+def without_tokens(text: str) -> str:
+    """`text`, which may quote what somebody sent, without a token that stood in the wrong place."""
+    return _TOKEN.sub("[a token]", text) if "eyJ" in text else text
 
 
 class HubError(Exception):
@@ -20,6 +29,7 @@ class HubError(Exception):
         retry_after_ms: int | None = None,
         outcome: Outcome | None = None,
     ) -> None:
+        reason = without_tokens(reason)
         super().__init__(reason)
         self.code = code
         self.reason = reason
@@ -41,7 +51,7 @@ class HubError(Exception):
         """The fields of ``hub.error`` and of a failed entry in ``results``, without `type` and `id`."""
         fields: dict[str, object] = {"code": self.code.value, "reason": self.reason}
         if self.channel is not None:
-            fields["channel"] = self.channel
+            fields["channel"] = without_tokens(self.channel)
         fields["retry"] = self.retry
         fields["outcome"] = self.outcome.value
         if self.retry_after_ms is not None:

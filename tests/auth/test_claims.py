@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.auth.api_keys import ApiKey, ApiKeys
 from hub.auth.claims import check_addressed, identity
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
@@ -186,3 +187,28 @@ def test_no_claims_break_it(claims: dict[str, Any], hub: dict[str, Any] | None) 
         assert found.expires_at > NOW
         return
     assert refused_with in (ErrorCode.TOKEN_INVALID, ErrorCode.TOKEN_EXPIRED)
+
+
+@pytest.mark.parametrize("bad", ["boss\0evil", "a\x1b[2J", "a\nb", "a\x9b1m", "a\u2028b", "\ud800"])
+def test_a_user_holds_no_control_characters(bad: str) -> None:
+    with pytest.raises(HubError, match="claim sub holds control characters"):
+        identity(good(sub=bad), NOW)
+    assert identity(good(sub="Zoë van 't Hoff 🦊"), NOW).user == "Zoë van 't Hoff 🦊"
+
+
+def test_no_sub_has_the_event_ids_of_an_api_key() -> None:
+    """Nor of another sub that is written so."""
+    names = [identity(good(sub=sub), NOW).name for sub in ("backend", "key:backend", "token:key:backend")]
+    service = ApiKeys({"backend": ApiKey("k" * 32)}).verify("k" * 32)
+    assert service is not None
+    assert len({service.name, *names}) == 4
+    assert names[0] == "backend"
+
+
+@pytest.mark.parametrize("depth", [300, 2000])
+def test_info_that_is_nested_too_deep_is_said(depth: int) -> None:
+    info: Any = 1
+    for _ in range(depth):
+        info = [info]
+    with pytest.raises(HubError, match=r"claim hub\.info is nested too deep"):
+        identity(good(hub={"info": info}), NOW)

@@ -48,5 +48,5 @@ async def test_a_refused_token(clock: Clock) -> None:
 
 async def test_no_token_at_all(clock: Clock) -> None:
     assert await explain(checker(clock), "rubbish", NOW) == [
-        "refused (token_invalid): a token is three parts joined by dots, and this has 1"
+        "refused (token_invalid): this is neither an API key of this hub nor a token (three parts joined by dots)"
     ]

@@ -10,6 +10,7 @@ from jwt.algorithms import get_default_algorithms
 from hub.auth import jws
 from hub.auth.jwk_set import MAX_KEYS, KeySet, read
 from hub.auth.jwks import ASYMMETRIC
+from hub.protocol.errors import HubError
 
 from .conftest import Pair, good, pair, token
 from .issuer import jwk
@@ -78,7 +79,10 @@ def test_tries_and_keys_are_bounded(pairs: dict[str, Pair]) -> None:
     entries = [jwk(pairs["ES256"], "ES256", kid=str(at)) for at in range(MAX_KEYS + 5)]
     keys = KeySet(entries, ["ES256"])
     assert len(keys) == MAX_KEYS
-    assert len(keys.matching(jws.parse(token(good(), pairs["ES256"].private, "ES256")))) == 4
+    with pytest.raises(HubError, match=r"names no key \(kid\).* has 100 for ES256"):
+        keys.matching(jws.parse(token(good(), pairs["ES256"].private, "ES256")))
+    few = KeySet(entries[:4], ["ES256"])
+    assert len(few.matching(jws.parse(token(good(), pairs["ES256"].private, "ES256")))) == 4
 
 
 @pytest.mark.parametrize(

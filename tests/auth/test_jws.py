@@ -40,7 +40,7 @@ def test_agrees_with_pyjwt(claims: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("abc", "a token is three parts joined by dots, and this has 1"),
+        ("abc", "this is neither an API key of this hub nor a token (three parts joined by dots)"),
         ("a.b", "a token is three parts joined by dots, and this has 2"),
         (
             "a.b.c.d.e",

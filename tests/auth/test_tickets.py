@@ -137,7 +137,9 @@ async def test_a_service_may_have_one(tickets: Tickets) -> None:
 
 
 @given(
-    user=st.text(min_size=1, max_size=20),
+    user=st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1, max_size=20
+    ),
     patterns=st.lists(st.text(max_size=8), max_size=3),
     info=st.none() | st.dictionaries(st.text(max_size=4), st.integers(-9, 9), max_size=2),
 )

@@ -207,3 +207,11 @@ class TestLeaving:
         await broker.presence.enter(CHANNEL, BOB)
         await asyncio.gather(*(visit(owner) for owner in range(20)))
         assert await broker.presence.members(CHANNEL) == [BOB]
+
+
+async def test_a_user_can_not_be_written_to_look_like_another(broker: Broker) -> None:
+    """A store may frame the two by U+0000: a user ``boss\\0evil`` would be the user ``boss``."""
+    for user, name in (("boss\0evil", "tab"), ("boss", "evil\0tab")):
+        with pytest.raises(HubError) as refused:
+            await broker.presence.enter("doc:1", Member(user, name, True, "c_1", None))
+        assert refused.value.code is ErrorCode.BAD_MESSAGE

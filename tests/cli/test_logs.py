@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from hub.cli.logs import Redacting, _OneLine, redacted
+from hub.cli.logs import Redacting, _OneLine
+from hub.runtime.redaction import redacted
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.sGnat_ure-0123456789"
 

@@ -99,3 +99,10 @@ def test_any_signed_body(fields: dict[str, Any], other: Any) -> None:
     control.on_command(signed(other))
     for number, do in enumerate(("answer", "disconnect", "nothing")):
         control.on_command(signed({**fields, "do": do, **ORIGIN, "number": number}))
+
+
+def test_what_was_sent_before_a_nodes_start_is_not_done_by_it() -> None:
+    """Who has recorded a command can write it back to a node that has never heard it."""
+    control, done, counters = make()
+    control.on_command(signed({"do": "disconnect", **ORIGIN, "at": NOW - 5, "user": "ann"}))
+    assert (done, counters.errors["foreign_command"]) == ([], 1)

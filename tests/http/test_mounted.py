@@ -1,9 +1,15 @@
 """The routes below a path of somebody else's app, in its process."""
 
+import asyncio
+import logging
+
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from hub.app import Hub, NotStarted
 from hub.settings import Settings
@@ -44,3 +50,27 @@ async def test_a_hub_that_was_not_started_says_so() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://own") as http:
         with pytest.raises(NotStarted, match="lifespan"):
             await http.get("/hub/livez")
+
+
+async def test_a_hosts_own_server_logs_no_token(caplog: pytest.LogCaptureFixture) -> None:
+    """uvicorn writes the address of each request with its query, of a WebSocket too."""
+    _, app = make()
+    secret = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
+    with caplog.at_level(logging.INFO, "uvicorn"):
+        serving = asyncio.create_task(server.serve())
+        try:
+            while not server.started:
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            async with httpx.AsyncClient(trust_env=False) as http:
+                await http.get(f"http://127.0.0.1:{port}/hub/v1/stream?channel=job:1&token={secret}")
+            with pytest.raises(InvalidStatus):
+                async with connect(f"ws://127.0.0.1:{port}/hub/ws?token={secret}", proxy=None):
+                    pass
+        finally:
+            server.should_exit = True
+            await serving
+    lines = [record.getMessage() for record in caplog.records if "/hub/" in record.getMessage()]
+    assert len(lines) >= 2
+    assert not [line for line in lines if secret in line or "c2lnb" in line]

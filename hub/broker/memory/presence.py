@@ -6,7 +6,7 @@ from functools import partial
 
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
-from ..base import Member
+from ..base import Member, check_member
 from .timers import Alarm, Timers
 
 _FULL_RETRY_MS = 10_000
@@ -34,6 +34,7 @@ class MemoryPresence:
 
     async def enter(self, channel: str, member: Member) -> None:
         """As `Presence.enter`."""
+        check_member(member.user, member.name)
         self._timers.tick(self._timers.clock())
         members = self._channels.get(channel, {})
         name = (member.user, member.name)

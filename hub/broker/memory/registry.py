@@ -44,6 +44,7 @@ class MemoryRegistry:
         self._command = command
         self._tickets: Expiring[bytes] = Expiring(timers)
         self._revocations: Expiring[float] = Expiring(timers)
+        self._kept: Expiring[float] = Expiring(timers)
         self._nodes: Expiring[bytes] = Expiring(timers)
 
     async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
@@ -63,6 +64,14 @@ class MemoryRegistry:
     async def revocations(self) -> dict[str, float]:
         """As `Registry.revocations`."""
         return self._revocations.values()
+
+    async def keep_revocation(self, signed: str, until: float) -> None:
+        """As `Registry.keep_revocation`."""
+        self._kept.put(signed, until, until)
+
+    async def kept_revocations(self) -> list[str]:
+        """As `Registry.kept_revocations`."""
+        return list(self._kept.values())
 
     async def send_command(self, data: bytes) -> None:
         """As `Registry.send_command`."""

@@ -15,7 +15,8 @@
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
 | ``p:{c}:e`` | pub/sub | announcements |
 | ``p:{due-b}`` | zset | what is to be looked at, and when: leases, leaves, nodes |
-| ``p:{nodes}`` · ``p:{revoked}`` | hash · zset | the nodes that live; revocations |
+| ``p:{nodes}`` | hash | the nodes that live |
+| ``p:{revoked}:signed`` · ``p:{revoked}`` | zset | revocations, signed by nodes; the same for nodes of 0.1 |
 | ``p:{dead}`` · ``p:{dead}:at`` | hash · zset | dead letters; when each was kept |
 | ``p:{commands}`` · ``p:{canary-t}:<node>`` | pub/sub | commands to all nodes; a node's own canary |
 | ``p:{t-<digest>}`` | string | a ticket |
@@ -38,6 +39,7 @@ class KeyNames:
         self.prefix = prefix
         self.nodes = f"{prefix}:{{nodes}}"
         self.revoked = f"{prefix}:{{revoked}}"
+        self.revoked_signed = f"{prefix}:{{revoked}}:signed"
         self.dead = (f"{prefix}:{{dead}}", f"{prefix}:{{dead}}:at")
         self.commands = f"{prefix}:{{commands}}"
         self.settings = (f"{prefix}:{{settings}}:ring", f"{prefix}:{{settings}}:namespaces")

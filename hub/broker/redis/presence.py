@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
-from ..base import Member
+from ..base import Member, check_member
 from . import format as wire
 from .client.topology import Topology
 from .client.tuning import Stats
@@ -261,4 +261,5 @@ class RedisPresence:
 
 
 def _field(user: str, name: str) -> str:
+    check_member(user, name)
     return f"{user}\0{name}"

@@ -47,12 +47,21 @@ class RedisRegistry:
 
     async def revoke(self, entry: str, until: float) -> None:
         """As `Registry.revoke`; the later of two moments stands."""
-        await self._revocations(entry, until)
+        await self._revocations(self._keys.revoked, entry, until)
 
     async def revocations(self) -> dict[str, float]:
         """As `Registry.revocations`."""
-        pairs = self._readable("revocations", (await self._revocations("", 0.0))[1])
+        pairs = self._readable("revocations", (await self._revocations(self._keys.revoked))[1])
         return {entry: float(until) for entry, until in pairs}
+
+    async def keep_revocation(self, signed: str, until: float) -> None:
+        """As `Registry.keep_revocation`."""
+        await self._revocations(self._keys.revoked_signed, signed, until)
+
+    async def kept_revocations(self) -> list[str]:
+        """As `Registry.kept_revocations`."""
+        flat = (await self._revocations(self._keys.revoked_signed))[1]
+        return [signed for signed, _ in self._readable("revocations", flat)]
 
     async def send_command(self, data: bytes) -> None:
         """As `Registry.send_command`."""
@@ -97,8 +106,7 @@ class RedisRegistry:
         )
         return reply
 
-    async def _revocations(self, entry: str, until: float) -> list[list[bytes]]:
-        name = self._keys.revoked
+    async def _revocations(self, name: str, entry: str = "", until: float = 0.0) -> list[list[bytes]]:
         reply: list[list[bytes]] = await self._store.one(
             Request(tag_of(name), REVOCATIONS, (name,), (entry, repr(until)))
         )
