@@ -6,7 +6,7 @@ until `cursor.Cursor` joins them.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .frames import Encoding
 from .position import Position
@@ -16,15 +16,6 @@ BEGIN = Position("", 0)
 
 BEGIN_TEXT = b"-"
 _OWN = ("error", "open", "message")  # an EventSource's own events: these types go out as `message`
-
-
-class Part(NamedTuple):
-    """The pieces of a block. `place` is empty where no position moves; `event` and `data` are whole lines."""
-
-    channel: bytes
-    place: bytes
-    event: bytes
-    data: bytes
 
 
 def written(encoding: Encoding, kind: str, channel: str, at: Position | None, body: bytes) -> bytes:
@@ -42,12 +33,13 @@ def written(encoding: Encoding, kind: str, channel: str, at: Position | None, bo
     return len(part).to_bytes(4, "big") + part
 
 
-def parts(data: bytes) -> Iterator[Part]:
-    """The blocks of joined `Encoding.PARTS`."""
+def parts(data: bytes) -> Iterator[bytes]:
+    """The blocks of joined `Encoding.PARTS`, each without its length: channel, place, event and data with a NUL
+    between each two. `place` is empty where no position moves; `event` and `data` are whole lines."""
     at = 0
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        yield Part(*data[at + 4 : end].split(b"\0", 3))
+        yield data[at + 4 : end]
         at = end
 
 
