@@ -6,14 +6,16 @@ import json
 import random
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from ..broker.redis.servers import RedisServer
+from ..cli.browser import Page, browser
 from ..cli.readme import ROOT
 from ..sdk.real import Proxy, RealHub, token
 from ..support.server import API_KEY, SCALE
@@ -83,7 +85,8 @@ async def tickets(proxy: Proxy, channels: list[str]) -> AsyncIterator[str]:
                 status, text = found.status_code, str(found.json().get("ticket", ""))
         except httpx.HTTPError:
             status, text = 503, ""
-        head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
+        fields = f"content-length: {len(text)}\r\naccess-control-allow-origin: *\r\nconnection: close"
+        head = f"HTTP/1.1 {status} X\r\n{fields}\r\n\r\n"
         writer.write((head + text).encode())
         await writer.drain()
         writer.close()
@@ -122,9 +125,59 @@ async def publish(proxy: Proxy, job: str, doc: str, counts: dict[str, int]) -> N
     counts["all"] = number
 
 
-async def test_every_event_once_and_in_order_or_a_gap_told(redis: RedisServer, tmp_path: Path) -> None:
+Listening = Callable[[Path, str, str, Sequence[str], Reader], AbstractAsyncContextManager[asyncio.Task[None]]]
+
+
+@asynccontextmanager
+async def in_node(
+    folder: Path, url: str, address: str, channels: Sequence[str], reader: Reader
+) -> AsyncIterator[asyncio.Task[None]]:
+    """The page by npm's eventsource."""
+    words = [str(FOLDER / "read.mjs"), str(page(folder)), url, address, *channels]
+    process = await asyncio.create_subprocess_exec(
+        "node", *words, stdout=asyncio.subprocess.PIPE, limit=2**22
+    )
+    reading = asyncio.create_task(_read(process, reader))
+    try:
+        yield reading
+    finally:
+        process.kill()
+        await process.wait()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def in_chromium(
+    folder: Path, url: str, address: str, channels: Sequence[str], reader: Reader
+) -> AsyncIterator[asyncio.Task[None]]:
+    """The page by the browser's own EventSource."""
+    source = page(folder).read_text().replace("export function", "function")
+    ticket = f"async () => {{ const a = await fetch({json.dumps(address)}); if (!a.ok) throw 1; return a.text(); }}"
+    start = f"listen({json.dumps(url)}, {json.dumps(channels)}, {ticket}, (m) => got.push(m));"
+    async with browser() as tab:
+        await tab.evaluate(f"{source}; globalThis.got = []; {start} 1")
+        reading = asyncio.create_task(_poll(tab, reader))
+        try:
+            yield reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _poll(tab: Page, reader: Reader) -> None:
+    while True:
+        for message in await tab.evaluate("globalThis.got.splice(0)"):
+            reader.take(message)
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("listening", [in_node, in_chromium])
+async def test_every_event_once_and_in_order_or_a_gap_told(
+    redis: RedisServer, tmp_path: Path, listening: Listening
+) -> None:
     job, doc = "job:page", "doc:page"
     options = {"broker": redis.url, "frame_bytes": 8192, "message_bytes": 4096, "drain_seconds": 1}
+    options["allowed_origins"] = ["*"]
     namespaces = {"doc": {"history_size": 100_000}, "job": {"history_size": 100_000}}
     async with (
         RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as one,
@@ -136,13 +189,8 @@ async def test_every_event_once_and_in_order_or_a_gap_told(redis: RedisServer, t
         counts: dict[str, int] = {}
         publishing = asyncio.create_task(publish(proxy, job, doc, counts))
         await asyncio.sleep(1.0)  # so that there is a snapshot of several pages
-        words = [str(page(tmp_path)), f"http://127.0.0.1:{proxy.port}", address, job, doc]
-        process = await asyncio.create_subprocess_exec(
-            "node", str(FOLDER / "read.mjs"), *words, stdout=asyncio.subprocess.PIPE, limit=2**22
-        )
-        reader = Reader()
-        reading = asyncio.create_task(_read(process, reader))
-        try:
+        url, reader = f"http://127.0.0.1:{proxy.port}", Reader()
+        async with listening(tmp_path, url, address, [job, doc], reader) as reading:
             await _trouble(proxy, one, two, three, reading)
             await publishing
             async with asyncio.timeout(30 * SCALE):
@@ -151,10 +199,6 @@ async def test_every_event_once_and_in_order_or_a_gap_told(redis: RedisServer, t
                 ):
                     assert not reading.done(), reading.exception()
                     await asyncio.sleep(0.1)
-        finally:
-            process.kill()
-            await process.wait()
-            await asyncio.gather(reading, return_exceptions=True)
         first = reader.numbers[0]
         told = sum(gap["gap"]["to"] - gap["gap"]["from"] + 1 for gap in reader.gaps if gap["channel"] == doc)
         assert len(reader.numbers) == len(set(reader.numbers))
