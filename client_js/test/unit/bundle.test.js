@@ -41,7 +41,8 @@ test("the metadata that npm shows is complete, and the licence is the project's"
 });
 
 test("the version is the project's", () => {
-  assert.match(read("../pyproject.toml"), new RegExp(`^version = "${manifest.version}"$`, "m"));
+  assert.match(read("../hub/__init__.py"), new RegExp(`^__version__ = "${manifest.version}"$`, "m"));
+  assert.equal(JSON.parse(read("package-lock.json")).version, manifest.version);
 });
 
 test("sources import only each other, but for the hooks", () => {
