@@ -154,8 +154,8 @@ export class Hub extends Emitter {
    * @returns {Promise<import("./types.js").Published>} Rejects with a `HubError`: `unknown_outcome` where it may
    *   have been stored.
    */
-  async publish(channel, event, payload, { key, final, version, eventId, ack, timeoutMs } = {}) {
-    const command = { type: "publish", channel, event, payload, key, final, version, event_id: eventId };
+  async publish(channel, event, payload, { key, final, version, eventId, meta, ack, timeoutMs } = {}) {
+    const command = { type: "publish", channel, event, payload, key, final, version, event_id: eventId, meta };
     if (ack === false) {
       this.#engine?.tell(command);
       return { channel };

@@ -203,6 +203,8 @@ export interface PublishOptions {
   version?: Version;
   /** Made if missing; the same id is stored once. */
   eventId?: string;
+  /** Up to 16 strings that travel beside the payload. */
+  meta?: Record<string, string>;
   /** `false`: no answer, not queued, dropped while disconnected (cursors). */
   ack?: boolean;
   /** Gives up a publication that could not be sent by then. */

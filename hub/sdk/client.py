@@ -25,6 +25,7 @@ from .registry import FeedRegistry
 from .subscription import OnGap, OnSnapshot, Subscription
 from .supervisor import Supervisor
 from .tokens import Token, TokenSource
+from .warnings import note_warnings
 
 log = logging.getLogger("hub.client")
 RETIRE = 10.0  # seconds that an old connection may go on after the next one took over
@@ -217,6 +218,7 @@ class Client:
         final: bool = False,
         version: int | list[int] | None = None,
         event_id: str | None = None,
+        meta: dict[str, str] | None = None,
     ) -> Published:
         """Publish, and wait for the hub's answer. Repeated with one `event_id` after a cut, stored once.
 
@@ -231,7 +233,26 @@ class Client:
             raise NotConnected("there is no connection to publish on")
         event_id = event_id or f"e_{uuid4().hex}"
         message = _publish(channel, event, payload, key, final, version)
+        if meta is not None:
+            message["meta"] = meta
         return await self._publishing.add({**message, "event_id": event_id}, event_id).future
+
+    async def batch(
+        self, events: Sequence[dict[str, Any]], *, ordered: bool = False
+    ) -> list[Published | HubError]:
+        """Publish up to 100 events by one command; for each its answer, or what is wrong with it.
+
+        An event is a dict in the contract's words: `channel`, `event`, `payload`, `key`, …. Each gets an
+        `event_id` where it has none, so that it is stored once though the command is repeated after a cut.
+        `ordered`: what is stored for a channel is a prefix of its events that were not refused for good.
+
+        Raises:
+            HubError: refused as a whole. TimeoutError: no answer within `timeout`; stored or not. Stopped.
+        """
+        sent = [{"event_id": f"e_{uuid4().hex}", **event} for event in events]
+        reply = await self.call({"type": "batch", "events": sent, "ordered": ordered})
+        note_warnings(reply)
+        return [_answer(each, result) for each, result in zip(sent, reply["results"], strict=True)]
 
     def publish_nowait(self, channel: str, event: str, payload: Any, *, key: str | None = None) -> bool:
         """Send at once, expect no answer: for what is soon out of date (a cursor). Errors go to `on_error`.
@@ -402,3 +423,11 @@ def _publish(
     if version is not None:
         message["version"] = version
     return message
+
+
+def _answer(event: dict[str, Any], result: dict[str, Any]) -> Published | HubError:
+    """What became of one event of a batch."""
+    note_warnings(result)
+    if "code" in result:
+        return error_of(result)
+    return Published.of(result, event["event_id"], event["channel"])

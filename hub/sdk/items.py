@@ -16,6 +16,7 @@ class Event:
     `offset` and `epoch` are None on ephemeral channels. `time` is ms since the Unix epoch, set by the hub.
     `from_` is the publishing user, None where a service published. `conflated` offsets before this one were
     replaced by newer events of their keys, or were one's own (``echo``). `version` is n or [attempt, n].
+    `meta` is what travels beside the payload, None where there is none.
     """
 
     type: str
@@ -30,6 +31,7 @@ class Event:
     payload: Any
     conflated: int = 0
     epoch: str | None = None
+    meta: dict[str, str] | None = None
 
     @property
     def position(self) -> Position | None:
@@ -67,6 +69,7 @@ class Event:
             message["payload"],
             conflated,
             epoch if offset is not None else None,
+            message.get("meta"),
         )
 
 
@@ -130,6 +133,7 @@ class PresenceChange:
 @dataclass(frozen=True, slots=True)
 class Published:
     """Where a publication stands. `stale`: a newer version was there, and the position is that event's.
+    `duplicate`: its source had handed it on before, and the position is the channel's last.
 
     `epoch` and `offset` are None on ephemeral channels.
     """
@@ -139,6 +143,7 @@ class Published:
     epoch: str | None = None
     offset: int | None = None
     stale: bool = False
+    duplicate: bool = False
 
     @classmethod
     def of(cls, answer: dict[str, Any], event_id: str, channel: str) -> "Published":
@@ -149,6 +154,7 @@ class Published:
             answer.get("epoch"),
             answer.get("offset"),
             answer.get("stale") is True,
+            answer.get("duplicate") is True,
         )
 
 

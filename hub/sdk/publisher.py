@@ -21,6 +21,7 @@ from .delivery import Delivery, HttpDelivery, TryAgain
 from .errors import NotConnected, QueueFull, SdkError, TokenRefused, UnknownOutcome
 from .items import Published, error_of
 from .tokens import Token, TokenSource
+from .warnings import note_warnings
 
 log = logging.getLogger("hub.publisher")
 BATCH = 1000  # events a request: the contract's limit
@@ -155,16 +156,30 @@ class Publisher:
         version: int | list[int] | None = None,
         event_id: str | None = None,
         lease_ms: int | None = None,
+        event_id_ttl_ms: int | None = None,
+        meta: dict[str, str] | None = None,
+        source: dict[str, Any] | None = None,
     ) -> Published:
         """Publish, and wait for the hub's answer; waits for room while the queue is full.
 
         `version`: n or [attempt, n]. `lease_ms`: 1,000 to 3,600,000, for keys whose publisher may die.
+        `event_id_ttl_ms`: 1,000 to 604,800,000, else the hub remembers an id for 5 minutes. `meta`: up to 16
+        strings that travel with the event. `source`: ``{"name": …, "position": n or [generation, n]}``, for one
+        who hands each channel's events on in rising order: what is not above is taken for a repetition.
 
         Raises:
             HubError: the hub refused it. NotPublished: not reached in time, nothing was sent.
             UnknownOutcome: no answer in time. TokenRefused: the key or token is not accepted.
         """
-        options = {"key": key, "version": version, "event_id": event_id, "lease_ms": lease_ms}
+        options = {
+            "key": key,
+            "version": version,
+            "event_id": event_id,
+            "lease_ms": lease_ms,
+            "event_id_ttl_ms": event_id_ttl_ms,
+            "meta": meta,
+            "source": source,
+        }
         self._check()
         while len(self._queue) >= self._limit and not self._closed:
             self._room.clear()
@@ -182,6 +197,9 @@ class Publisher:
         version: int | list[int] | None = None,
         event_id: str | None = None,
         lease_ms: int | None = None,
+        event_id_ttl_ms: int | None = None,
+        meta: dict[str, str] | None = None,
+        source: dict[str, Any] | None = None,
     ) -> asyncio.Future[Published]:
         """Queue, and return the answer to come, which may be left alone: failures are logged.
 
@@ -189,7 +207,15 @@ class Publisher:
             QueueFull: nothing was queued. HubError: ``bad_message`` or ``bad_channel``.
             NotConnected: it was not started, or was closed.
         """
-        options = {"key": key, "version": version, "event_id": event_id, "lease_ms": lease_ms}
+        options = {
+            "key": key,
+            "version": version,
+            "event_id": event_id,
+            "lease_ms": lease_ms,
+            "event_id_ttl_ms": event_id_ttl_ms,
+            "meta": meta,
+            "source": source,
+        }
         self._check()
         if len(self._queue) >= self._limit:
             raise QueueFull(f"{self._limit} events wait to be sent")
@@ -331,6 +357,7 @@ class Publisher:
         again: list[Entry] = []
         delay = 0.0
         for entry, result in zip(batch, results, strict=True):
+            note_warnings(result)
             if "code" not in result:
                 if not entry.future.done():
                     channel = entry.event["channel"]

@@ -23,6 +23,7 @@ from ..runtime.backoff import Timing
 from .errors import QueueFull, UnknownOutcome
 from .items import Published, error_of
 from .link import HubLink
+from .warnings import note_warnings
 
 WINDOW = 64  # unanswered publications on the wire
 UNKNOWN_AFTER = 240.0  # seconds: the contract's 4 minutes, inside the 5 that an `event_id` is remembered
@@ -108,6 +109,7 @@ class Publishing:
         if publication.future.done():
             return True
         if message.get("type") != "hub.error":
+            note_warnings(message)
             channel = publication.message["channel"]
             publication.future.set_result(Published.of(message, publication.event_id, channel))
             return True

@@ -316,3 +316,12 @@ test("ack without a position is a mistake of the caller", () => {
   assert.throws(() => hub.subscribe("user:ann").ack(), /no position yet/);
   hub.close();
 });
+
+test("publish: meta goes with it", async () => {
+  const { wire, hub } = make();
+  const socket = await wire.welcome();
+  hub.publish("doc:7", "n", 1, { meta: { cause: "x" } }).catch(() => {});
+  await settle();
+  assert.deepEqual(socket.lastSent.meta, { cause: "x" });
+  hub.close();
+});
