@@ -102,8 +102,8 @@ class StreamTransport:
             beside.append(asyncio.create_task(self._start(connection)))
             await self._write_all(send)
         except asyncio.CancelledError:
-            if not self._given_up:
-                raise
+            if not (self._given_up or self._over):
+                raise  # else it has ended already, for a client that does not take the end
         finally:
             node.admission.lost(self._address)
             connection.gone(CloseCode.ABNORMAL)

@@ -347,3 +347,48 @@ async def test_long_polling(hub: RunningHub) -> None:
         await sockets(hub, 1)
         cut.cancel()
         await sockets(hub, 0)
+
+
+async def test_an_event_source_that_never_reads(lane: Lane) -> None:
+    with running(lane, outbox_bytes=65_536, write_buffer_bytes=16_384, command_rate=1e6) as small:
+        doc = fresh("doc")
+        _, writer = await asyncio.open_connection("127.0.0.1", small.port, limit=1024)
+        path = f"{'/hub' if lane == 'portable' else ''}/v1/stream?channel={doc}"
+        bearer = small.token("mute", subscribe=["*"])
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode())
+        async with stream(url(small, doc), small.token("ann", subscribe=["*"])) as opened:
+            await begun(opened)
+            batch = {"events": [{"channel": doc, "event": "note", "payload": "x" * 2000}] * 200}
+            client = small.http()
+            seen = 0
+            async with asyncio.timeout(60 * SCALE):
+                while (
+                    client.get("/v1/connections", params={"user": "mute"}).json()["connections"] or not seen
+                ):
+                    assert client.post("/v1/batch", json=batch).status_code == 200
+                    for _ in range(200):
+                        seen += 1
+                        assert (await opened.expect("note")).data["offset"] == seen
+            assert "hub_closed_total" in client.get("/metrics").text
+            assert 'reason="slow_consumer"' in client.get("/metrics").text
+        writer.close()
+
+
+async def test_curl(hub: RunningHub) -> None:
+    doc = fresh("doc")
+    at = hub.publish(doc, "note", {"text": "hello"})
+    words = ["curl", "-sN", "-H", f"Authorization: Bearer {token(hub)}"]
+    address = url(hub, doc, since=f"{doc}@{at['epoch']}:0")
+    curl = await asyncio.create_subprocess_exec(*words, address, stdout=asyncio.subprocess.PIPE)
+    assert curl.stdout is not None
+    try:
+        async with asyncio.timeout(10 * SCALE):
+            lines = []
+            while not lines or b"hello" not in lines[-1]:
+                lines.append(await curl.stdout.readline())
+        assert lines[0].startswith(b"retry: ")
+        assert b"event: hub.welcome\n" in lines
+        assert f"id: {at['epoch']}:1\n".encode() in lines
+    finally:
+        curl.kill()
+        await curl.wait()
