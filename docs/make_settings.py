@@ -57,6 +57,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "port": "The port; 0 picks a free one.",
         "workers": "Processes that share the port. More than one needs `redis://`.",
         "path": "Where WebSockets are served.",
+        "redis_credentials": "`package.module:name` of a redis-py `CredentialProvider`, or of what makes one: "
+        "asked at each connect, so that passwords may rotate.",
+        "redis_address_remap": "`package.module:name` of a function from (host, port), as Sentinels or a Cluster "
+        "say, to where this node reaches it.",
         "broker": "What stores events and joins nodes: `memory://`, or `redis://host:6379/0`, `rediss://…` (TLS), "
         "`unix:///path.sock`, `redis+sentinel://host,host/master`, `redis+cluster://host,host`, or several "
         "single servers with commas between, over which channels are spread.",

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +23,9 @@ from .node import Node
 from .protocol import ids
 from .runtime.redaction import redact_loggers
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .broker.redis.access import CredentialProvider, Remap
 
 
 class NotStarted(RuntimeError):
@@ -51,10 +54,20 @@ class Hub:
         app = Starlette(lifespan=hub.lifespan, routes=[Mount("/hub", hub.app)])
 
     `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node.
+    `redis_credentials` and `redis_address_remap` are redis-py's own (``credential_provider``, ``address_remap``):
+    as whom to connect, asked at each connect, and where servers are reached that Sentinels or a Cluster name.
     """
 
-    def __init__(self, settings: Settings | None = None, worker_ipc: WorkerIpc | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        worker_ipc: WorkerIpc | None = None,
+        *,
+        redis_credentials: "CredentialProvider | None" = None,
+        redis_address_remap: "Remap | None" = None,
+    ) -> None:
         self.settings = settings or Settings()
+        self._redis = (redis_credentials, redis_address_remap)
         self._worker_ipc = worker_ipc or NoWorkerIpc()
         self.node: Node | None = None
         self._inner: ASGIApp | None = None
@@ -72,7 +85,7 @@ class Hub:
             keys = make_keys(settings)
             ending.push_async_callback(keys.close)
             authenticator = make_authenticator(settings, keys)
-            broker = make_broker(settings, node_id)
+            broker = make_broker(settings, node_id, *self._redis)
             node = Node(settings, broker, authenticator, secret, id=node_id, worker_ipc=self._worker_ipc)
             ending.push_async_callback(node.stop)
             tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
@@ -127,15 +140,43 @@ def problems(settings: Settings) -> list[str]:
     return found
 
 
-def make_broker(settings: Settings, node_id: str, *, visitor: bool = False) -> Broker:
-    """The broker that the setting names; for a `visitor` one that changes nothing."""
+def make_broker(
+    settings: Settings,
+    node_id: str,
+    credentials: "CredentialProvider | None" = None,
+    address_remap: "Remap | None" = None,
+    *,
+    visitor: bool = False,
+) -> Broker:
+    """The broker that the setting names; for a `visitor` one that changes nothing.
+
+    Raises:
+        BadSettings: the setting, or one beside it, can't be used.
+    """
     if settings.broker == "memory://":
         return MemoryBroker(settings.table)
+    from .broker.redis import access
     from .broker.redis.broker import RedisBroker
 
-    return RedisBroker(
-        settings.broker, settings.table, node_id=node_id, prefix=settings.prefix, visitor=visitor
-    )
+    name = "HUB_REDIS_CREDENTIALS"
+    try:
+        if credentials is None and settings.redis_credentials:
+            credentials = access.credentials_of(settings.redis_credentials)
+        name = "HUB_REDIS_ADDRESS_REMAP"
+        if address_remap is None and settings.redis_address_remap:
+            address_remap = access.remap_of(settings.redis_address_remap)
+        name = "HUB_BROKER"
+        return RedisBroker(
+            settings.broker,
+            settings.table,
+            node_id=node_id,
+            prefix=settings.prefix,
+            visitor=visitor,
+            credentials=credentials,
+            address_remap=address_remap,
+        )
+    except ValueError as error:
+        raise BadSettings([f"{name}: {error}"]) from None
 
 
 def node_secret(settings: Settings) -> str:

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/ws"
     broker: str = "memory://"
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "hub"
+    redis_credentials: str | None = None
+    redis_address_remap: str | None = None
 
     # who: keys of tokens and services
     jwt_secret: SecretStr | None = None

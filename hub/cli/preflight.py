@@ -73,8 +73,8 @@ def _broker(settings: Settings) -> list[str]:
         ]
     try:
         app.make_broker(settings, f"n_{secrets.token_hex(4)}")
-    except ValueError as error:
-        return [f"HUB_BROKER: {error}"]
+    except app.BadSettings as error:
+        return error.problems
     return []
 
 

@@ -10,6 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from redis.credentials import CredentialProvider
+
 from ...namespaces import Namespaces
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
@@ -17,7 +19,7 @@ from ...protocol.position import Position, Top
 from ..base import MAX_DEAD_LETTERS, Inbox, Listener, Page, Published, ShardHealth
 from . import format as wire
 from .channels import RedisChannels
-from .client.address import parse
+from .client.address import Remap, parse
 from .client.tuning import Stats, Tuning, log
 from .dead_letters import RedisDeadLetters
 from .due import DueList
@@ -35,6 +37,8 @@ class RedisBroker:
 
     `prefix` begins every key. `node_id` names this node among the others. `clock` gives the time that events
     bear (Unix seconds); leases and deadlines go by the servers' own clocks. `stats` counts what happened.
+    `credentials` are asked at each connect, before the URLs' own user and password; `address_remap` says where a
+    server is reached that Sentinels or a Cluster name: redis-py's own extension points.
     A `visitor` only looks whether all can be reached: it agrees on nothing and takes on no standing work.
     """
 
@@ -50,10 +54,12 @@ class RedisBroker:
         dead_letters_limit: int = MAX_DEAD_LETTERS,
         tuning: Tuning | None = None,
         visitor: bool = False,
+        credentials: CredentialProvider | None = None,
+        address_remap: Remap | None = None,
     ) -> None:
         self.stats = Stats()
-        self._sites = parse(urls)
-        self._tuning = tuning or Tuning()
+        self._sites = parse(urls, credentials)
+        self._tuning = tuning or Tuning.of(self._sites)
         self._node_id = node_id
         self._visitor = visitor
         self._keys = KeyNames(prefix)
@@ -69,6 +75,7 @@ class RedisBroker:
             self,
             self._tuning,
             self.stats,
+            address_remap,
         )
         store = Store(self._topology, self._tuning, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)

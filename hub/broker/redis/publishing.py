@@ -8,11 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from redis.credentials import CredentialProvider
+
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
 from ..base import Published
 from .channels import RedisChannels
-from .client.address import parse
+from .client.address import Remap, parse
 from .client.errors import unavailable
 from .client.tuning import Stats, Tuning
 from .due import DueList
@@ -34,16 +36,18 @@ class RedisPublishing:
         name: str = "publisher",
         clock: Callable[[], float] = time.time,
         tuning: Tuning | None = None,
+        credentials: CredentialProvider | None = None,
+        address_remap: Remap | None = None,
     ) -> None:
         self.stats = Stats()
-        self._sites = parse(urls)
-        self._tuning = tuning or Tuning()
+        self._sites = parse(urls, credentials)
+        self._tuning = tuning or Tuning.of(self._sites)
         self._keys = KeyNames(prefix)
         self._clock = clock
         self._look = Look(self._keys, self._sites, "this publisher", needs_a_hub=True)
         self._leases: RedisLeases | None = None
         self._topology = make_topology(
-            self._sites, self._keys, name, self._look, None, self._tuning, self.stats
+            self._sites, self._keys, name, self._look, None, self._tuning, self.stats, address_remap
         )
 
     async def start(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from . import rights
-from .client.address import Kind, Site
+from .client.address import Kind, Remap, Site
 from .client.cluster import Cluster, by_slot
 from .client.command_connection import Commander, Greet
 from .client.sentinel import resolver
@@ -23,11 +23,12 @@ def make_topology(
     hearer: Hearer | None,
     tuning: Tuning,
     stats: Stats,
+    remap: Remap | None = None,
 ) -> Topology:
     """The topology of `sites`. Without a `hearer` nothing is listened to: only commands are sent."""
 
     def build(site: Site, canary_tag: str, sharded: bool) -> Shard:
-        resolve = resolver(site, tuning.patience)
+        resolve = resolver(site, tuning.patience, remap)
         client = f"hub-{node_id}"
         wanted = rights.attempts(keys, canary_tag, sharded=sharded, listens=hearer is not None)
         commander = Commander(site.name, resolve, greet, SOURCES, wanted, client, tuning, stats)
@@ -45,10 +46,11 @@ def make_topology(
             keys.canary(canary_tag, node_id),
             tuning,
             stats,
+            resolve.close,
             sharded=sharded,
             follows=site.kind is Kind.SENTINEL,
         )
 
     if sites[0].kind is Kind.CLUSTER:
-        return Cluster(sites[0], build, tuning, stats)
+        return Cluster(sites[0], build, tuning, stats, remap)
     return Ring(sites, build)

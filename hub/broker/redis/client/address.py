@@ -10,19 +10,31 @@
 
 ``rediss+…`` is TLS there too. Several URLs of single servers or Sentinel sets are a ring: each channel lives
 on one of them. A Cluster stands alone.
+
+Users, passwords and options are read by redis-py, under its names: ``db``, every ``ssl_…``, ``socket_timeout``
+and ``socket_connect_timeout`` (seconds). Sentinels have a user and a password of their own, ``sentinel_username``
+and ``sentinel_password``.
 """
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from urllib.parse import parse_qsl, unquote
+from typing import Any
+from urllib.parse import unquote
+
+from redis.asyncio.connection import parse_url
+from redis.credentials import CredentialProvider
+
+from .tls import checked, context_of
+
+Remap = Callable[[tuple[str, int]], tuple[str, int]]
+"""From where a server says that it is to where it is reached from here: redis-py's ``address_remap``."""
 
 _BETWEEN = re.compile(r",\s*(?=[a-z][a-z+]*://)")
 _URL = re.compile(r"(?P<scheme>[a-z+]+)://(?:(?P<userinfo>[^/]*)@)?(?P<rest>[^?#]*)(?:\?(?P<query>[^#]*))?\Z")
-_PORTS = {"redis": 6379, "rediss": 6379, "redis+sentinel": 26379, "rediss+sentinel": 26379}
-_TLS_OPTIONS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
+_PORTS = {"redis": 6379, "redis+sentinel": 26379, "redis+cluster": 6379}
 
 
 class Kind(StrEnum):
@@ -35,7 +47,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server to connect to, and as whom. `path` is a Unix socket's; `tls` None means plain bytes."""
+    """One server to connect to, and as whom. `path` is a Unix socket's; `tls` None means plain bytes.
+
+    `credentials` are asked at each connect, and go before `user` and `password`. `connect_timeout` is in seconds.
+    """
 
     host: str = "localhost"
     port: int = 6379
@@ -44,6 +59,8 @@ class Address:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
+    credentials: CredentialProvider | None = field(default=None, repr=False)
+    connect_timeout: float | None = None
 
     @property
     def name(self) -> str:
@@ -58,12 +75,17 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What one URL names. For Sentinel, `addresses` are the Sentinels', with the credentials of the servers,
-    and `master` is the name they know it by."""
+    """What one URL names. For Sentinel, `addresses` are the Sentinels', with the credentials of the servers;
+    `master` is the name they know it by, `sentinel` what redis-py needs to reach them: their own user, TLS.
+
+    `timeout`: for so many seconds a server may owe an answer, where the URL says so.
+    """
 
     kind: Kind
     addresses: tuple[Address, ...]
     master: str = ""
+    sentinel: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
 
     @property
     def name(self) -> str:
@@ -74,13 +96,13 @@ class Site:
         return self.addresses[0].name
 
 
-def parse(urls: str) -> list[Site]:
+def parse(urls: str, credentials: CredentialProvider | None = None) -> list[Site]:
     """The sites of a setting.
 
     Raises:
         ValueError: what is wrong, without the password.
     """
-    sites = [_site(url.strip()) for url in _BETWEEN.split(urls)]
+    sites = [_site(url.strip(), credentials) for url in _BETWEEN.split(urls)]
     if len(sites) > 1 and any(site.kind is Kind.CLUSTER for site in sites):
         raise ValueError("a Redis Cluster stands alone: it spreads the channels by itself")
     names = [site.name for site in sites]
@@ -89,38 +111,81 @@ def parse(urls: str) -> list[Site]:
     return sites
 
 
-def _site(url: str) -> Site:
+def _site(url: str, credentials: CredentialProvider | None) -> Site:
     match = _URL.match(url)
     if match is None:
         raise ValueError("a Redis URL is written redis://[user:password@]host[:port][/db]")
     scheme, rest = match["scheme"], match["rest"]
-    options = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
-    user, password = _userinfo(match["userinfo"])
-    base = Address(user=user, password=password)
-    if scheme == "unix":
-        return Site(Kind.SINGLE, (replace(base, path=unquote(rest), db=_db(options.pop("db", "0"))),))
     plain = scheme.replace("rediss", "redis", 1)
-    if plain not in ("redis", "redis+sentinel", "redis+cluster"):
+    if scheme != "unix" and plain not in _PORTS:
         raise ValueError(f"unknown scheme {scheme}://: redis, rediss, unix, redis+sentinel or redis+cluster")
-    if scheme.startswith("rediss"):
-        base = replace(base, tls=_tls(options))
+    options = _options(match["userinfo"], match["query"])
+    tls = {name: options.pop(name) for name in list(options) if name.startswith("ssl_")}
+    if tls and plain == scheme:
+        raise ValueError(f"the option {next(iter(tls))} needs TLS: rediss://")
+    tls = checked(tls) if plain != scheme else {}
+    base = Address(
+        user=options.pop("username", None) or None,
+        password=options.pop("password", None) or None,
+        db=_db(options.pop("db", 0)),
+        tls=context_of(tls) if tls else None,
+        credentials=credentials,
+        connect_timeout=_seconds(options, "socket_connect_timeout"),
+    )
+    site = Site(Kind.SINGLE, (base,), timeout=_seconds(options, "socket_timeout"))
+    if plain == "redis+sentinel":
+        theirs = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+        site = replace(site, sentinel={**theirs, **({"ssl": True, **tls} if tls else {})})
     if options:
         raise ValueError(f"unknown option {next(iter(options))} in a Redis URL")
+    if scheme == "unix":
+        return replace(site, addresses=(replace(base, path=unquote(rest)),))
+    return _placed(site, plain, rest)
+
+
+def _placed(site: Site, scheme: str, rest: str) -> Site:
+    """The site with the hosts, the master and the database of a URL's rest."""
     hosts, _, path = rest.partition("/")
-    if plain == "redis+sentinel":
-        master, _, db = path.partition("/")
+    (base,) = site.addresses
+    kind, master = Kind.SINGLE, ""
+    if scheme == "redis+sentinel":
+        kind = Kind.SENTINEL
+        master, _, path = path.partition("/")
         if not master:
             raise ValueError("redis+sentinel:// needs the name of the master: redis+sentinel://host/mymaster")
-        return Site(Kind.SENTINEL, _addresses(replace(base, db=_db(db)), hosts, _PORTS[scheme]), master)
-    if plain == "redis+cluster":
-        return Site(Kind.CLUSTER, _addresses(base, hosts, 6379))
-    if "," in hosts:
+    elif scheme == "redis+cluster":
+        kind = Kind.CLUSTER
+    elif "," in hosts:
         raise ValueError("several servers are several URLs: redis://a,redis://b")
-    return Site(Kind.SINGLE, _addresses(replace(base, db=_db(path)), hosts, 6379))
+    if path:
+        base = replace(base, db=_db(path))
+    if base.db and kind is Kind.CLUSTER:
+        raise ValueError("a Redis Cluster has one database only: 0")
+    addresses = tuple(_address(base, host, _PORTS[scheme]) for host in hosts.split(","))
+    return replace(site, kind=kind, addresses=addresses, master=master)
 
 
-def _addresses(base: Address, hosts: str, default_port: int) -> tuple[Address, ...]:
-    return tuple(_address(base, host, default_port) for host in hosts.split(","))
+def _options(userinfo: str | None, query: str | None) -> dict[str, Any]:
+    """What redis-py reads out of a URL's user, password and query: strings, and numbers where it knows them."""
+    at = f"{userinfo}@" if userinfo else ""
+    try:
+        options: dict[str, Any] = dict(parse_url(f"redis://{at}localhost?{query or ''}"))
+    except ValueError as error:
+        # Its words name an option where that is wrong; else they may quote what stands in the password's place.
+        named = str(error).startswith("Invalid value for")
+        raise ValueError(str(error) if named else "a user or a password has to be percent-encoded") from None
+    del options["host"]
+    return options
+
+
+def _seconds(options: dict[str, Any], name: str) -> float | None:
+    given = options.pop(name, None)
+    if given is None:
+        return None
+    seconds = float(given)
+    if not 0 < seconds <= 60:
+        raise ValueError(f"{name} is more than 0 and at most 60 seconds")
+    return seconds
 
 
 def _address(base: Address, text: str, default_port: int) -> Address:
@@ -132,27 +197,7 @@ def _address(base: Address, text: str, default_port: int) -> Address:
     return base.at(host.strip("[]") or "localhost", int(port))
 
 
-def _userinfo(text: str | None) -> tuple[str | None, str | None]:
-    if not text:
-        return None, None
-    user, _, password = text.partition(":")
-    return unquote(user) or None, unquote(password) or None
-
-
-def _db(text: str) -> int:
-    if text and not text.isdigit():
+def _db(given: str | int) -> int:
+    if not str(given).isdigit():
         raise ValueError("a Redis database is a number: redis://host/0")
-    return int(text or 0)
-
-
-def _tls(options: dict[str, str]) -> ssl.SSLContext:
-    given: Mapping[str, str] = {name: options.pop(name) for name in list(options) if name in _TLS_OPTIONS}
-    context = ssl.create_default_context(cafile=given.get("ssl_ca_certs"))
-    if given.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif given.get("ssl_check_hostname", "true").lower() in ("false", "0", "no"):
-        context.check_hostname = False
-    if "ssl_certfile" in given:
-        context.load_cert_chain(given["ssl_certfile"], given.get("ssl_keyfile"))
-    return context
+    return int(given)

@@ -14,8 +14,8 @@ import hiredis
 
 from ....protocol.errors import HubError
 from ....runtime.tasks import Tasks
-from .address import Address, Kind, Site
-from .connection import Command, LinkError, open_link
+from .address import Address, Kind, Remap, Site
+from .connection import Command, LinkError, open_link, remapped
 from .errors import unavailable
 from .hash_slot import canary_tag, slot_of, tag_of
 from .shard import Shard
@@ -34,8 +34,11 @@ _ASK: Sequence[Command] = (("CLUSTER", "SLOTS"), ("COMMAND", "INFO", "SPUBLISH")
 class Cluster:
     """`redis_topology.Topology` of a Cluster."""
 
-    def __init__(self, site: Site, build: Build, tuning: Tuning, stats: Stats) -> None:
+    def __init__(
+        self, site: Site, build: Build, tuning: Tuning, stats: Stats, remap: Remap | None = None
+    ) -> None:
         self._seeds = site.addresses
+        self._remap = remap
         self._build = build
         self._tuning = tuning
         self._stats = stats
@@ -151,7 +154,7 @@ class Cluster:
         """Take the map as it is now."""
         owners: dict[Address, list[tuple[int, int]]] = {}
         for low, high, host, port in ranges:
-            owners.setdefault(self._seeds[0].at(host, port), []).append((low, high))
+            owners.setdefault(self._seeds[0].at(*remapped(self._remap, host, port)), []).append((low, high))
         before = dict(self._shards)
         for address in before:
             slots = owners.get(address, [])

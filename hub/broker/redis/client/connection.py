@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
+from redis.credentials import CredentialProvider
 
-from .address import Address
+from .address import Address, Remap
 
 Command = tuple[str | bytes | int | float, ...]
 Reply = Any  # bytes, int, None, list, dict, or hiredis.ReplyError (returned, not raised)
@@ -173,6 +174,21 @@ class Link(asyncio.Protocol):
             self._on_lost(reason)
 
 
+def remapped(remap: Remap | None, host: str, port: int) -> tuple[str, int]:
+    """Where a server is reached that says it is at `host` and `port`.
+
+    Raises:
+        LinkError: `remap` failed.
+    """
+    if remap is None:
+        return host, port
+    try:
+        host, port = remap((host, port))
+    except Exception as error:  # the host program's own code
+        raise LinkError(f"{host}:{port}: the address remap failed: {type(error).__name__}") from error
+    return host, port
+
+
 async def open_link(
     address: Address,
     *,
@@ -186,7 +202,6 @@ async def open_link(
     Raises:
         LinkError: not reachable, or it refused the handshake.
     """
-    loop = asyncio.get_running_loop()
     # Only a link that was handed out reports its loss: before that, the exception says it.
     ready = False
 
@@ -196,18 +211,9 @@ async def open_link(
 
     link = Link(address.name, patience, on_push, lost)
     try:
+        async with asyncio.timeout(address.connect_timeout or patience):
+            await _connect(link, address)
         async with asyncio.timeout(patience):
-            if address.path is not None:
-                await loop.create_unix_connection(lambda: link, address.path)
-            else:
-                tls = address.tls
-                await loop.create_connection(
-                    lambda: link,
-                    address.host,
-                    address.port,
-                    ssl=tls,
-                    server_hostname=address.host if tls is not None and tls.check_hostname else None,
-                )
             await _hello(link, address, client)
     except (OSError, TimeoutError) as error:
         link.abort("not reached")
@@ -219,13 +225,55 @@ async def open_link(
     return link
 
 
+async def _connect(link: Link, address: Address) -> None:
+    loop = asyncio.get_running_loop()
+    if address.path is not None:
+        await loop.create_unix_connection(lambda: link, address.path)
+        return
+    tls = address.tls
+    await loop.create_connection(
+        lambda: link,
+        address.host,
+        address.port,
+        ssl=tls,
+        server_hostname=address.host if tls is not None and tls.check_hostname else None,
+    )
+
+
 async def _hello(link: Link, address: Address, client: str) -> None:
     hello: list[str | bytes | int | float] = ["HELLO", 3]
-    if address.password is not None:
-        hello += ["AUTH", address.user or "default", address.password]
+    user, password = await _credentials(address)
+    if password is not None:
+        hello += ["AUTH", user or "default", password]
     commands: list[Command] = [(*hello, "SETNAME", client)]
     if address.db:
         commands.append(("SELECT", address.db))
     for reply in await link.call(commands):
         if isinstance(reply, hiredis.ReplyError):
             raise LinkError(f"{address.name}: {reply}")
+
+
+async def _credentials(address: Address) -> tuple[str | None, str | None]:
+    """As whom to connect, at this moment: passwords rotate.
+
+    Raises:
+        LinkError: the provider failed.
+    """
+    provider = address.credentials
+    if provider is None:
+        return address.user, address.password
+    try:
+        given = await _ask(provider)
+    except Exception as error:  # the host program's own code; its words may quote what it was given
+        raise LinkError(f"{address.name}: the credential provider failed: {type(error).__name__}") from error
+    return (given[0], given[1]) if len(given) == 2 else (None, given[0])
+
+
+async def _ask(provider: CredentialProvider) -> Sequence[str]:
+    """A provider that does not wait by itself is asked in a thread: it may read a file, or call a service."""
+    kind = type(provider)
+    asynchronous = getattr(kind, "get_credentials_async", None)  # not before redis-py 5.3
+    if asynchronous is None or asynchronous is getattr(CredentialProvider, "get_credentials_async", None):
+        return await asyncio.to_thread(provider.get_credentials)
+    given: Sequence[str] = await asynchronous(provider)
+    return given

@@ -6,7 +6,7 @@ are answered while the canary is not heard mean a deaf listener, whatever its so
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from secrets import token_hex
 
 import hiredis
@@ -23,7 +23,7 @@ class Shard:
     """See the module's head. `canary` is the pub/sub name that this node sends its own to.
 
     Whatever else is heard goes to `hearer`; without one nothing is listened to. `follows`: another server may
-    become the one that is meant (Sentinel), while the old one still answers.
+    become the one that is meant (Sentinel), while the old one still answers. `let_go` ends what finds it.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Shard:
         canary: str,
         tuning: Tuning,
         stats: Stats,
+        let_go: Callable[[], Awaitable[None]],
         *,
         sharded: bool = False,
         follows: bool = False,
@@ -53,6 +54,7 @@ class Shard:
         self._restored: dict[str, None] = {}  # listened to again, and not reported yet
         self._reporting: asyncio.Task[None] | None = None
         self._follows = follows
+        self._let_go = let_go
         self._task: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -76,6 +78,7 @@ class Shard:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         await asyncio.gather(self.listener.close(), self.commander.close())
+        await self._let_go()
 
     def health(self) -> ShardHealth:
         """As the node sees it now."""

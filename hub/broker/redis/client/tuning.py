@@ -3,9 +3,11 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ....runtime.backoff import REAL_TIME, Backoff
+from .address import Site
 
 log = logging.getLogger("hub.broker.redis")
 
@@ -33,6 +35,12 @@ class Tuning:
     batch: int = 500  # channels in one SUBSCRIBE, commands in one write
     owed_max: int = 50_000  # callers waiting on one server; beyond, they are refused at once
     waiting_bytes_max: int = 67_108_864  # bytes that a server has not taken yet; as above
+
+    @classmethod
+    def of(cls, sites: Iterable[Site]) -> "Tuning":
+        """With the longest patience that the URLs ask for (``socket_timeout``)."""
+        asked = [site.timeout for site in sites if site.timeout is not None]
+        return cls(patience=max(asked)) if asked else cls()
 
     def backoff(self) -> Backoff:
         """Between two tries to connect."""
