@@ -9,6 +9,7 @@ import http
 import logging
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Scope
@@ -22,11 +23,27 @@ _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
 }
+_NOTED = (b"content-length", b"connection")
 _NO_BODY = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
 
 
+@lru_cache(maxsize=1024)
+def _field(name: bytes, value: bytes) -> tuple[bytes | None, bytes]:
+    """A field of an answer as it is written, with its name where the exchange has to note it.
+
+    Raises:
+        RuntimeError: it is none.
+    """
+    if _NAME.fullmatch(name) is None or _BAD_VALUE.search(value):
+        raise RuntimeError(f"the app answered with a field that is none: {name!r}")
+    lower = name.lower()
+    return lower if lower in _NOTED else None, b"%s: %s\r\n" % (name, value)
+
+
 class Line(Protocol):
-    """The connection that an exchange is on."""
+    """The connection that an exchange is on. `writing_paused`: the client does not take what was sent."""
+
+    writing_paused: bool
 
     def write(self, data: bytes) -> None:
         """Send bytes of the answer."""
@@ -52,6 +69,7 @@ class Exchange:
         "_answer_head",
         "_body",
         "_chunked",
+        "_defaults",
         "_expects_continue",
         "_gone",
         "_head",
@@ -78,6 +96,7 @@ class Exchange:
         self._whole = self._read = self._gone = False
         self._waiter: asyncio.Future[None] | None = None
         self._answer_head = b""
+        self._defaults: Fields = []
         self._chunked = False
         self._left: int | None = None
 
@@ -85,12 +104,9 @@ class Exchange:
 
     async def run(self, app: ASGIApp, scope: Scope, defaults: Fields) -> None:
         """Let the app answer. `defaults` are fields of every answer."""
-
-        async def send(message: Message) -> None:
-            await self._send(message, defaults)
-
+        self._defaults = defaults
         try:
-            await app(scope, self._receive, send)
+            await app(scope, self._receive, self._send)
             if not self.complete and not self._gone:
                 log.error("an app returned without answering %s %s", self._head.method, self._head.path)
         except asyncio.CancelledError:
@@ -148,8 +164,8 @@ class Exchange:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def _send(self, message: Message, defaults: Fields) -> None:
-        if not self._gone:
+    async def _send(self, message: Message) -> None:
+        if self._line.writing_paused and not self._gone:
             await self._line.drained()
         if self._gone:
             return
@@ -160,16 +176,16 @@ class Exchange:
             self._send_body(message.get("body", b""), message.get("more_body", False))
         else:
             self.begun = True
-            self._answer_head = self._begin(message["status"], message.get("headers", ()), defaults)
+            self._answer_head = self._begin(message["status"], message.get("headers", ()))
 
-    def _begin(self, status: int, fields: Iterable[Any], defaults: Fields) -> bytes:
+    def _begin(self, status: int, fields: Iterable[Any]) -> bytes:
         """The head of the answer, which waits for the first piece of its body."""
         lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-        for name, value in (*defaults, *fields):
-            if _NAME.fullmatch(name) is None or _BAD_VALUE.search(value):
-                raise RuntimeError(f"the app answered with a field that is none: {name!r}")
-            self._note(name.lower(), value)
-            lines.append(b"%s: %s\r\n" % (name, value))
+        for name, value in (*self._defaults, *fields):
+            lower, written = _field(name, value)
+            if lower is not None:
+                self._note(lower, value)
+            lines.append(written)
         if status in _NO_BODY or self._head.method == "HEAD":
             self._left = 0
         elif self._left is None and self._head.version == "1.1":

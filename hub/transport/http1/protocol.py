@@ -65,8 +65,8 @@ class HttpProtocol(asyncio.Protocol):
         "_server",
         "_server_state",
         "_transport",
-        "_writing_paused",
         "network",
+        "writing_paused",
     )
 
     def __init__(
@@ -92,7 +92,7 @@ class HttpProtocol(asyncio.Protocol):
         self._new = True
         self._dropped = 0
         self._idle = self._head_due = self._reserved = self._ending = False
-        self._reading_paused = self._writing_paused = False
+        self._reading_paused = self.writing_paused = False
         self.network: str | None = None
 
     # asyncio.Protocol
@@ -141,12 +141,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The transport's buffer is over its high-water mark."""
-        self._writing_paused = True
+        self.writing_paused = True
         self._watch_unsent()
 
     def resume_writing(self) -> None:
         """The transport's buffer is below its low-water mark."""
-        self._writing_paused = False
+        self.writing_paused = False
         if not self._ending:
             self._deadlines.watch_nothing()
         waiting, self._drained = self._drained, None
@@ -167,7 +167,7 @@ class HttpProtocol(asyncio.Protocol):
     def busy(self) -> bool:
         """A whole request of it is being answered."""
         whole = self._reader is not None and self._reader.done
-        return self._exchange is not None and whole and not self._writing_paused
+        return self._exchange is not None and whole and not self.writing_paused
 
     def make_room(self) -> None:
         """End at once."""
@@ -210,7 +210,7 @@ class HttpProtocol(asyncio.Protocol):
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what was sent, or is gone."""
-        while self._writing_paused:
+        while self.writing_paused:
             future = asyncio.get_running_loop().create_future()
             self._drained = [*(self._drained or ()), future]
             await future
@@ -279,7 +279,7 @@ class HttpProtocol(asyncio.Protocol):
         transport, reader = self._transport, self._reader
         assert transport is not None
         assert reader is not None
-        early, full = reader.take(), self._writing_paused
+        early, full = reader.take(), self.writing_paused
         self._let_go()
         self._transport = None
         protocol = WebSocketTransport(self._config, self._server_state, self._app_state)

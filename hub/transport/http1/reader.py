@@ -143,7 +143,9 @@ class Reader:
         """A line of the head; those of trailers are dropped (RFC 9112 section 7.1.2)."""
         if self._phase is not _Phase.HEAD:
             return
-        self._fields.append((name.lower(), value.rstrip(b" \t")))
+        if value[-1:] in (b" ", b"\t"):
+            value = value.rstrip(b" \t")
+        self._fields.append((name.lower(), value))
         if len(self._fields) > HEAD_FIELDS:
             raise _too_large(f"a head of over {HEAD_FIELDS} lines")
 
