@@ -28,6 +28,7 @@ from .commands.publications import PublicationChecks
 from .connections.admission import Admission
 from .connections.connection import Connection
 from .connections.table import ConnectionTable
+from .connections.user_rates import UserRates
 from .delivery.channel import Subscription
 from .delivery.prepared import PreparedMessage
 from .presence.board import PresenceBoard
@@ -84,6 +85,7 @@ class Node:
         self.standing = StandingWork(self.now, HubError, self.counters.faults)
         self.wall = wall
         self.floods = Floods(self.now)
+        self.user_rates = UserRates()
         self.heartbeat = settings.heartbeat_ms / 1000
         self.default_window: Window = (settings.reconnect_min_ms, settings.reconnect_max_ms)
         self.connections = ConnectionTable()

@@ -107,6 +107,10 @@ class Listener(Protocol):
         """Bytes that a node (or a stranger) sent to all nodes."""
 
 
+EMPTY_S = 300.0
+"""A numbering under which nothing was published lives unused for so long, or for its `meta_ttl` if that is less."""
+
+
 def check_member(user: str, name: str) -> None:
     """A member's user and name hold no U+0000: a store may frame the two by it, and whoever wrote one would be
     somebody else.

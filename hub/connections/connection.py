@@ -34,18 +34,22 @@ from ..protocol.replies import Window
 from ..protocol.session import HelpRequested, Session, SessionState
 from ..runtime.bucket import TokenBucket
 from ..runtime.counters import Counters
+from ..runtime.floods import Floods
 from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
 from ..runtime.timer_wheel import TimerWheel
 from ..settings import Settings
 from .channel_rights import ChannelRights
 from .command_order import CommandOrder, CommandPlace
+from .overrun import PAUSE_S, Overrun, Verdict
 from .transport import Transport
+from .user_rates import UserRates
 
 log = logging.getLogger(__name__)
 
 ROTATE_WINDOW_MS = 5000  # a connection that is only too old has no hurry
 ROTATE_DEADLINE_S = 15.0
+_BY_PENDING, _BY_OVERRUN = 1, 2  # why nothing is read for now
 IN_ORDER_S = 0.25  # longer than what follows a refused command on the wire is under way
 
 
@@ -57,6 +61,8 @@ class Host(Protocol):
     timers: TimerWheel
     tasks: Tasks
     counters: Counters
+    floods: Floods
+    user_rates: UserRates
     heartbeat: float
     default_window: Window
 
@@ -91,6 +97,7 @@ class Connection:
         "_expiry_told",
         "_long_reply",
         "_order",
+        "_overrun",
         "_paused",
         "_ping_at",
         "_publish_buckets",
@@ -146,7 +153,8 @@ class Connection:
         self._publish_buckets: dict[str, TokenBucket] | None = None
         self._order: CommandOrder | None = None
         self._long_reply: asyncio.Lock | None = None
-        self._paused = False
+        self._overrun: Overrun | None = None
+        self._paused = 0
         self._expiry_told = False
         self._ping_at = self.opened_at + node.heartbeat * random.random()
         node.timers.at(min(self._ping_at, self.opened_at + node.settings.auth_timeout), self)
@@ -203,26 +211,57 @@ class Connection:
             self._bucket = TokenBucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
         wait = self._bucket.take(now, len(command.entries) if isinstance(command, Batch) else 1)
         if wait:
-            error = rate_limited("commands on this connection", wait)
-            self.refuse(command.id, about(command, error))
+            self._too_many(command, rate_limited("commands on this connection", wait))
+        elif (wait := self._wait_of_user(command)) > 0.0:
+            self._too_many(command, rate_limited("commands of this user", wait))
         elif isinstance(command, Ping):
             self.node.counters.commands["ping"] += 1
             self.reply(command.id, replies.pong(int(self.node.wall() * 1000)))
         else:
             self.start(command)
 
+    def _wait_of_user(self, command: Command) -> float:
+        """What the limit over all of a user's connections says; each name of a `subscribe` counts."""
+        if self.identity is None or self.identity.service:
+            return 0.0
+        settings = self.node.settings
+        count = len(command.entries) if isinstance(command, Batch | SubscribeMany) else 1
+        rate, burst = settings.user_command_rate, settings.user_command_burst
+        return self.node.user_rates.take(self.identity.user, "commands", rate, burst, self.last_heard, count)
+
+    def _too_many(self, command: Command, error: HubError) -> None:
+        """Over a limit: it is answered; who keeps on is not read from for a while, and in the end closed."""
+        self.refuse(command.id, about(command, error))
+        if self._overrun is None:
+            settings = self.node.settings
+            self._overrun = Overrun(settings.command_rate, settings.command_burst, self.last_heard)
+        verdict = self._overrun.judge(self.last_heard)
+        if verdict is Verdict.ANSWER:
+            return
+        self.node.floods.note("commands", self.address, "commands keep coming over the limit")
+        if verdict is Verdict.CLOSE:
+            self.close(CloseCode.LIMIT, "commands kept coming over the limit")
+        else:
+            self._pause(_BY_OVERRUN)
+            asyncio.get_running_loop().call_later(PAUSE_S, self._resume, _BY_OVERRUN)
+
+    def _pause(self, why: int) -> None:
+        if not self._paused and self.transport is not None:
+            self.transport.pause_reading()
+        self._paused |= why
+
+    def _resume(self, why: int) -> None:
+        before, self._paused = self._paused, self._paused & ~why
+        if before and not self._paused and self.transport is not None:
+            self.transport.resume_reading()
+
     def start(self, command: Command) -> None:
         """Run a command in a task of its own, after the commands before it on the same channels."""
         if self._order is None:
             self._order = CommandOrder()
         place = self._order.enter(_channels_of(command))
-        if (
-            len(self._order) >= self.node.settings.max_pending_commands
-            and self.transport
-            and not self._paused
-        ):
-            self._paused = True
-            self.transport.pause_reading()
+        if len(self._order) >= self.node.settings.max_pending_commands:
+            self._pause(_BY_PENDING)
         self.node.tasks.spawn(self._run(command, self._order, place))
 
     async def _run(self, command: Command, order: CommandOrder, place: CommandPlace) -> None:
@@ -243,9 +282,8 @@ class Connection:
     def _finished(self, pending: int) -> None:
         if not pending:
             self._order = None
-        if self._paused and self.transport and pending <= self.node.settings.max_pending_commands // 2:
-            self._paused = False
-            self.transport.resume_reading()
+        if pending <= self.node.settings.max_pending_commands // 2:
+            self._resume(_BY_PENDING)
 
     # Out
 

@@ -1,15 +1,13 @@
 """How often a user's token may ask over HTTP: the rules of its sockets, one bucket a user."""
 
-from collections import OrderedDict
 from typing import Protocol
 
 from ..auth.identity import Identity
 from ..connections.connection import rate_limited
+from ..connections.user_rates import UserRates
 from ..namespaces import Namespaces
-from ..runtime.bucket import TokenBucket
 from ..settings import Settings
 
-MAX_BUCKETS = 65_536
 _COMMANDS = ""  # no namespace is called so
 
 
@@ -18,17 +16,17 @@ class Limits(Protocol):
 
     settings: Settings
     namespaces: Namespaces
+    user_rates: UserRates
 
     def now(self) -> float:
         """Monotonic seconds."""
 
 
 class Rates:
-    """The buckets of the users that asked lately; services have none."""
+    """The limits of users over HTTP; services have none."""
 
     def __init__(self, node: Limits) -> None:
         self._node = node
-        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
 
     def check_command(self, identity: Identity) -> None:
         """One request: what a command is on a socket.
@@ -52,12 +50,6 @@ class Rates:
             self._take(identity, name, rules.publish_rate, rules.publish_burst, f"publications in {name}")
 
     def _take(self, identity: Identity, name: str, rate: float, burst: float, what: str) -> None:
-        now = self._node.now()
-        key = (identity.user, name)
-        bucket = self._buckets.pop(key, None) or TokenBucket(rate, burst, now)
-        self._buckets[key] = bucket
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.popitem(last=False)
-        wait = bucket.take(now)
+        wait = self._node.user_rates.take(identity.user, f"http:{name}", rate, burst, self._node.now())
         if wait:
             raise rate_limited(f"{what} of this user", wait)

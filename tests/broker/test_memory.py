@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hub.broker.base import EMPTY_S
 from hub.broker.memory.answers import IDEMPOTENCY_S
 from hub.broker.memory.broker import MemoryBroker
 from hub.broker.memory.registry import MemoryRegistry
@@ -226,3 +227,17 @@ class TestIds:
         assert re.fullmatch(r"n_[0-9a-f]{12}", ids.node_id(0))
         assert re.fullmatch(r"[0-9a-z]{8}", ids.epoch(2**ids.EPOCH_BITS - 1))
         assert len({ids.epoch(bits) for bits in range(1000)}) == 1000
+
+
+async def test_a_numbering_that_was_only_looked_at_lives_for_minutes() -> None:
+    clock = Clock()
+    broker = MemoryBroker(Namespaces.shipped(), clock)
+    first = (await broker.read("doc:1", None, 10)).top.epoch
+    clock.now += EMPTY_S - 1
+    assert (await broker.tops(["doc:1"]))[0].epoch == first, "who listens keeps it"
+    clock.now += EMPTY_S + 1
+    second = (await broker.tops(["doc:1"]))[0].epoch
+    assert second != first
+    await publish(broker, "doc:1")
+    clock.now += EMPTY_S + 1
+    assert (await broker.tops(["doc:1"]))[0].epoch == second

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hub.broker.base import Page, Published
+from hub.broker.base import EMPTY_S, Page, Published
 from hub.broker.memory.broker import MemoryBroker
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.codes import ErrorCode
@@ -139,7 +139,7 @@ class BrokerMachine(RuleBasedStateMachine):
         model = self.models.get(channel)
         if model is None:
             rules = RULES[channel.partition(":")[0]]
-            model = self.models[channel] = Model(rules, self.clock.now + rules.meta_ttl)
+            model = self.models[channel] = Model(rules, self.clock.now + min(rules.meta_ttl, EMPTY_S))
         return model
 
     def agrees(self, model: Model, epoch: str) -> None:
@@ -254,7 +254,8 @@ class BrokerMachine(RuleBasedStateMachine):
         for model, top in zip(models, self.now(self.broker.tops(channels)), strict=True):
             self.agrees(model, top.epoch)
             assert (top.offset, top.first, top.ancestors) == (model.offset, model.first(), ())
-            model.ends = self.clock.now + model.rules.meta_ttl
+            life = model.rules.meta_ttl if model.offset else min(model.rules.meta_ttl, EMPTY_S)
+            model.ends = self.clock.now + life
 
     @rule(user=st.sampled_from(["ann", "bob"]), offset=st.integers(0, 40))
     def ack(self, user: str, offset: int) -> None:

@@ -17,10 +17,11 @@ import socket
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ..support.server import RunningHub
 from ..support.wire import Encoding, Place, Wire, connect, problem
+from .lanes import Lane, running
 
 ENCODINGS: list[Encoding] = ["json", "msgpack"]
 PLACES: list[Place] = ["header", "subprotocol", "query", "ticket", "message"]
@@ -384,28 +385,55 @@ async def until_id(wire: Wire, id: str) -> Any:
             return
 
 
-async def test_a_flood_of_commands_is_limited(hub: RunningHub) -> None:
+async def test_a_flood_of_commands_is_limited_and_in_the_end_closed(hub: RunningHub) -> None:
+    """What is over the limit is answered; who keeps on is not read from for a while, five times, then closed."""
     async with connect(hub.ws_url, hub.token("ann", **GRANTS)) as wire:
 
         async def flood() -> None:
-            for number in range(10_000):
-                command = {"type": "subscribe", "id": number, "channel": f"doc:f{number}"}
-                await wire.websocket.send(json.dumps(command))
-                if number % 20 == 0:
-                    await asyncio.sleep(0.002)  # it reads, too
+            number = 0
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    command = {"type": "subscribe", "id": number, "channel": f"doc:f{number}"}
+                    await wire.websocket.send(json.dumps(command))
+                    number += 1
+                    if number % 20 == 0:
+                        await asyncio.sleep(0.002)  # it reads, too
 
         sending = asyncio.create_task(flood())
         codes: dict[str, int] = {}
-        for _ in range(10_000):
-            message = await wire.receive()
-            assert message["type"] in ("hub.subscribed", "hub.error"), message
-            code = message.get("code", "ok")
-            codes[code] = codes.get(code, 0) + 1
-            assert code == "ok" or message["retry_after_ms"] > 0
-        await sending
+        ids: list[int] = []
+        try:
+            while (message := await wire.receive(10))["type"] != "hub.close":
+                assert message["type"] in ("hub.subscribed", "hub.error"), message
+                code = message.get("code", "ok")
+                codes[code] = codes.get(code, 0) + 1
+                assert code == "ok" or message["retry_after_ms"] > 0
+                ids.append(message["id"])
+            assert (message["code"], message["reason"]) == (4129, "commands kept coming over the limit")
+            assert await wire.closed() == 4129
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
         assert codes["ok"] == 128
-        assert codes["rate_limited"] > 5000
         assert set(codes) == {"ok", "limit", "rate_limited"}
+        assert len(set(ids)) == len(ids) > 900, "each has one answer"
+    async with connect(hub.ws_url, hub.token("bob", **GRANTS)) as wire:
+        assert (await wire.ask("ping"))["type"] == "hub.pong"
+
+
+async def test_many_connections_of_a_user_may_ask_no_more_than_the_user(lane: Lane) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        hub = stack.enter_context(running(lane, user_command_rate=0.01, user_command_burst=60))
+        wires = [
+            await stack.enter_async_context(connect(hub.ws_url, hub.token(user, **GRANTS)))
+            for user in ("ann", "ann", "ann", "bob")
+        ]
+        asked = [await wire.ask("history", channel=f"doc:u{n}") for wire in wires[:3] for n in range(15)]
+        many = {"channels": [{"channel": f"doc:u{n}"} for n in range(16)]}
+        asked.append(await wires[0].ask("subscribe", **many))
+        assert [reply.get("code") for reply in asked] == [*[None] * 45, "rate_limited"], "each name counts"
+        assert asked[-1]["reason"].startswith("too many commands of this user")
+        assert (await wires[3].ask("history", channel="doc:u1"))["type"] == "hub.history"
 
 
 async def test_a_renewal_in_place(hub: RunningHub) -> None:

@@ -120,7 +120,7 @@ class MemoryBroker:
         now = self._now()
         streams = [self._stream(channel, now) for channel in channels]
         for stream in streams:
-            self._timers.set(stream.life_alarm, now + stream.rules.meta_ttl)
+            self._timers.set(stream.life_alarm, now + stream.life)
         return [stream.top for stream in streams]
 
     async def listen(self, channel: str) -> None:
@@ -169,7 +169,7 @@ class MemoryBroker:
     def _begin(self, channel: str, rules: Namespace, now: float) -> Stream:
         epoch = ids.epoch(getrandbits(ids.EPOCH_BITS))
         stream = self._streams[channel] = Stream(channel, rules, epoch, self._forget, self._prune)
-        self._timers.set(stream.life_alarm, now + rules.meta_ttl)
+        self._timers.set(stream.life_alarm, now + stream.life)
         return stream
 
     def _forget(self, stream: Stream) -> None:
@@ -230,7 +230,7 @@ class MemoryBroker:
         rules = stream.rules
         stream.append(event)
         self._timers.set(stream.history_alarm, now + rules.history_ttl)
-        self._timers.set(stream.life_alarm, now + rules.meta_ttl)
+        self._timers.set(stream.life_alarm, now + stream.life)
         if publication.event_id is not None:
             end = stream.record(publication, event.id, event.offset, now)
             if end < stream.answers_alarm.due:

@@ -8,7 +8,7 @@ from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication, Source, Version
 from ...protocol.position import Position, Top
 from ...protocol.values import same_value
-from ..base import FULL_RETRY_MS, SOURCES, Inbox, Page, Published, too_many_sources
+from ..base import EMPTY_S, FULL_RETRY_MS, SOURCES, Inbox, Page, Published, too_many_sources
 from .answers import Answer, Answers
 from .timers import Alarm
 
@@ -92,6 +92,12 @@ class Stream:
         self._size = rules.history_size
         # The list is cut once for many appends: cutting its head moves all the rest.
         self._room = self._size + max(16, self._size >> 3)
+
+    @property
+    def life(self) -> float:
+        """For how many seconds it stays unused."""
+        empty = self.offset == 0 and not self.sources
+        return min(self.rules.meta_ttl, EMPTY_S) if empty else self.rules.meta_ttl
 
     @property
     def first(self) -> int:

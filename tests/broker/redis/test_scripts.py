@@ -8,7 +8,7 @@ from pathlib import Path
 import hiredis
 import pytest
 
-from hub.broker.base import Inbox, Published
+from hub.broker.base import EMPTY_S, Inbox, Published
 from hub.protocol.codes import ErrorCode, Outcome
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position, Top
@@ -374,6 +374,28 @@ class TestManyForks:
         assert await server.command("EXISTS", key("short:s", ANCESTORS)) == 1
         await asyncio.sleep(2.2)
         assert await server.command("EXISTS", key("short:s", ANCESTORS)) == 0
+
+
+async def test_a_numbering_that_was_only_looked_at_lives_for_minutes(server: RedisServer, node: Node) -> None:
+    """Who looks at a thousand names a second that nobody publishes to must not fill the memory for a week."""
+
+    async def lives_ms() -> int:
+        lives: int = await server.command("PTTL", key("log:s", "m"))
+        return lives
+
+    meta_ttl_ms = 1000 * namespaces(3600.0).of("log:s").meta_ttl
+    assert meta_ttl_ms > 1000 * EMPTY_S
+    for look in (
+        node.broker.read("log:s", None, 10),
+        node.broker.tops(["log:s"]),
+        node.broker.inbox("log:s", "ann"),
+    ):
+        await look
+        assert 0 < await lives_ms() <= 1000 * EMPTY_S
+    await publish(node.broker, "log:s")
+    assert await lives_ms() > 1000 * EMPTY_S
+    await node.broker.tops(["log:s"])
+    assert await lives_ms() > 1000 * EMPTY_S
 
 
 async def forked(server: RedisServer, process: str, channel: str = "log:s") -> None:

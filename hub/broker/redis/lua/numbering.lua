@@ -3,6 +3,7 @@
 -- ARGV[5] meta_ttl in ms  [6] the verb of announcements  [7] where they go
 
 local REMEMBERED = 16 -- ancestors of a numbering
+local EMPTY_MS = 300000 -- base.EMPTY_S
 
 local epoch, offset, incarnation, previous, fork
 local chain -- the ancestors, once they were looked at
@@ -33,9 +34,18 @@ local function announce(data)
   return type(reply) == 'table' and reply.err or nil
 end
 
+-- For how long it stays unused, in ms. One under which nothing was ever published is worth little: who looks at names
+-- that nobody publishes to must not fill the memory.
+local function life()
+  if offset == 0 and previous == '' and parts == 0 then
+    return text(math.min(tonumber(ARGV[5]), EMPTY_MS))
+  end
+  return ARGV[5]
+end
+
 local function keep()
   redis.call('SET', KEYS[1], epoch .. '|' .. text(offset) .. '|' .. ARGV[1] .. '|' .. previous .. '|'
-    .. string.rep('0', parts) .. text(fork), 'PX', ARGV[5])
+    .. string.rep('0', parts) .. text(fork), 'PX', life())
 end
 
 -- As `keep`, where a part may have come or gone.
@@ -59,7 +69,7 @@ end
 
 -- It was used: the numbering, and what lives as long, stay for their time.
 local function prolong()
-  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  redis.call('PEXPIRE', KEYS[1], life())
   prolong_parts()
 end
 
