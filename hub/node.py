@@ -110,8 +110,7 @@ class Node:
         )
         self._position_check = PositionCheck(
             broker,
-            self.channels.open_channels,
-            self.channels.repairs.doubt,
+            self.channels,
             self.tasks,
             self.counters,
             settings.position_check,
@@ -161,7 +160,7 @@ class Node:
         self._stand("sweep", self._sweep, lambda: SWEEP_S, SWEEP_S)
         self._stand("registration", self._register, lambda: REGISTER_S, 2 * REGISTER_S)
         self._stand("loop_lag", self._watch_loop, lambda: 0.0, 1.0)
-        self._stand("position_check", check.round, lambda: 0.0, check.longest_s)
+        self._stand("position_check", check.step, lambda: 0.0, check.longest_s)
         self.readiness.started = True
 
     async def stop(self) -> None:

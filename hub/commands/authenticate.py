@@ -13,7 +13,7 @@ from ..protocol.position import Position
 from ..protocol.session import SessionState
 from .host import LetsIn
 from .permissions import forbidden, rights_in
-from .subscribe import subscribe
+from .token_channels import subscribe_by_token
 
 
 async def authenticate(node: LetsIn, connection: Connection, command: Authenticate) -> None:
@@ -59,7 +59,7 @@ async def admit(
         return
     connection.reply(id, _welcome(node, connection, identity))
     channels = identity.channels
-    await _subscribe_by_token(node, connection, [Subscribe(None, name, since.get(name)) for name in channels])
+    await _subscribe_by_token(node, connection, channels, since)
 
 
 async def _renew(node: LetsIn, connection: Connection, identity: Identity, command: Authenticate) -> None:
@@ -77,19 +77,14 @@ async def _renew(node: LetsIn, connection: Connection, identity: Identity, comma
             reason = f"no grant of the new token allows {verb} on {name}"
             node.withdraw(connection, name, ErrorCode.FORBIDDEN, reason)
     new = [name for name in identity.channels if name not in connection.subscriptions]
-    await _subscribe_by_token(
-        node, connection, [Subscribe(None, name, command.since.get(name)) for name in new]
-    )
+    await _subscribe_by_token(node, connection, new, command.since)
 
 
-async def _subscribe_by_token(node: LetsIn, connection: Connection, commands: Sequence[Subscribe]) -> None:
-    """Each of a token's channels is announced, or what is wrong with it."""
-    for command in commands:
-        try:
-            await subscribe(node, connection, command)
-        except HubError as error:
-            error.channel = command.channel
-            connection.refuse(None, error)
+async def _subscribe_by_token(
+    node: LetsIn, connection: Connection, channels: Sequence[str], since: Mapping[str, Position]
+) -> None:
+    commands = [Subscribe(None, name, since.get(name), by_token=True) for name in channels]
+    await subscribe_by_token(node, connection, commands)
 
 
 def _welcome(node: LetsIn, connection: Connection, identity: Identity) -> replies.Message:

@@ -52,6 +52,7 @@ async def _unsubscribe(node: Executes, connection: Connection, command: Unsubscr
         why = "a service has ended this subscription"
         node.withdraw(connection, command.channel, ErrorCode.REVOKED, why)
         return
+    connection.waits_no_more(command.channel)
     node.drop(connection, command.channel)
     connection.reply(command.id, replies.unsubscribed(command.channel))
 

@@ -83,7 +83,12 @@ async def subscribe(node: Subscribes, connection: Connection, command: Subscribe
     if command.given and command.channel in connection.subscriptions:
         _keep(connection, command)
         return
+    if command.by_token and not connection.awaits(command.channel):
+        return
     joined = await _join(node, connection, command)
+    if command.by_token and not connection.awaits(command.channel):
+        _turn_back(node, connection, command, joined.subscription.channel, joined.arrival)
+        return
     reply = joined.reply(_Room(node, connection, 1))
     connection.reply(command.id, replies.subscribed(reply.says))
     _take_place(node, connection, joined)

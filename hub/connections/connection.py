@@ -103,6 +103,7 @@ class Connection:
         "_publish_buckets",
         "acked",
         "address",
+        "awaited",
         "closed",
         "draining",
         "id",
@@ -145,6 +146,7 @@ class Connection:
         self.opened_at = self.last_heard = node.now()
         self.last_error: str | None = None
         self.acked: dict[str, Position] | None = None
+        self.awaited: set[str] | None = None  # channels of the token that do not hold yet
         self.closed = False
         self.draining: float | None = None
         self.rotate_at: float | None = None
@@ -318,6 +320,22 @@ class Connection:
             bucket = TokenBucket(namespace.publish_rate, namespace.publish_burst, now, hold)
             self._publish_buckets[name] = bucket
         return bucket.take(now)
+
+    def awaits(self, channel: str) -> bool:
+        """Whether a channel that the token brings is still to be subscribed, and by nobody else."""
+        return (
+            not self.closed
+            and channel in (self.awaited or ())
+            and channel not in self.subscriptions
+            and self.identity is not None
+            and channel in self.identity.channels
+        )
+
+    def waits_no_more(self, channel: str) -> None:
+        """It holds, or is no longer wanted."""
+        if self.awaited is not None:
+            self.awaited.discard(channel)
+            self.awaited = self.awaited or None
 
     def long_reply(self) -> asyncio.Lock:
         """Held by the one command whose long reply is under way."""

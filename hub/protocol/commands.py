@@ -33,7 +33,8 @@ class Subscribe:
 
     `presence` None: not present. Else the member's name, "" where the connection is the member.
     `max_rate` is flushes a second. `token` is a channel token. `given`: a service has given the right to it,
-    which no message of a client can say.
+    which no message of a client can say. `by_token`: the connection's token brings it along; what the client asks
+    for itself goes before.
     """
 
     id: CommandId
@@ -44,6 +45,7 @@ class Subscribe:
     echo: bool = True
     token: str | None = field(default=None, repr=False)
     given: bool = False
+    by_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ..broker.base import Broker
 from ..delivery.channel import Channel, TailBytes
@@ -77,6 +77,10 @@ class ChannelTable:
     def open_channels(self) -> Collection[Channel]:
         """All of them."""
         return self._table.values()
+
+    def newest_first(self) -> Iterator[Channel]:
+        """All of them, the one that was opened last first."""
+        return reversed(self._table.values())
 
     # Interest
 

@@ -239,6 +239,41 @@ def test_what_is_no_longer_stored_leaves_the_memory_of_the_node() -> None:
     virtual.run(story())
 
 
+@pytest.mark.parametrize("others", [0, 100])
+def test_a_silent_loss_is_found_within_the_interval_and_a_third(others: int) -> None:
+    """However the check stands when a channel is opened, and however many there are."""
+
+    async def story() -> None:
+        config = CONFIG.model_copy(update={"position_check": 30.0})
+        backplane = Backplane(config.table)
+        node = make_node(backplane, config)
+        await node.start()
+        held = [await node.channels.acquire(f"doc:other{number}") for number in range(others)]
+        longest = 0.0
+        for number in range(12):
+            client = Client(node, backplane, f"doc:{number}", None)
+            client.connect()
+            await asyncio.sleep(1)
+            backplane.dropping = 1
+            await backplane.publish([Publication(client.channel, "tick", b"1", "svc")])
+            lost_at = asyncio.get_running_loop().time()
+            while client.next < 2:
+                await asyncio.sleep(0.1)
+                client.take()
+            longest = max(longest, asyncio.get_running_loop().time() - lost_at)
+            await asyncio.sleep(random.uniform(0, 30))
+            client.cut()
+        assert longest <= 1.3 * config.position_check
+        for channel in held:
+            node.channels.release(channel)
+        await asyncio.sleep(2 * config.position_check)
+        assert not node._position_check._line
+        assert not node._position_check._known
+        await node.stop()
+
+    virtual.run(story())
+
+
 def test_a_slow_reader_below_a_fork_goes_on_in_the_middle_of_its_replay() -> None:
     """The node is beyond the fork, and starts anew; who still replays below it misses nothing."""
 

@@ -191,12 +191,12 @@ class RedisPresence:
         requests = []
         for (user, name), member in mine.items():
             owner = standing.pop(_field(user, name).encode(), None)
-            if owner is None or owner.decode() != member.owner:
+            if owner != member.owner.encode():
                 requests.append(self._enter(channel, member, only_absent=owner is None))
         entered = len(requests)
         for field, owner in standing.items():
-            user, _, name = field.decode().partition("\0")
-            if not self._knows((channel, user, name, owner.decode())):
+            user, _, name = field.decode("utf-8", "replace").partition("\0")
+            if not self._knows((channel, user, name, owner.decode("utf-8", "replace"))):
                 requests.append(self._request(LEAVE, channel, field, owner, "ghost"))
         if entered:
             self._stats.note("presence_restored", "%s: %d members entered again", channel, entered)

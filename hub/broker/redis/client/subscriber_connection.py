@@ -78,6 +78,7 @@ class ShardListener:
         self._touched: dict[str, None] = {}  # changes to send at the end of this turn, in their order
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._number = 0
+        self._failing = False  # connecting has failed, and nothing is heard since
         self._started = False
         self._closing = False
         self._tasks = Tasks()
@@ -109,11 +110,13 @@ class ShardListener:
         """Returns once every later message on `name` will be heard.
 
         Raises:
-            HubError: ``unavailable``, within `patience`.
+            HubError: ``unavailable``, within `patience`; at once where connecting has failed.
         """
         self._wanted.add(name)
         if name in self._confirmed:
             return
+        if self._failing:
+            raise unavailable(f"the storage {self.name} can't be listened to", self._tuning.backoff_max / 2)
         waiter = self._waiters.get(name)
         if waiter is None:
             waiter = self._waiters[name] = asyncio.get_running_loop().create_future()
@@ -236,6 +239,7 @@ class ShardListener:
                 await self._listen()
                 backoff.reset()
             except LinkError as error:
+                self._failing = True
                 self._stats.note("listener_failures", "%s", error)
             except Exception:
                 self._stats.fault("%s: listening failed", self.name)
@@ -260,6 +264,7 @@ class ShardListener:
         if not link.open:
             raise LinkError(f"{self.name}: lost while subscribing")
         self.connected_at = self._loop.time()
+        self._failing = False
         log.info("%s: listening to %d names", self.name, len(names))
         while not self._lost_link.is_set():
             await self._settle(link.call([("PING",)]))
