@@ -72,7 +72,7 @@ class JwksKeys:
         self._bucket = TokenBucket(1 / _EVERY_S, _BURST, clock())
 
     async def keys_for(self, jws: Jws) -> Sequence[Key]:
-        """See `Keys`."""
+        """The keys that may have signed this, at least one."""
         if (why := refusal(jws.algorithm, self._algorithms)) is not None:
             raise invalid(why)
         self._refresh_if_due()
@@ -92,12 +92,14 @@ class JwksKeys:
         )
 
     def version(self) -> int:
-        """See `Keys`. Begins a refresh that is due: a hub that sees known tokens only gets one, too."""
+        """Another number once a key was taken away: what was verified before it counts no more. Begins a
+        refresh that is due: a hub that sees known tokens only gets one, too."""
         self._refresh_if_due()
         return self._version
 
     def problems(self) -> list[str]:
-        """See `Keys`. Whether the endpoint answers is asked by `probe`."""
+        """What is wrong with the settings, in words; nothing may be served while there is any. Whether the
+        endpoint answers is asked by `probe`."""
         problems = []
         if not self._algorithms:
             problems.append(f"no allowed algorithm works with a key set; there are {', '.join(ASYMMETRIC)}")

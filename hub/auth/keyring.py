@@ -19,7 +19,7 @@ class KeyRing:
         self._sources = tuple(sources)
 
     async def keys_for(self, jws: Jws) -> Sequence[Key]:
-        """See `Keys`."""
+        """The keys that may have signed this, at least one."""
         found: list[Key] = []
         refusals: list[HubError] = []
         for source in self._sources:
@@ -37,11 +37,12 @@ class KeyRing:
         raise invalid("; ".join(dict.fromkeys(refusal.reason for refusal in refusals)))
 
     def version(self) -> int:
-        """See `Keys`: versions only rise, so their sum tells of any change."""
+        """Another number once a key was taken away: what was verified before it counts no more. Versions
+        only rise, so their sum tells of any change."""
         return sum(source.version() for source in self._sources)
 
     def problems(self) -> list[str]:
-        """See `Keys`."""
+        """What is wrong with the settings, in words; nothing may be served while there is any."""
         if not self._sources:
             return [
                 "there is no key to check tokens with: give a secret, a public key or a key set's address"
@@ -49,6 +50,6 @@ class KeyRing:
         return [problem for source in self._sources for problem in source.problems()]
 
     async def close(self) -> None:
-        """See `Keys`."""
+        """Let go of what it holds."""
         for source in self._sources:
             await source.close()

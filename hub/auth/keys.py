@@ -126,7 +126,7 @@ class StaticKeys:
         return tuple(each for each in self._allowed if each in self._keys)
 
     async def keys_for(self, jws: Jws) -> Sequence[Key]:
-        """See `Keys`."""
+        """The keys that may have signed this, at least one."""
         if (why := refusal(jws.algorithm, self._allowed)) is not None:
             raise invalid(why)
         keys = self._keys.get(jws.algorithm)
@@ -135,14 +135,15 @@ class StaticKeys:
         return keys
 
     def version(self) -> int:
-        """See `Keys`: settings do not change while the hub runs."""
+        """Another number once a key was taken away: what was verified before it counts no more. Settings do
+        not change while the hub runs."""
         return 0
 
     async def close(self) -> None:
-        """See `Keys`: nothing is held."""
+        """Let go of what it holds. Nothing is held."""
 
     def problems(self) -> list[str]:
-        """See `Keys`."""
+        """What is wrong with the settings, in words; nothing may be served while there is any."""
         return list(self._problems)
 
     def _add(self, name: str, material: Any) -> None:

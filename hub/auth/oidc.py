@@ -23,7 +23,7 @@ class OidcKeys(JwksKeys):
         self.issuer = issuer
 
     async def keys_for(self, jws: Jws) -> Sequence[Key]:
-        """See `Keys`."""
+        """The keys that may have signed this, at least one."""
         return [replace(key, provider=self.issuer) for key in await super().keys_for(jws)]
 
     async def _document(self) -> bytes:

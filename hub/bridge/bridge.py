@@ -24,7 +24,8 @@ LOOK_S = 5.0  # between two looks at the lag
 
 
 class Bridge:
-    """See the module's head. `make` gives a new source for each try: nothing of a lost link is used again."""
+    """A bridge: one source and the workers of its partitions, kept going whatever the source and the hub do.
+    `make` gives a new source for each try: nothing of a lost link is used again."""
 
     def __init__(
         self,

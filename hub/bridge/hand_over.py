@@ -38,7 +38,7 @@ class HubHandOver:
         self._timing = timing
 
     async def publish(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """See `HandOver`. While the breaker is open, it waits."""
+        """Publish in order by channel; the answers of ``results``. While the breaker is open, it waits."""
         await entered(self._breaker, self._timing)
         try:
             results = await self._delivery.send(events)
@@ -64,7 +64,7 @@ class HubLetterbox:
         self._timing = timing
 
     async def post(self, letter: Letter) -> None:
-        """See `Letterbox`."""
+        """Keep it; once for each id, however often it is posted."""
         fields = letter.fields()
         while True:
             await entered(self._breaker, self._timing)

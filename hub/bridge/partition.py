@@ -52,7 +52,8 @@ class Handing:
 
 
 class PartitionWorker:
-    """See the module's head. `problem` says why it stands, for ``/readyz``; empty while it goes on."""
+    """One partition of a source, handed on: batch after batch, in order. `problem` says why it stands, for
+    ``/readyz``; empty while it goes on."""
 
     def __init__(
         self,

@@ -44,13 +44,14 @@ class NoWorkerIpc:
     index = 0
 
     async def start(self, answers: Mapping[str, Answer]) -> None:
-        """See `WorkerIpc`."""
+        """Begin to answer: what is asked, and what answers it with a value of JSON."""
 
     async def close(self) -> None:
-        """See `WorkerIpc`."""
+        """Answer no more."""
 
     async def ask(self, question: str) -> list[Any]:
-        """See `WorkerIpc`."""
+        """The others' answers; None stands for one that did not answer in time, `Gone` for one that is not
+        there just now and gets no traffic either."""
         return []
 
 
@@ -65,20 +66,21 @@ class UnixWorkerIpc:
         self._server: asyncio.Server | None = None
 
     async def start(self, answers: Mapping[str, Answer]) -> None:
-        """See `WorkerIpc`."""
+        """Begin to answer: what is asked, and what answers it with a value of JSON."""
         self._answers = answers
         path = self._path(self.index)
         path.unlink(missing_ok=True)  # a worker before this one may have died
         self._server = await asyncio.start_unix_server(self._serve, path)
 
     async def close(self) -> None:
-        """See `WorkerIpc`."""
+        """Answer no more."""
         if self._server is not None:
             self._server.close()
             self._path(self.index).unlink(missing_ok=True)
 
     async def ask(self, question: str) -> list[Any]:
-        """See `WorkerIpc`."""
+        """The others' answers; None stands for one that did not answer in time, `Gone` for one that is not
+        there just now and gets no traffic either."""
         others = [index for index in range(self._count) if index != self.index]
         return await asyncio.gather(*(self._ask_one(index, question) for index in others))
 

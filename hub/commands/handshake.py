@@ -1,4 +1,5 @@
-"""The door: what is decided about a WebSocket handshake before and right after the upgrade (contract section 2).
+"""The door: what is decided about a WebSocket handshake before and right after the upgrade (docs/protocol.md,
+section 2).
 
 Refusals before the upgrade are HTTP with a problem body. A browser cannot read those: a request with an
 allowed `Origin` is upgraded first, and then told.

@@ -33,7 +33,8 @@ READ_SLICE_S = 0.002  # of each 5 ms, for what floods leave to be read
 
 
 class Admission:
-    """See the module's head. `accepting` False: the node departs, and takes nobody any more."""
+    """How many connections a node takes, and how fast. `accepting` False: the node departs, and takes nobody
+    any more."""
 
     def __init__(
         self,

@@ -31,15 +31,15 @@ class Either:
         self._second = second
 
     def may_subscribe(self, channel: str) -> bool:
-        """See `Rights`."""
+        """Whether it may be read."""
         return self._first.may_subscribe(channel) or self._second.may_subscribe(channel)
 
     def may_publish(self, channel: str) -> bool:
-        """See `Rights`."""
+        """Whether it may be published to."""
         return self._first.may_publish(channel) or self._second.may_publish(channel)
 
     def may_presence(self, channel: str) -> bool:
-        """See `Rights`."""
+        """Whether its members may be seen, and joined."""
         return self._first.may_presence(channel) or self._second.may_presence(channel)
 
 

@@ -86,7 +86,8 @@ class Host(Protocol):
 
 
 class Connection:
-    """See the module's head. Made by a transport once its handshake is through; `gone` ends it.
+    """One connection: joins a session's state, an outbox and a transport, and knows when what is due. Made
+    by a transport once its handshake is through; `gone` ends it.
 
     `member` is this connection's id, or that of the first one in the chain that it continues by `resume`: by it
     presence and ``echo: false`` know a returning one again.

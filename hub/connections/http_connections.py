@@ -43,7 +43,8 @@ class Placement(Enum):
 
 
 class HttpConnections:
-    """See the module's head. `evicted` and `refused` count."""
+    """TCP connections that are no WebSockets: who holds how many, and which goes first when there are too
+    many. `evicted` and `refused` count."""
 
     def __init__(self, most: int, most_by_address: int) -> None:
         self.evicted = 0

@@ -133,7 +133,7 @@ class Subscription:
 
 
 class Channel:
-    """See the module's head.
+    """One channel on one node: where it stands, its tail in memory, and who listens.
 
     `epoch` is "" until the channel has been read. `users` counts those who are about to subscribe. `doubt` is
     called when an announcement shows that others are missing. `catching` holds subscriptions that replay, each

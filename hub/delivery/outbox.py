@@ -81,7 +81,8 @@ _Entry = bytes | _Held | tuple[Event, Receiver]
 
 
 class Outbox:
-    """See the module's head. `on_overflow` is called once, and not inside a fan-out.
+    """The bounded send queue of one connection: coalescing, and aware of delivery modes. `on_overflow` is
+    called once, and not inside a fan-out.
 
     `full`: the transport takes nothing. `blocked`: it is full, or what waits is yet to be handed on; frames queue.
     `fd` is the socket's descriptor where `sink` keeps nothing back without saying `block`, else NO_FD. `clear`:
@@ -325,12 +326,15 @@ class Outbox:
 
     def _queue_event(self, event: Event, receiver: Receiver) -> None:
         if not receiver.queued and receiver.plain:
+            # Nothing was counted while all went straight out. From the first one that waits on, what is merged away
+            # has to be: its offsets become the `conflated` of the event that leaves instead.
             receiver.sent = event.offset - 1
         key: object
         if receiver.conflates and event.key is not None:
             key = (event.channel, event.key)
             self._take_out(key)
             if event.final:
+                # The last word of a key stands under a name of its own, so that no later event takes it out.
                 key = self._next_serial()
         else:
             key = self._next_serial()
@@ -372,6 +376,7 @@ class Outbox:
                 del entries[key]
                 self._forget(entry)
         if self.queued_bytes > self.limit and not self.overflowed and self.on_overflow is not None:
+            # Put off: the owner closes, and that takes the subscription out of the very channel that fans out now.
             self.overflowed = True
             self._flushes.later(self.on_overflow)
 

@@ -1,4 +1,4 @@
-"""Console lines: what a person types into wscat, turned into the same commands (contract section 9)."""
+"""Console lines: what a person types into wscat, turned into the same commands (docs/protocol.md, section 11)."""
 
 from typing import Any
 

@@ -49,7 +49,7 @@ def common(epoch: str, top: Top) -> int:
 def judge(since: Position, top: Top, limit: int) -> Resume | Gap:
     """What a reader at `since` gets, where the channel is at `top` and at most `limit` events are replayed.
 
-    A position of a numbering that the present one came from is good up to its fork (contract section 1).
+    A position of a numbering that the present one came from is good up to its fork (docs/protocol.md, section 1).
     """
     if since.offset > common(since.epoch, top):
         return Gap(1, top.offset, Cause.EPOCH)

@@ -66,7 +66,7 @@ class Repairs:
             self._tasks.spawn(self._repair_until_done(channel))
 
     async def read(self, name: str, after: int | None, limit: int) -> Page:
-        """See `catchup.Source`."""
+        """A page of the history."""
         return await self._reads.read(name, after, limit)
 
     async def _repair_until_done(self, channel: Channel) -> None:
@@ -98,7 +98,8 @@ class Repairs:
         while (running := self._repairs.get(channel)) is not None:
             await asyncio.shield(running)
             if quiet:
-                return
+                return  # who only wants to be as far as the store was a moment ago has that now
+            # Not so after a loss: the other's read may have begun before it, and not know of it. One more read.
         done = self._repairs[channel] = asyncio.get_running_loop().create_future()
         channel.refilling = True
         try:
@@ -128,6 +129,8 @@ class Repairs:
         verdict = judge(Position(channel.epoch, channel.top), page.top, FOR_EVER)
         if isinstance(verdict, Gap):
             same = page.top.epoch == channel.epoch
+            # Of a log the stored rest still follows, behind a gap that is told. Of a `state` channel the rest alone
+            # is no state: everybody gets the snapshot.
             if verdict.cause is Cause.TRIMMED and channel.namespace.mode is Mode.LOG and same:
                 self._tell_lost(channel, page.top.first - 1)
                 return tell

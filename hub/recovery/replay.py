@@ -104,6 +104,8 @@ class _Replay:
 
     async def run(self, events: Sequence[Event]) -> None:
         while await self._room():
+            # Nothing is awaited between this look at `top` and going live: who awaited in between would miss what
+            # was announced meanwhile.
             if self._at >= self._channel.top:
                 _go_live(self._subscription, self._at)
                 return
@@ -142,6 +144,8 @@ class _Replay:
         try:
             page = await self._source.read(name, self._at, PAGE)
             if page.top.epoch != self._channel.epoch:
+                # These offsets count in another numbering. The repair puts every subscription somewhere, this one
+                # too: where it takes the token away, this replay ends.
                 await self._source.repair(self._channel)
             elif not page.events or page.events[0].offset != self._at + 1:
                 if self._in_charge() and self._at < self._channel.top:

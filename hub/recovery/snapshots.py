@@ -41,7 +41,8 @@ FRAME_ROOM = 1024  # bytes of a frame around the events in it
 
 
 class Snapshots:
-    """See the module's head. `budget` is in bytes, `clock` monotonic, `frame_bytes` the longest frame."""
+    """The snapshots of a node: read and encoded once for all who want one at the same time, and bounded in
+    all. `budget` is in bytes, `clock` monotonic, `frame_bytes` the longest frame."""
 
     def __init__(
         self,

@@ -95,6 +95,8 @@ async def _at_snapshot(
         if top.epoch != channel.epoch:
             await channels.repairs.repair(channel)
             continue
+        # It may be ahead of this node, whose announcements are under way: it is sent as it is, and what the node
+        # hears up to `at` afterwards is not sent again (`Subscription.sent`).
         at = top.offset
         if gap is not None and since is not None:
             # The numbering may be another one than when the gap was found.

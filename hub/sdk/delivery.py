@@ -45,7 +45,8 @@ class Delivery(Protocol):
 class HttpDelivery:
     """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer.
 
-    `ordered`: what is stored of a channel's events is a prefix of those not finally refused (contract section 10).
+    `ordered`: what is stored of a channel's events is a prefix of those not finally refused (docs/protocol.md,
+    section 10).
     """
 
     def __init__(

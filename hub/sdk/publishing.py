@@ -44,7 +44,8 @@ class Publication:
 
 
 class Publishing:
-    """See the module's head. `limit` bounds waiting and sent ones together."""
+    """A client's publications: one bounded queue in order, answered once each, repeated after a cut. `limit`
+    bounds waiting and sent ones together."""
 
     def __init__(self, limit: int, timing: Timing, unknown_after: float = UNKNOWN_AFTER) -> None:
         self._limit = limit

@@ -23,7 +23,7 @@ _ANOTHER_TOKEN = (ErrorCode.TOKEN_EXPIRED, ErrorCode.TOKEN_INVALID)  # once
 
 
 class FeedRegistry:
-    """See the module's head.
+    """All subscriptions of a client: asked for in batches on each new connection, fed, repaired, ended.
 
     `pressed` says whether the application waits for an answer that lies behind the events it does not take:
     then reading has to go on, and the feed that is full lapses until the application has caught up.

@@ -30,7 +30,8 @@ EXPIRING = 30.0  # seconds that a token has left at least when a hub that does n
 
 
 class Supervisor:
-    """See the module's head. `up` and `down` are called as connections come and go; both may overlap in time.
+    """Keeps a client connected: opens, waits as the hub says, moves over before a node leaves, renews the
+    token. `up` and `down` are called as connections come and go; both may overlap in time.
 
     `settled` waits until nothing depends on an old connection any more.
     """

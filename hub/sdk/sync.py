@@ -46,12 +46,14 @@ class SyncPublisher:
         self._runner: _Runner | None = None
 
     def publish(self, channel: str, event: str, payload: Any, **options: Any) -> Published:
-        """As `Publisher.publish`; blocks until the hub has answered."""
+        """Publish, and wait for the hub's answer; waits for room while the queue is full. Blocks until the
+        hub has answered."""
         runner = self._running()
         return runner.submit(runner.publisher.publish(channel, event, payload, **options)).result()
 
     def publish_nowait(self, channel: str, event: str, payload: Any, **options: Any) -> Future[Published]:
-        """As `Publisher.publish_nowait`; what that raises is in the future, and logged."""
+        """Queue, and return the answer to come, which may be left alone: failures are logged. What that
+        raises is in the future, and logged."""
         runner = self._running()
         return runner.submit(_queue(runner.publisher, channel, event, payload, options))
 

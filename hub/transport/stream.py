@@ -49,11 +49,11 @@ class ServerSentEvents:
         self._render = render
 
     def render(self, data: bytes) -> bytes:
-        """See `Writing`."""
+        """What the outbox sends, as it goes out."""
         return data if self._render is None else self._render(data)
 
     def retry(self, window: Window) -> bytes:
-        """See `Writing`."""
+        """When to come back; empty where the format has no word for it."""
         return b"retry: %d\n\n" % random.randint(window[0], max(window))
 
 
@@ -65,11 +65,11 @@ class NdJson:
     comment = b"\n"
 
     def render(self, data: bytes) -> bytes:
-        """See `Writing`."""
+        """What the outbox sends, as it goes out."""
         return data
 
     def retry(self, _window: Window) -> bytes:
-        """See `Writing`."""
+        """When to come back; empty where the format has no word for it."""
         return b""
 
 

@@ -36,7 +36,8 @@ class _Protocol(ClosesAnywhere, ServerProtocol):
 
 
 class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """See the module's head. Other WebSockets of the app have the same bounds, but that on the size of messages:
+    """For the portable lane under uvicorn: its WebSocket protocol with what it lacks against strangers.
+    Other WebSockets of the app have the same bounds, but that on the size of messages:
     theirs is uvicorn's `ws_max_size`."""
 
     def __init__(

@@ -39,7 +39,7 @@ class KafkaSource:
         self._lock = asyncio.Lock()
 
     async def start(self, revoked: Revoked) -> None:
-        """See `Source`."""
+        """Connect."""
         options = _options(self._settings)
         self._consumer = aiokafka.AIOKafkaConsumer(
             group_id=self._settings.group,
@@ -62,7 +62,8 @@ class KafkaSource:
             raise _in_words(error, self._settings) from None
 
     async def next(self) -> Batch:
-        """See `Source`. What was fetched of several partitions is given one by one."""
+        """The next records of a partition that is not held. What was fetched of several partitions is given
+        one by one."""
         assert self._consumer is not None
         while not self._ready:
             try:
@@ -77,7 +78,8 @@ class KafkaSource:
         return self._ready.pop(0)
 
     async def settle(self, batch: Batch) -> None:
-        """See `Source`: the next offset to read is committed."""
+        """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. The next
+        offset to read is committed."""
         assert self._consumer is not None
         last = batch.records[-1].handle
         place = TopicPartition(last.topic, last.partition)
@@ -91,7 +93,8 @@ class KafkaSource:
             raise _in_words(error, self._settings) from None
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
-        """See `Source`: to ``<topic>.dlq``, with where it came from."""
+        """The record can't be handed on; a dead letter has it. To ``<topic>.dlq``, with where it came
+        from."""
         if self._producer is None:
             return
         found: ConsumerRecord[bytes, bytes] = record.handle
@@ -108,17 +111,17 @@ class KafkaSource:
             raise _in_words(error, self._settings) from None
 
     def hold(self, partition: str) -> None:
-        """See `Source`; heartbeats go on."""
+        """Read no more of it for now: what it gave is still under way. Heartbeats go on."""
         if (place := self._assigned(partition)) is not None and self._consumer is not None:
             self._consumer.pause(place)
 
     def release(self, partition: str) -> None:
-        """See `Source`."""
+        """Read on."""
         if (place := self._assigned(partition)) is not None and self._consumer is not None:
             self._consumer.resume(place)
 
     async def lag(self) -> Mapping[str, int]:
-        """See `Source`."""
+        """Records that wait, by partition, as far as the system tells."""
         assert self._consumer is not None
         found = {}
         for place in self._consumer.assignment():
@@ -131,7 +134,7 @@ class KafkaSource:
         return found
 
     async def close(self) -> None:
-        """See `Source`."""
+        """Let go, within seconds."""
         for each in (self._consumer, self._producer):
             if each is not None:
                 try:

@@ -49,7 +49,7 @@ class NatsSource:
         self._revision = 0
 
     async def start(self, revoked: Revoked) -> None:
-        """See `Source`. Waits for the lease as a stand-by."""
+        """Connect. Waits for the lease as a stand-by."""
         with _in_words(self._settings):
             self._client = await nats.connect(
                 servers=[str(server) for server in self._settings.servers],
@@ -84,7 +84,7 @@ class NatsSource:
         self._lease = asyncio.create_task(self._keep(revision, revoked))
 
     async def next(self) -> Batch:
-        """See `Source`."""
+        """The next records of a partition that is not held."""
         assert self._pull is not None
         while True:
             await self._open.wait()
@@ -102,7 +102,8 @@ class NatsSource:
                 return Batch(self._partition, records)
 
     async def settle(self, batch: Batch) -> None:
-        """See `Source`: the position moves; where another has moved it, this puller is the one no more."""
+        """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. The
+        position moves; where another has moved it, this puller is the one no more."""
         assert self._positions is not None
         value = f"{self._generation}:{batch.records[-1].handle}".encode()
         with _in_words(self._settings):
@@ -112,25 +113,25 @@ class NatsSource:
                 self._revision = await self._positions.create(self._name, value)
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
-        """See `Source`: the dead letter is enough."""
+        """The record can't be handed on; a dead letter has it. The dead letter is enough."""
 
     def hold(self, partition: str) -> None:
-        """See `Source`."""
+        """Read no more of it for now: what it gave is still under way."""
         self._open.clear()
 
     def release(self, partition: str) -> None:
-        """See `Source`."""
+        """Read on."""
         self._open.set()
 
     async def lag(self) -> Mapping[str, int]:
-        """See `Source`."""
+        """Records that wait, by partition, as far as the system tells."""
         assert self._pull is not None
         with _in_words(self._settings):
             info = await self._pull.consumer_info()
         return {self._partition: info.num_pending or 0}
 
     async def close(self) -> None:
-        """See `Source`."""
+        """Let go, within seconds."""
         if self._lease is not None:
             self._lease.cancel()
             await asyncio.gather(self._lease, return_exceptions=True)

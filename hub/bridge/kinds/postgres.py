@@ -36,7 +36,7 @@ class PostgresSource:
         self._turn = asyncio.Lock()
 
     async def start(self, revoked: Revoked) -> None:
-        """See `Source`. Waits for the lock as a stand-by."""
+        """Connect. Waits for the lock as a stand-by."""
         assert self._settings.url is not None
         with _in_words(self._settings):
             self._link = await asyncpg.connect(
@@ -55,7 +55,7 @@ class PostgresSource:
         self._open.set()
 
     async def next(self) -> Batch:
-        """See `Source`."""
+        """The next records of a partition that is not held."""
         while True:
             await self._open.wait()
             self._news.clear()
@@ -68,7 +68,8 @@ class PostgresSource:
                     await self._news.wait()
 
     async def settle(self, batch: Batch) -> None:
-        """See `Source`: the rows are removed."""
+        """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. The rows
+        are removed."""
         ids = [record.handle for record in batch.records]
         with _in_words(self._settings):
             async with self._turn:
@@ -76,25 +77,25 @@ class PostgresSource:
         self._under_way.difference_update(ids)
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
-        """See `Source`: the dead letter is enough."""
+        """The record can't be handed on; a dead letter has it. The dead letter is enough."""
 
     def hold(self, partition: str) -> None:
-        """See `Source`."""
+        """Read no more of it for now: what it gave is still under way."""
         self._open.clear()
 
     def release(self, partition: str) -> None:
-        """See `Source`."""
+        """Read on."""
         self._open.set()
 
     async def lag(self) -> Mapping[str, int]:
-        """See `Source`."""
+        """Records that wait, by partition, as far as the system tells."""
         with _in_words(self._settings):
             async with self._turn:
                 count = await self._link.fetchval(f"SELECT count(*) FROM {self._table}")  # noqa: S608
         return {self._partition: int(count)}
 
     async def close(self) -> None:
-        """See `Source`."""
+        """Let go, within seconds."""
         if self._link is not None:
             with contextlib.suppress(asyncpg.PostgresError, OSError, TimeoutError):
                 await self._link.close(timeout=3.0)

@@ -37,7 +37,7 @@ class RabbitSource:
         self._told = False
 
     async def start(self, revoked: Revoked) -> None:
-        """See `Source`."""
+        """Connect."""
         assert self._settings.url is not None
         assert self._settings.queue is not None
         with _in_words(self._settings):
@@ -55,7 +55,7 @@ class RabbitSource:
         self._open.set()
 
     async def next(self) -> Batch:
-        """See `Source`: what has arrived, as soon as something has."""
+        """The next records of a partition that is not held. What has arrived, as soon as something has."""
         await self._open.wait()
         first = await self._first()
         found = [first]
@@ -66,7 +66,8 @@ class RabbitSource:
         return Batch(self._partition, [self._record(message) for message in found])
 
     async def settle(self, batch: Batch) -> None:
-        """See `Source`: all up to the last, in one frame. Rejected ones are out of it already."""
+        """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. All up
+        to the last, in one frame. Rejected ones are out of it already."""
         assert self._channel is not None
         waiting = [record.handle for record in batch.records if not record.handle.processed]
         if waiting:
@@ -74,27 +75,29 @@ class RabbitSource:
                 await waiting[-1].ack(multiple=True)
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
-        """See `Source`: to the queue's dead letter exchange, where it has one."""
+        """The record can't be handed on; a dead letter has it. To the queue's dead letter exchange, where it
+        has one."""
         with _in_words(self._settings):
             await record.handle.reject(requeue=False)
 
     def hold(self, partition: str) -> None:
-        """See `Source`: the prefetch is what bounds what the server sends meanwhile."""
+        """Read no more of it for now: what it gave is still under way. The prefetch is what bounds what the
+        server sends meanwhile."""
         self._open.clear()
 
     def release(self, partition: str) -> None:
-        """See `Source`."""
+        """Read on."""
         self._open.set()
 
     async def lag(self) -> Mapping[str, int]:
-        """See `Source`: what is ready in the queue."""
+        """Records that wait, by partition, as far as the system tells. What is ready in the queue."""
         assert self._channel is not None
         with _in_words(self._settings):
             queue = await self._channel.declare_queue(self._settings.queue, passive=True)
         return {self._partition: queue.declaration_result.message_count or 0}
 
     async def close(self) -> None:
-        """See `Source`."""
+        """Let go, within seconds."""
         if self._connection is not None:
             with contextlib.suppress(aio_pika.exceptions.AMQPError, OSError, TimeoutError, RuntimeError):
                 async with asyncio.timeout(5.0):

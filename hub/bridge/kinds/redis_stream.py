@@ -47,7 +47,7 @@ class RedisStreamSource:
         self._lost: asyncio.Event = asyncio.Event()
 
     async def start(self, revoked: Revoked) -> None:
-        """See `Source`. Waits for the lease as a stand-by."""
+        """Connect. Waits for the lease as a stand-by."""
         assert self._settings.url is not None
         self._redis = redis.asyncio.from_url(
             self._settings.url.get_secret_value(),
@@ -64,7 +64,7 @@ class RedisStreamSource:
         self._lease = asyncio.create_task(self._keep(revoked))
 
     async def next(self) -> Batch:
-        """See `Source`."""
+        """The next records of a partition that is not held."""
         while True:
             if self._lost.is_set():
                 raise SourceError("another reader holds the lease")
@@ -74,25 +74,26 @@ class RedisStreamSource:
                 return found
 
     async def settle(self, batch: Batch) -> None:
-        """See `Source`."""
+        """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it."""
         assert self._redis is not None
         with _in_words(self._settings):
             ids = [record.handle for record in batch.records]
             await self._redis.xack(batch.partition, self._settings.group, *ids)
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
-        """See `Source`: the dead letter is enough."""
+        """The record can't be handed on; a dead letter has it. The dead letter is enough."""
 
     def hold(self, partition: str) -> None:
-        """See `Source`."""
+        """Read no more of it for now: what it gave is still under way."""
         self._held.add(partition)
 
     def release(self, partition: str) -> None:
-        """See `Source`."""
+        """Read on."""
         self._held.discard(partition)
 
     async def lag(self) -> Mapping[str, int]:
-        """See `Source`; Redis 7 tells it, older ones do not."""
+        """Records that wait, by partition, as far as the system tells. Redis 7 tells it, older ones do
+        not."""
         assert self._redis is not None
         found = {}
         with _in_words(self._settings):
@@ -103,7 +104,7 @@ class RedisStreamSource:
         return found
 
     async def close(self) -> None:
-        """See `Source`."""
+        """Let go, within seconds."""
         if self._lease is not None:
             self._lease.cancel()
             await asyncio.gather(self._lease, return_exceptions=True)

@@ -21,7 +21,8 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """See the module's head. No clock: the time is an argument.
+    """The answers to publications with an `event_id`, for as long as each is remembered. No clock: the time
+    is an argument.
 
     Nearly all are remembered for the same time, so a dict is in the order of their ends; the others have a
     heap.

@@ -62,12 +62,12 @@ class MemoryBroker:
         self.dead_letters: DeadLetters = MemoryDeadLetters(dead_letters_limit)
 
     async def start(self, listener: Listener) -> None:
-        """As `Broker.start`."""
+        """Connect."""
         self._listener = listener
         self._timers.start()
 
     async def close(self) -> None:
-        """As `Broker.close`."""
+        """Let go of everything, within 5 s."""
         self._timers.close()
         self._listened.clear()
         self._listener = None
@@ -77,21 +77,24 @@ class MemoryBroker:
         self._timers.tick(self._clock())
 
     def health(self) -> list[ShardHealth]:
-        """As `Broker.health`: a process hears itself."""
+        """Every shard. A process hears itself."""
         return [ShardHealth("memory", usable=True, deaf_s=0.0, rtt_s=0.0)]
 
     def still(self) -> Sequence[str]:
-        """As `Broker.still`: its timers are the loop's."""
+        """Standing work of the broker's own that has not come round for too long, in words. Its timers are
+        the loop's."""
         return ()
 
     def counts(self) -> Mapping[str, int]:
-        """As `Broker.counts`: nothing of it happens here."""
+        """What went wrong and was dealt with since the start, by a short name: for metrics. Nothing of it
+        happens here."""
         return {}
 
     async def publish(
         self, publications: Sequence[Publication], *, ordered: bool = False
     ) -> list[Published | HubError]:
-        """As `Broker.publish`."""
+        """Store and announce each, in order where the channel is the same; an error in one leaves the
+        others."""
         now = self._now()
         results: list[Published | HubError] = []
         held: set[str] = set()
@@ -108,15 +111,15 @@ class MemoryBroker:
         return results
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
-        """As `Broker.read`."""
+        """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""
         return self._stream(channel, self._now()).read(after, limit)
 
     async def snapshot(self, channel: str) -> Page:
-        """As `Broker.snapshot`."""
+        """The latest event of each key in the order of offsets, complete at `top.offset` (`state` only)."""
         return self._stream(channel, self._now()).snapshot()
 
     async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
-        """As `Broker.tops`."""
+        """The numberings of many channels, one answer each: of several servers one may be away."""
         now = self._now()
         streams = [self._stream(channel, now) for channel in channels]
         for stream in streams:
@@ -124,15 +127,15 @@ class MemoryBroker:
         return [stream.top for stream in streams]
 
     async def listen(self, channel: str) -> None:
-        """As `Broker.listen`."""
+        """Take interest: returns once every later publication will reach `on_event`."""
         self._listened.add(channel)
 
     async def unlisten(self, channel: str) -> None:
-        """As `Broker.unlisten`."""
+        """Lose interest."""
         self._listened.discard(channel)
 
     async def ack(self, channel: str, user: str, position: Position) -> Inbox:
-        """As `Broker.ack`."""
+        """Move the read cursor up to `position`; a lower one changes nothing."""
         stream = self._stream(channel, self._now())
         if position.offset > common(position.epoch, stream.top):
             same = position.epoch == stream.epoch
@@ -147,7 +150,8 @@ class MemoryBroker:
         return inbox
 
     async def inbox(self, channel: str, user: str) -> Inbox:
-        """As `Broker.inbox`."""
+        """The read cursor (offset 0 where there is none or it is no longer good) and the unread count: top -
+        max(cursor, first stored - 1)."""
         return self._stream(channel, self._now()).inbox(user)
 
     def _now(self) -> float:

@@ -13,7 +13,7 @@ class MemoryDeadLetters:
         self._most = most
 
     async def put(self, id: str, letter: bytes, at_ms: int) -> bool:
-        """As `DeadLetters.put`."""
+        """Keep it; False, and nothing changes, where one of this id is kept already."""
         if id in self._letters:
             return False
         if len(self._letters) >= self._most:
@@ -22,17 +22,17 @@ class MemoryDeadLetters:
         return True
 
     async def get(self, id: str) -> bytes | None:
-        """As `DeadLetters.get`."""
+        """The letter of that id."""
         return self._letters.get(id)
 
     async def page(self, start: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        """As `DeadLetters.page`."""
+        """Up to `limit` of them with their ids, oldest first, from the `start`-th on (from 0)."""
         return list(self._letters.items())[start : start + limit]
 
     async def drop(self, id: str) -> bool:
-        """As `DeadLetters.drop`."""
+        """Let go of it; whether it was there."""
         return self._letters.pop(id, None) is not None
 
     async def count(self) -> int:
-        """As `DeadLetters.count`."""
+        """How many there are."""
         return len(self._letters)

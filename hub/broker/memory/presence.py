@@ -33,7 +33,7 @@ class MemoryPresence:
         self._channels: dict[str, dict[tuple[str, str], _Present]] = {}
 
     async def enter(self, channel: str, member: Member) -> None:
-        """As `Presence.enter`."""
+        """`member.owner` becomes the owner."""
         check_member(member.user, member.name)
         self._timers.tick(self._timers.clock())
         members = self._channels.get(channel, {})
@@ -54,7 +54,7 @@ class MemoryPresence:
         self._announce(channel, "join", member)
 
     async def set_state(self, channel: str, user: str, name: str, owner: str, state: bytes) -> None:
-        """As `Presence.set_state`."""
+        """Announces an update."""
         present = self._owned(channel, user, name, owner)
         if present is None:
             raise HubError(
@@ -66,7 +66,8 @@ class MemoryPresence:
         self._announce(channel, "update", present.member)
 
     async def leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
-        """As `Presence.leave`."""
+        """The member leaves after `grace_s` unless somebody entered as it meanwhile; a leave by anyone but
+        the owner does nothing."""
         present = self._owned(channel, user, name, owner)
         if present is None:
             return
@@ -76,7 +77,7 @@ class MemoryPresence:
             self._left(channel, (user, name))
 
     async def members(self, channel: str) -> list[Member]:
-        """As `Presence.members`."""
+        """All members at this moment, in the order of entering."""
         self._timers.tick(self._timers.clock())
         return [present.member for present in self._channels.get(channel, {}).values()]
 

@@ -48,43 +48,44 @@ class MemoryRegistry:
         self._nodes: Expiring[bytes] = Expiring(timers)
 
     async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
-        """As `Registry.put_ticket`."""
+        """Remember a ticket by the digest of its secret."""
         self._tickets.put(digest, claims, self._timers.clock() + ttl_s)
 
     async def take_ticket(self, digest: str) -> bytes | None:
-        """As `Registry.take_ticket`."""
+        """The ticket's claims, once."""
         self._timers.tick(self._timers.clock())
         return self._tickets.pop(digest)
 
     async def revoke(self, entry: str, until: float) -> None:
-        """As `Registry.revoke`; the later of two moments stands."""
+        """Remember a revocation (``sub:ann``, ``jti:…``) until the Unix time `until`. The later of two
+        moments stands."""
         standing = self._revocations.values().get(entry, 0.0)
         self._revocations.put(entry, max(until, standing), max(until, standing))
 
     async def revocations(self) -> dict[str, float]:
-        """As `Registry.revocations`."""
+        """All standing revocations: entry to Unix time."""
         return self._revocations.values()
 
     async def keep_revocation(self, signed: str, until: float) -> None:
-        """As `Registry.keep_revocation`."""
+        """Remember what a node has signed of a revocation until the Unix time `until`."""
         self._kept.put(signed, until, until)
 
     async def kept_revocations(self) -> list[str]:
-        """As `Registry.kept_revocations`."""
+        """All that stand of those; whether a node has signed them is for the caller to see."""
         return list(self._kept.values())
 
     async def send_command(self, data: bytes) -> None:
-        """As `Registry.send_command`."""
+        """Hand bytes to every node's `on_command`, this node's own too."""
         self._command(data)
 
     async def register_node(self, node: str, info: bytes, ttl_s: float) -> None:
-        """As `Registry.register_node`."""
+        """This node lives, and says `info` of itself, for the next `ttl_s`; its members stay present."""
         self._nodes.put(node, info, self._timers.clock() + ttl_s)
 
     async def unregister_node(self, node: str) -> None:
-        """As `Registry.unregister_node`."""
+        """This node departs in order."""
         self._nodes.pop(node)
 
     async def nodes(self) -> dict[str, bytes]:
-        """As `Registry.nodes`."""
+        """The nodes that live: id to info."""
         return self._nodes.values()

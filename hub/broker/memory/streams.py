@@ -110,7 +110,7 @@ class Stream:
         return Top(self.epoch, self.offset, self.first)
 
     def read(self, after: int | None, limit: int) -> Page:
-        """As `Broker.read`."""
+        """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""
         first = self.first
         last = self.offset
         begin = max(first, last - limit + 1 if after is None else after + 1)
@@ -118,7 +118,7 @@ class Stream:
         return Page(self.top, self.events[skip : skip + limit] if begin <= last else [])
 
     def snapshot(self) -> Page:
-        """As `Broker.snapshot`."""
+        """The latest event of each key in the order of offsets, complete at `top.offset` (`state` only)."""
         return Page(self.top, [keyed.event for keyed in self.keys.values()])
 
     def append(self, event: Event) -> None:
@@ -198,7 +198,8 @@ class Stream:
         return alike and same_value(before, publication.payload)
 
     def inbox(self, user: str) -> Inbox:
-        """As `Broker.inbox`."""
+        """The read cursor (offset 0 where there is none or it is no longer good) and the unread count: top -
+        max(cursor, first stored - 1)."""
         cursor = self.cursors.get(user, 0)
         unread = self.offset - max(cursor, self.first - 1)
         return Inbox(Position(self.epoch, cursor), unread)

@@ -93,7 +93,7 @@ class RedisBroker:
     # Life
 
     async def start(self, listener: Listener) -> None:
-        """As `Broker.start`.
+        """Connect.
 
         Raises:
             WrongServer: a server belongs to another ring, or is no master, and says so at once.
@@ -115,7 +115,7 @@ class RedisBroker:
             self._due.start()
 
     async def close(self) -> None:
-        """As `Broker.close`."""
+        """Let go of everything, within 5 s."""
         for handle in self._lingering.values():
             handle.cancel()
         self._lingering.clear()
@@ -125,15 +125,15 @@ class RedisBroker:
         self._listener = None
 
     def health(self) -> list[ShardHealth]:
-        """As `Broker.health`."""
+        """Every shard."""
         return [shard.health() for shard in self._topology.shards()]
 
     def still(self) -> Sequence[str]:
-        """As `Broker.still`."""
+        """Standing work of the broker's own that has not come round for too long, in words."""
         return self._due.standing.still()
 
     def counts(self) -> Mapping[str, int]:
-        """As `Broker.counts`."""
+        """What went wrong and was dealt with since the start, by a short name: for metrics."""
         return self.stats.counts
 
     # Channels
@@ -141,33 +141,35 @@ class RedisBroker:
     async def publish(
         self, publications: Sequence[Publication], *, ordered: bool = False
     ) -> list[Published | HubError]:
-        """As `Broker.publish`."""
+        """Store and announce each, in order where the channel is the same; an error in one leaves the
+        others."""
         return await self._leases.publish(publications, ordered=ordered)
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
-        """As `Broker.read`."""
+        """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""
         return await self._channels.read(channel, after, limit)
 
     async def snapshot(self, channel: str) -> Page:
-        """As `Broker.snapshot`."""
+        """The latest event of each key in the order of offsets, complete at `top.offset` (`state` only)."""
         return await self._channels.snapshot(channel)
 
     async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
-        """As `Broker.tops`."""
+        """The numberings of many channels, one answer each: of several servers one may be away."""
         return await self._channels.tops(channels)
 
     async def ack(self, channel: str, user: str, position: Position) -> Inbox:
-        """As `Broker.ack`."""
+        """Move the read cursor up to `position`; a lower one changes nothing."""
         return await self._channels.ack(channel, user, position)
 
     async def inbox(self, channel: str, user: str) -> Inbox:
-        """As `Broker.inbox`."""
+        """The read cursor (offset 0 where there is none or it is no longer good) and the unread count: top -
+        max(cursor, first stored - 1)."""
         return await self._channels.inbox(channel, user)
 
     # Listening
 
     async def listen(self, channel: str) -> None:
-        """As `Broker.listen`."""
+        """Take interest: returns once every later publication will reach `on_event`."""
         name = self._keys.announcements(channel)
         handle = self._lingering.pop(channel, None)
         if handle is not None:
@@ -180,7 +182,7 @@ class RedisBroker:
             raise
 
     async def unlisten(self, channel: str) -> None:
-        """As `Broker.unlisten`: pages reload, so it waits a little."""
+        """Lose interest. Pages reload, so it waits a little."""
         self._linger(channel)
 
     def _linger(self, channel: str) -> None:

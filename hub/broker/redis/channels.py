@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 class RedisChannels:
-    """See the module's head."""
+    """Stored channels in Redis: publications, history, snapshots, numberings, read cursors."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class RedisChannels:
         return answer
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
-        """As `Broker.read`."""
+        """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""
         hole = 0
         while True:
             reply = await self._ask(scripts.READ, channel, "" if after is None else after, limit)
@@ -143,7 +143,7 @@ class RedisChannels:
         return Page(top, events)
 
     async def snapshot(self, channel: str) -> Page:
-        """As `Broker.snapshot`."""
+        """The latest event of each key in the order of offsets, complete at `top.offset` (`state` only)."""
         reply = await self._ask(scripts.SNAPSHOT, channel)
         events = []
         for number, value in enumerate(reply[5]):
@@ -158,12 +158,12 @@ class RedisChannels:
         return Page(_top(reply), events)
 
     async def tops(self, channels: Sequence[str]) -> list[Top | HubError]:
-        """As `Broker.tops`."""
+        """The numberings of many channels, one answer each: of several servers one may be away."""
         replies = await self._store.run([self._numbering(scripts.TOP, channel) for channel in channels])
         return [reply if isinstance(reply, HubError) else _top(reply) for reply in replies]
 
     async def ack(self, channel: str, user: str, position: Position) -> Inbox:
-        """As `Broker.ack`."""
+        """Move the read cursor up to `position`; a lower one changes nothing."""
         reply = await self._ask(scripts.INBOX, channel, user, position.epoch, position.offset)
         if reply[0] == b"conflict":
             same = position.epoch == reply[1].decode()
@@ -172,7 +172,8 @@ class RedisChannels:
         return _inbox(reply)
 
     async def inbox(self, channel: str, user: str) -> Inbox:
-        """As `Broker.inbox`."""
+        """The read cursor (offset 0 where there is none or it is no longer good) and the unread count: top -
+        max(cursor, first stored - 1)."""
         return _inbox(await self._ask(scripts.INBOX, channel, user, "", 0))
 
     async def _ask(self, script: scripts.Script, channel: str, *args: str | int) -> Any:

@@ -18,25 +18,25 @@ class RedisDeadLetters:
         self._most = most
 
     async def put(self, id: str, letter: bytes, at_ms: int) -> bool:
-        """As `DeadLetters.put`."""
+        """Keep it; False, and nothing changes, where one of this id is kept already."""
         return (await self._call("put", id, letter, at_ms, self._most))[0] == b"1"
 
     async def get(self, id: str) -> bytes | None:
-        """As `DeadLetters.get`."""
+        """The letter of that id."""
         found = await self._call("get", id)
         return found[0] if found else None
 
     async def page(self, start: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        """As `DeadLetters.page`."""
+        """Up to `limit` of them with their ids, oldest first, from the `start`-th on (from 0)."""
         pairs = await self._call("page", start, limit)
         return [(pairs[at].decode("utf-8", "replace"), pairs[at + 1]) for at in range(0, len(pairs), 2)]
 
     async def drop(self, id: str) -> bool:
-        """As `DeadLetters.drop`."""
+        """Let go of it; whether it was there."""
         return (await self._call("drop", id))[0] == b"1"
 
     async def count(self) -> int:
-        """As `DeadLetters.count`."""
+        """How many there are."""
         return int((await self._call("count"))[0])
 
     async def _call(self, *arguments: str | bytes | int) -> list[bytes]:

@@ -32,7 +32,8 @@ _AT_ONCE = 100  # items of one bucket that a node takes in one go
 
 
 class DueList:
-    """See the module's head. Items are tuples of a kind, a channel, and what the kind needs."""
+    """The due-list: what must be looked at later, by whichever node lives then. Items are tuples of a kind,
+    a channel, and what the kind needs."""
 
     def __init__(self, store: Store, keys: KeyNames, tuning: Tuning, stats: Stats) -> None:
         self.handlers: dict[str, Handler] = {}

@@ -54,7 +54,8 @@ class RedisLeases:
     async def publish(
         self, publications: Sequence[Publication], *, ordered: bool = False
     ) -> list[Published | HubError]:
-        """As `Broker.publish`."""
+        """Store and announce each, in order where the channel is the same; an error in one leaves the
+        others."""
         leases = [self._lease(publication) for publication in publications]
         if any(leases):
             return await self._publish_leased(publications, leases, ordered)

@@ -60,7 +60,7 @@ class RedisPresence:
         due.handlers[_NODE] = self._look_at_node
 
     async def enter(self, channel: str, member: Member) -> None:
-        """As `Presence.enter`."""
+        """`member.owner` becomes the owner."""
         if channel not in self._mine:
             await self._due.add((_NODE, channel, self._node), self._ttl_s)
         name = (channel, member.user, member.name, member.owner)
@@ -93,7 +93,7 @@ class RedisPresence:
         mine[(member.user, member.name)] = member
 
     async def set_state(self, channel: str, user: str, name: str, owner: str, state: bytes) -> None:
-        """As `Presence.set_state`."""
+        """Announces an update."""
         reply = await self._store.one(self._request(SET_STATE, channel, _field(user, name), owner, state))
         if reply[0] == b"conflict":
             raise HubError(
@@ -107,7 +107,8 @@ class RedisPresence:
             mine[(user, name)] = replace(member, state=state)
 
     async def leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
-        """As `Presence.leave`."""
+        """The member leaves after `grace_s` unless somebody entered as it meanwhile; a leave by anyone but
+        the owner does nothing."""
         self._forget(channel, user, name, owner)
         self._owed[(channel, user, name, owner)] = grace_s  # until it is done: the storage may be away
         await self._leave(channel, user, name, owner, grace_s)
@@ -124,7 +125,7 @@ class RedisPresence:
             await self._due.add(item, grace_s)
 
     async def members(self, channel: str) -> list[Member]:
-        """As `Presence.members`."""
+        """All members at this moment, in the order of entering."""
         reply = await self._store.one(self._request(MEMBERS, channel))
         members = []
         for fields in sorted(reply[1], key=lambda fields: int(fields[0])):

@@ -26,7 +26,8 @@ from .store import Store
 
 
 class RedisPublishing:
-    """See the module's head. `urls` and `prefix` are the hub's own; `name` is for the server's list of clients."""
+    """Publishing straight into Redis: what a backend uses that has no need of a hub in between. `urls` and
+    `prefix` are the hub's own; `name` is for the server's list of clients."""
 
     def __init__(
         self,
@@ -81,7 +82,8 @@ class RedisPublishing:
     async def publish(
         self, publications: Sequence[Publication], *, ordered: bool = False
     ) -> list[Published | HubError]:
-        """As `Broker.publish`."""
+        """Store and announce each, in order where the channel is the same; an error in one leaves the
+        others."""
         if self._leases is None:
             raise RuntimeError("start() comes first")
         return await self._leases.publish(publications, ordered=ordered)

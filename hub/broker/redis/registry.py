@@ -35,42 +35,44 @@ class RedisRegistry:
         self._stats = stats
 
     async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
-        """As `Registry.put_ticket`."""
+        """Remember a ticket by the digest of its secret."""
         name = self._keys.ticket(digest)
         await self._plain(name, ("SET", name, claims, "PX", max(1, int(ttl_s * 1000))))
 
     async def take_ticket(self, digest: str) -> bytes | None:
-        """As `Registry.take_ticket`."""
+        """The ticket's claims, once."""
         name = self._keys.ticket(digest)
         claims: bytes | None = await self._plain(name, ("GETDEL", name))
         return claims
 
     async def revoke(self, entry: str, until: float) -> None:
-        """As `Registry.revoke`; the later of two moments stands."""
+        """Remember a revocation (``sub:ann``, ``jti:…``) until the Unix time `until`. The later of two
+        moments stands."""
         await self._revocations(self._keys.revoked, entry, until)
 
     async def revocations(self) -> dict[str, float]:
-        """As `Registry.revocations`."""
+        """All standing revocations: entry to Unix time."""
         pairs = self._readable("revocations", (await self._revocations(self._keys.revoked))[1])
         return {entry: float(until) for entry, until in pairs}
 
     async def keep_revocation(self, signed: str, until: float) -> None:
-        """As `Registry.keep_revocation`."""
+        """Remember what a node has signed of a revocation until the Unix time `until`."""
         await self._revocations(self._keys.revoked_signed, signed, until)
 
     async def kept_revocations(self) -> list[str]:
-        """As `Registry.kept_revocations`."""
+        """All that stand of those; whether a node has signed them is for the caller to see."""
         flat = (await self._revocations(self._keys.revoked_signed))[1]
         return [signed for signed, _ in self._readable("revocations", flat)]
 
     async def send_command(self, data: bytes) -> None:
-        """As `Registry.send_command`."""
+        """Hand bytes to every node's `on_command`, this node's own too."""
         name = self._keys.commands
         shard = self._topology.of(tag_of(name))
         await self._plain(name, (shard.publish, name, data))
 
     async def register_node(self, node: str, info: bytes, ttl_s: float) -> None:
-        """As `Registry.register_node`. Also keeps the ring in force, and its members present."""
+        """This node lives, and says `info` of itself, for the next `ttl_s`; its members stay present. Also
+        keeps the ring in force, and its members present."""
         await self._nodes("put", node, info, int(ttl_s * 1000))
         await self._presence.keep(ttl_s)
         for shard in self._topology.shards():
@@ -80,11 +82,11 @@ class RedisRegistry:
                 await self._greeting.again(shard.commander)
 
     async def unregister_node(self, node: str) -> None:
-        """As `Registry.unregister_node`."""
+        """This node departs in order."""
         await self._nodes("drop", node, b"", 0)
 
     async def nodes(self) -> dict[str, bytes]:
-        """As `Registry.nodes`."""
+        """The nodes that live: id to info."""
         return dict(self._readable("nodes", (await self._nodes("list", "", b"", 0))[1]))
 
     def _readable(self, what: str, flat: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:

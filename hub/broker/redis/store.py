@@ -45,7 +45,9 @@ class Request:
 
 
 class Store:
-    """See the module's head."""
+    """Requests to the servers: sent where they belong, in as few writes as there are servers, and tried
+    again where the answer says why: a script that the server forgot, an incarnation that changed, a slot
+    that moved."""
 
     def __init__(self, topology: Topology, tuning: Tuning, stats: Stats) -> None:
         self._topology = topology

@@ -62,7 +62,8 @@ class Line(Protocol):
 
 
 class Exchange:
-    """See the module's head. `begun`: the app has begun to answer; `sent`: bytes of the answer have gone;
+    """One request and its answer, as an ASGI app sees them (ASGI's HTTP specification, version 2.3).
+    `begun`: the app has begun to answer; `sent`: bytes of the answer have gone;
     `complete`: all have; `keep_alive`: another request may follow; `waiting_bytes` of the body wait for the app."""
 
     __slots__ = (

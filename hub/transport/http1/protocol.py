@@ -43,7 +43,8 @@ HEALTH = ("/livez", "/readyz", "/metrics")
 
 
 class HttpProtocol(asyncio.Protocol):
-    """See the module's head. uvicorn makes it, and counts it in `connections`."""
+    """One TCP connection that speaks HTTP/1.1, from its first byte to its last or to its upgrade. uvicorn
+    makes it, and counts it in `connections`."""
 
     __slots__ = (
         "_app_state",

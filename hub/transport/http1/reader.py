@@ -49,7 +49,8 @@ class _Phase(Enum):
 
 
 class Reader:
-    """See the module's head. `close` breaks the cycle between it and its parser."""
+    """Requests out of bytes, without I/O: httptools parses, and is fed one request at a time. `close` breaks
+    the cycle between it and its parser."""
 
     __slots__ = (
         "_body",

@@ -89,7 +89,7 @@ class Site:
 
     @property
     def name(self) -> str:
-        """As `Address.name`."""
+        """For logs, metrics and the ring: no user, no password."""
         if self.kind is Kind.SENTINEL:
             db = self.addresses[0].db
             return f"{self.master}/{db}" if db else self.master

@@ -51,35 +51,35 @@ class Cluster:
         self._tasks = Tasks()
 
     async def start(self) -> None:
-        """As `Topology.start`."""
+        """Begin to connect."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._tuning.first_wait):
                 await self._look()
         self._tasks.spawn(self._keep_looking())
 
     async def close(self) -> None:
-        """As `Topology.close`."""
+        """Let go."""
         await self._tasks.close()
         await asyncio.gather(*(shard.close() for shard in self._shards.values()))
 
     def shards(self) -> Sequence[Shard]:
-        """As `Topology.shards`."""
+        """All servers that hold channels now."""
         return list(self._shards.values())
 
     def of(self, tag: str) -> Shard:
-        """As `Topology.of`."""
+        """The server of a tag."""
         shard = self._slots[slot_of(tag)]
         if shard is None:
             raise unavailable("no server of the storage's cluster has this channel now")
         return shard
 
     def listen_always(self, name: str) -> None:
-        """As `Topology.listen_always`."""
+        """Listen to a pub/sub name wherever it belongs, for as long as the node lives."""
         self._always.add(name)
         self._wish([name], doubted=False)
 
     async def relocate(self) -> None:
-        """As `Topology.relocate`: waits for the next look at the map."""
+        """An answer said that a tag belongs elsewhere: look where. Waits for the next look at the map."""
         self._look_now.set()
         async with self._looked:
             with contextlib.suppress(TimeoutError):
@@ -87,7 +87,7 @@ class Cluster:
                     await self._looked.wait()
 
     def moved(self, names: Collection[str]) -> None:
-        """As `Topology.moved`."""
+        """Subscribing to these was refused where they seemed to belong: find out, and subscribe there."""
         self._tasks.spawn(self._follow(list(names)))
 
     async def _follow(self, names: Sequence[str]) -> None:

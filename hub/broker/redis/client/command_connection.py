@@ -36,7 +36,8 @@ class WrongServer(Exception):
 
 
 class Commander:
-    """See the module's head. `incarnation` names the server process and the lineage of its data.
+    """The command side of one Redis server: a link kept up, and a circuit breaker. `incarnation` names the
+    server process and the lineage of its data.
 
     `scripts` are given to the server whenever it may have forgotten them. `rights` are commands that its user must
     be allowed: they are tried on each new link, and not carried out. `clock` is the server's.

@@ -43,7 +43,7 @@ class _Debt:
 
 
 class Link(asyncio.Protocol):
-    """See the module's head. Made by `open_link`.
+    """One connection to a Redis server: RESP3, pipelined, supervised. Made by `open_link`.
 
     `on_push` is called with every push that answers nothing; `on_lost` once, with the reason.
     """

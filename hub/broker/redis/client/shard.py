@@ -20,7 +20,8 @@ from .tuning import Stats, Tuning
 
 
 class Shard:
-    """See the module's head. `canary` is the pub/sub name that this node sends its own to.
+    """One Redis server as the broker uses it: commands, listening, and the canary that watches both.
+    `canary` is the pub/sub name that this node sends its own to.
 
     Whatever else is heard goes to `hearer`; without one nothing is listened to. `follows`: another server may
     become the one that is meant (Sentinel), while the old one still answers. `let_go` ends what finds it.

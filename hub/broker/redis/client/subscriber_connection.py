@@ -39,7 +39,8 @@ class Hearer(Protocol):
 
 
 class ShardListener:
-    """See the module's head. `sharded`: by ``SSUBSCRIBE``, else ``SUBSCRIBE``.
+    """The listening side of one Redis server: one supervised subscriber connection. `sharded`: by
+    ``SSUBSCRIBE``, else ``SUBSCRIBE``.
 
     `groups` splits names into what one command may name: in a Cluster, those of one slot.
     """

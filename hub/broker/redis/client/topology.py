@@ -52,29 +52,30 @@ class Ring:
         self._only = next(iter(self._shards.values())) if len(sites) == 1 else None
 
     async def start(self) -> None:
-        """As `Topology.start`."""
+        """Begin to connect."""
         for shard in self._shards.values():
             shard.start()
 
     async def close(self) -> None:
-        """As `Topology.close`."""
+        """Let go."""
         await asyncio.gather(*(shard.close() for shard in self._shards.values()))
 
     def shards(self) -> Sequence[Shard]:
-        """As `Topology.shards`."""
+        """All servers that hold channels now."""
         return list(self._shards.values())
 
     def of(self, tag: str) -> Shard:
-        """As `Topology.of`."""
+        """The server of a tag."""
         return self._only or self._shards[self._ring.of(tag)]
 
     def listen_always(self, name: str) -> None:
-        """As `Topology.listen_always`."""
+        """Listen to a pub/sub name wherever it belongs, for as long as the node lives."""
         self.of(tag_of(name)).listener.wish([name])
 
     async def relocate(self) -> None:
-        """As `Topology.relocate`: nothing moves here."""
+        """An answer said that a tag belongs elsewhere: look where. Nothing moves here."""
 
     def moved(self, names: Collection[str]) -> None:
-        """As `Topology.moved`: a server that says so is part of a Cluster, and was not named as one."""
+        """Subscribing to these was refused where they seemed to belong: find out, and subscribe there. A
+        server that says so is part of a Cluster, and was not named as one."""
         log.error("the storage is a Redis Cluster: name it as redis+cluster://")
