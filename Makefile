@@ -62,11 +62,6 @@ test-web: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js $(STAMPS)/web
 faults: $(STAMPS)/system $(STAMPS)/venv-dev
 	$(BIN)/python -m tests.faults --repeat 20 --jobs 3
 
-## attack: floods against a hub of its own each, and the table of what another client noticed
-.PHONY: attack
-attack: $(STAMPS)/venv-dev
-	$(BIN)/python -m tests.attack
-
 ## load: measure a hub: every bounded figure beside its bound
 .PHONY: load
 load: $(STAMPS)/system $(STAMPS)/venv-dev

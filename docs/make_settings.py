@@ -3,7 +3,7 @@
 import sys
 import types
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -141,6 +141,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "max_body_bytes": "The largest body of an HTTP request.",
         "ready_requires_all_shards": "Whether `/readyz` is red as soon as one of several Redis servers is down.",
         "metrics_public": "Whether `/metrics` needs no API key.",
+        "log_level": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
+        "log_format": "`text`, or `json`: an object a line.",
+        "recorder_bytes": "Memory for what is remembered of the last 15 minutes; 0: nothing is.",
         "bridges": "What `hub bridge` reads of other systems; a node does nothing with it.",
     },
 }
@@ -211,6 +214,8 @@ def _kind(annotation: Any) -> str:
         SecretStr: "secret",
         Mode: "text",
     }
+    if get_origin(annotation) is Literal:
+        return "text"
     return names.get(annotation) or _kind(get_args(annotation)[0])
 
 

@@ -1,6 +1,8 @@
 """The composition root: from settings to a hub that serves. Only here implementations are picked."""
 
+import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,10 @@ from .commands.handshake import Handshaker
 from .http.app import build
 from .http.context import HttpContext
 from .node import Node
+from .observe.client_log import ClientLog
+from .observe.facts import NodeFacts
+from .observe.observers import Observers
+from .observe.recorder import FlightRecorder
 from .protocol import ids
 from .runtime.redaction import redact_loggers
 from .settings import Settings
@@ -86,7 +92,16 @@ class Hub:
             ending.push_async_callback(keys.close)
             authenticator = make_authenticator(settings, keys)
             broker = make_broker(settings, node_id, *self._redis)
-            node = Node(settings, broker, authenticator, secret, id=node_id, worker_ipc=self._worker_ipc)
+            observers = make_observers(settings, node_id)
+            node = Node(
+                settings,
+                broker,
+                authenticator,
+                secret,
+                id=node_id,
+                worker_ipc=self._worker_ipc,
+                observer=observers,
+            )
             ending.push_async_callback(node.stop)
             tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
             origins = Origins(settings.allowed_origins, not settings.require_origin)
@@ -94,6 +109,9 @@ class Hub:
             handshaker = Handshaker(node, tickets, origins, proxies)
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
+            facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)
+            node.cluster.answer("past", facts.past)
+            node.cluster.answer("facts", facts.about)
             # A host's own server writes each request with its query, which may hold a token.
             redact_loggers("uvicorn.access", "uvicorn.error")
             await node.start()
@@ -138,6 +156,12 @@ def problems(settings: Settings) -> list[str]:
             "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"
         )
     return found
+
+
+def make_observers(settings: Settings, node_id: str) -> Observers:
+    """Who is told of what happens to clients."""
+    now = asyncio.get_running_loop().time
+    return Observers(ClientLog(now), FlightRecorder(node_id, now, time.time, settings.recorder_bytes))
 
 
 def make_broker(

@@ -27,9 +27,10 @@ from .commands import dispatch
 from .commands.publications import PublicationChecks
 from .connections.admission import Admission
 from .connections.connection import Connection
+from .connections.observer import Ending, NoObserver, Observer
 from .connections.table import ConnectionTable
 from .connections.user_rates import UserRates
-from .delivery.channel import Subscription
+from .delivery.channel import Channel, Subscription
 from .delivery.prepared import PreparedMessage
 from .presence.board import PresenceBoard
 from .protocol import codes, ids, replies
@@ -71,6 +72,7 @@ class Node:
         id: str,
         worker_ipc: WorkerIpc,
         wall: Callable[[], float] = time.time,
+        observer: Observer | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
@@ -78,6 +80,7 @@ class Node:
         self.broker = broker
         self.namespaces = settings.table
         self.counters = Counters()
+        self.observer: Observer = observer or NoObserver()
         self.flushes = FlushScheduler(loop.call_soon)
         self.timers = TimerWheel(loop)
         self.tasks = Tasks()
@@ -106,7 +109,7 @@ class Node:
             tail_bytes=settings.tail_bytes,
             snapshot_bytes=settings.snapshot_bytes,
             frame_bytes=settings.frame_bytes,
-            on_gap=lambda channel: self.presence.refresh(channel),
+            on_gap=self._on_gap,
         )
         self._position_check = PositionCheck(
             broker,
@@ -164,13 +167,12 @@ class Node:
         self.readiness.started = True
 
     async def stop(self) -> None:
-        """Close what is still open, and let go of the broker; also after a start that has failed."""
-        started, self.readiness.started = self.readiness.started, False
+        """Close what is still open, and let go of the broker."""
+        self.readiness.started = False
         for connection in list(self.connections.all()):
             connection.close(CloseCode.DRAINING, "this node is going away")
-        if started:
-            with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
-                await asyncio.wait_for(self.broker.registry.unregister_node(self.id), 1.0)
+        with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
+            await asyncio.wait_for(self.broker.registry.unregister_node(self.id), 1.0)
         await self.tasks.close()
         await self.broker.close()
 
@@ -246,7 +248,9 @@ class Node:
         count = len(held) - released + self.peers.held(identity.user)
         if count >= most:
             why = f"user {identity.user} has {count} connections, {most} are allowed"
-            raise HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
+            error = HubError(ErrorCode.LIMIT, why, retry_after_ms=30_000)
+            error.user = identity.user
+            raise error
         self.revocations.check(identity)  # it may have been revoked since its token was checked
         connection.identity = identity
         connection.member = member
@@ -258,13 +262,16 @@ class Node:
         connection.reschedule()
         if connection.transport is not None:
             connection.transport.admitted()
+        self.observer.admitted(connection)
 
-    def forget(self, connection: Connection, code: int) -> None:
+    def forget(self, connection: Connection, ending: Ending) -> None:
         """A connection is over: nothing here knows it any more."""
+        code = ending.code
         self.counters.closed[codes.name(code)] += 1
         identity = connection.identity
         if identity is None:
             return
+        self.observer.ended(connection, ending)
         self.connections.remove(identity.user, connection)
         for subscription in list(connection.subscriptions.values()):
             self._end(connection, subscription, at_once=code == CloseCode.NORMAL)
@@ -307,6 +314,10 @@ class Node:
             )
 
     # Events
+
+    def _on_gap(self, channel: Channel, start: int, end: int, filled: bool) -> None:
+        self.presence.refresh(channel)
+        self.observer.gap(channel.name, start, end, filled=filled)
 
     async def publish(
         self, publications: Sequence[Publication], *, ordered: bool = False

@@ -21,6 +21,7 @@ FLOORS = (
     "node",
     "http",
     "transport",
+    "observe",
     "commands",
     "cluster",
     "presence",

@@ -152,7 +152,9 @@ class Revocations:
             HubError: ``token_invalid``.
         """
         if self.is_revoked(token):
-            raise invalid("this token was revoked")
+            error = invalid("this token was revoked")
+            error.user = token.user
+            raise error
         if not self._told and self._ttl < token.expires_at - self._clock() < math.inf:
             self._told = True
             log.warning(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
+from ..protocol.errors import HubError
 from . import claims, jws
 from .channel_right import ChannelRight
 from .identity import Identity
@@ -133,7 +134,16 @@ class Authenticator:
         return self._provider.explain(found)
 
     async def _check(self, token: str) -> Proven:
-        found = self._read(*await self._proven_claims(token))
+        key, claimed = await self._proven_claims(token)
+        try:
+            return self._living(self._read(key, claimed))
+        except HubError as error:
+            # The signature is good, so it is known whom this is about.
+            error.user = claimed["sub"] if isinstance(claimed.get("sub"), str) else None
+            raise
+
+    def _living(self, found: Proven) -> Proven:
+        """What a token proves, unless it lives for too long."""
         life = found.expires_at - self._clock()
         if life > self._max_life:
             most = claims.span(self._max_life)

@@ -1,6 +1,7 @@
 """``hub inspect``: the answer at 3 a.m. to "why did it not come?"."""
 
 import argparse
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,10 @@ def run(args: argparse.Namespace) -> int:
     with httpx.Client(base_url=remote.base_url(args.url), headers=headers, timeout=_DEADLINE_S) as http:
         if args.channel is not None:
             print(plain(_channel(_get(http, f"/v1/channels/{quote(args.channel, safe=':')}", {}))))
+        if args.past:
+            answer = _get(http, "/v1/connections", {**query, "closed": "true"})
+            print("\n".join(map(plain, past(answer))))
+            return 0 if answer["past"] else 1
         answer = _get(http, "/v1/connections", query)
     print("\n".join(map(plain, report(answer, query))))
     return 0 if answer["connections"] else 1
@@ -37,6 +42,30 @@ def report(answer: dict[str, Any], query: dict[str, str]) -> list[str]:
     for each in connections:
         lines += ["", *_connection(each)]
     return lines
+
+
+def past(answer: dict[str, Any]) -> list[str]:
+    """The lines that show what is over: a line each, newest first."""
+    lines = [] if answer["complete"] else ["NOT COMPLETE: a node did not answer in time"]
+    return lines + [_over(each) for each in answer["past"]] or ["nothing in the last 15 minutes"]
+
+
+def _over(each: dict[str, Any]) -> str:
+    when = datetime.fromtimestamp(each["time"] / 1000).strftime("%H:%M:%S")
+    times = f" ({each['count']} times)" if each["count"] > 1 else ""
+    who = f"{each.get('user') or 'somebody'} from {each['address']}"
+    if each["kind"] == "ended":
+        where = (
+            ", ".join(f"{name} at {place['to']}" for name, place in each["channels"].items()) or "no channel"
+        )
+        unread = f", {each['unread_bytes']} bytes unread" if each["unread_bytes"] else ""
+        why = (
+            f"closed with {each['code']} {each['name']} by the {each['by']}: {each['reason'] or 'no reason'}"
+        )
+        return f"{when}  {each['connection']} of {who} {why}; {where}{unread}{times}"
+    about = f" on {each['channel']}" if each.get("channel") else ""
+    page = f" (a page of {each['origin']})" if each.get("origin") else ""
+    return f"{when}  {who}{page} was refused{about}: {each['code']}: {each['reason']}{times}"
 
 
 def _channel(found: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Logging of the server's process: a line a message, to standard error, with no token in it."""
 
+import json
 import logging
+from datetime import UTC, datetime
 
 from ..runtime.redaction import redacted
 
@@ -26,10 +28,27 @@ class Redacting(logging.Formatter):
         return redacted(super().format(record))
 
 
-def set_up(level: int = logging.INFO) -> None:
-    """Log to standard error from `level` on."""
+class JsonLines(logging.Formatter):
+    """An object a line: time (RFC 3339), level, logger, message, and the stack where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `logging.Formatter`."""
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redacted(record.getMessage()),
+        }
+        if record.exc_info:
+            fields["stack"] = redacted(self.formatException(record.exc_info))
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def set_up(level: int | str = logging.INFO, format: str = "text") -> None:
+    """Log to standard error from `level` on, as ``text`` or ``json``."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Redacting("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    text = Redacting("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if format == "json" else text)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hub {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_serve, _token, _publish, _subscribe, _check, _explain, _inspect, _bridge):
+    for add in (_serve, _token, _publish, _subscribe, _check, _explain, _inspect, _why, _bridge):
         add(verbs)
     return parser
 
@@ -171,6 +171,20 @@ def _inspect(verbs: "Verbs") -> None:
     which.add_argument("--user", metavar="U")
     which.add_argument("--connection", metavar="C")
     which.add_argument("--channel", metavar="N")
+    verb.add_argument("--past", action="store_true", help="those of the last 15 minutes, and refusals")
+    _remote(verb)
+
+
+def _why(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "explain", "why", "say why an event came to somebody, or did not")
+    who = verb.add_mutually_exclusive_group(required=True)
+    who.add_argument("--user", metavar="U")
+    who.add_argument("--connection", metavar="C")
+    verb.add_argument("--channel", required=True, metavar="N")
+    verb.add_argument(
+        "event", nargs="?", metavar="EVENT", help="its offset or its event_id; without it the last one"
+    )
+    verb.add_argument("--json", action="store_true", help="print the answer as it is")
     _remote(verb)
 
 

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         settings = open_to_pages(with_made_up_keys(settings))
     if problems := preflight.problems(settings):
         raise Failure(*problems)
-    logs.set_up()
+    logs.set_up(settings.log_level, settings.log_format)
     for text in configuration.unknown_variables():
         log.warning("%s", text)
     # Workers have a listener each, made by themselves.

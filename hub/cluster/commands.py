@@ -12,6 +12,7 @@ from ..connections.table import ConnectionTable
 from ..delivery.channel import Subscription
 from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.commands import Subscribe, Unsubscribe
+from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..recovery.table import ChannelTable
 from .bus import CommandBus
@@ -117,14 +118,23 @@ class ClusterCommands:
     async def find_connections(
         self, query: dict[str, str | None], deadline_s: float
     ) -> tuple[list[dict[str, Any]], bool]:
-        """Connections of all nodes by user, id or channel; and whether every node answered.
+        """Connections of all nodes by user, id or channel; and whether every node answered."""
+        answers, complete = await self.ask_all("connections", deadline_s, query=query)
+        return [found for answer in answers for found in answer], complete
 
-        Raises:
-            HubError: the storage is away.
-        """
-        nodes = await self._nodes()
-        answers = await self._bus.ask("connections", nodes, deadline_s, query=query)
-        return [found for answer in answers for found in answer], len(answers) >= nodes
+    def answer(self, question: str, handler: Callable[[dict[str, Any]], Any]) -> None:
+        """From now on this node answers `question`; the answer is a value of JSON, and never None."""
+        self._bus.handlers[question] = handler
+
+    async def ask_all(self, question: str, deadline_s: float, **fields: Any) -> tuple[list[Any], bool]:
+        """The answers of all nodes that answer in time, and whether all did. Where the storage is away, which is
+        when one asks, this node's own is all there is."""
+        try:
+            nodes = await self._nodes()
+            answers = await self._bus.ask(question, nodes, deadline_s, **fields)
+        except HubError:
+            return [self._bus.handlers[question](fields)], False
+        return answers, len(answers) >= nodes
 
     async def count_subscribers(self, channel: str, deadline_s: float) -> int:
         """Subscriptions of a channel on all nodes that answer in time.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..auth.identity import Identity
 from ..connections.connection import Connection
+from ..connections.observer import Stranger
 from ..protocol import codes, replies
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import Authenticate, Subscribe
@@ -35,6 +36,7 @@ async def authenticate(node: LetsIn, connection: Connection, command: Authentica
 
 def refuse(connection: Connection, error: HubError, id: CommandId = None) -> None:
     """Say why a token or a connection is not taken, and close."""
+    connection.node.observer.turned_away(Stranger(connection.address, error.user), error)
     connection.refuse(id, error)
     window = None
     if error.retry_after_ms is not None:

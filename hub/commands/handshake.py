@@ -15,6 +15,7 @@ from ..auth.jws import claimed_subject
 from ..auth.origins import Origins
 from ..auth.tickets import Tickets
 from ..connections.connection import Connection
+from ..connections.observer import Stranger
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import parse_positions
 from ..protocol.errors import HubError
@@ -87,7 +88,7 @@ class Handshaker:
         address = self.proxies.client(handshake.peer, handshake.headers.get("x-forwarded-for"))
         query = parse_qs(handshake.query, keep_blank_values=True) if handshake.query else {}
         resume = _first(query, "resume")
-        browser = self._check_origin(handshake)
+        browser = self._check_origin(handshake, address)
         try:
             returning = resume is not None and self._is_returning(handshake, query, resume)
             await self.node.admission.admit(address, returning=returning)
@@ -95,7 +96,8 @@ class Handshaker:
             since = parse_positions(query.get("since"))
         except HubError as error:
             self.node.counters.refused[error.code.value] += 1
-            if not browser:
+            if not browser:  # a browser is upgraded and told, and so is the observer then
+                self.node.observer.turned_away(Stranger(address, error.user), error)
                 raise UpgradeRefused(error.status, error) from None
             return Upgrade(encoding, subprotocol, address, error=error)
         return Upgrade(encoding, subprotocol, address, identity, None, resume, since)
@@ -107,7 +109,7 @@ class Handshaker:
         elif entry.identity is not None:
             await admit(self.node, connection, entry.identity, entry.resume, entry.since)
 
-    def _check_origin(self, handshake: UpgradeRequest) -> bool:
+    def _check_origin(self, handshake: UpgradeRequest, address: str) -> bool:
         """Whether it is a browser's request, from an allowed origin."""
         origin = handshake.headers.get("origin")
         host = handshake.headers.get("host")
@@ -118,7 +120,9 @@ class Handshaker:
                 if origin
                 else "a request without Origin is not allowed"
             )
-            raise UpgradeRefused(403, HubError(ErrorCode.FORBIDDEN, why))
+            error = HubError(ErrorCode.FORBIDDEN, why)
+            self.node.observer.turned_away(Stranger(address, origin=origin and _readable(origin)), error)
+            raise UpgradeRefused(403, error)
         return origin is not None
 
     def _is_returning(self, handshake: UpgradeRequest, query: Mapping[str, list[str]], resume: str) -> bool:

@@ -191,6 +191,7 @@ async def _join(
         own=None if command.echo else connection.member,
         rate=command.max_rate,
         presence=command.presence,
+        began=int(node.wall() * 1000),
     )
     if command.since is not None and channel.namespace.stored:
         recovered = start.gap is None

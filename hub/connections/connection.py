@@ -41,6 +41,7 @@ from ..runtime.timer_wheel import TimerWheel
 from ..settings import Settings
 from .channel_rights import ChannelRights
 from .command_order import CommandOrder, CommandPlace
+from .observer import Ending, Observer
 from .overrun import PAUSE_S, Overrun, Verdict
 from .transport import Transport
 from .user_rates import UserRates
@@ -63,6 +64,7 @@ class Host(Protocol):
     counters: Counters
     floods: Floods
     user_rates: UserRates
+    observer: Observer
     heartbeat: float
     default_window: Window
 
@@ -81,7 +83,7 @@ class Host(Protocol):
     def withdraw(self, connection: "Connection", channel: str, code: ErrorCode, reason: str) -> None:
         """End a subscription whose right has ended, and say why."""
 
-    def forget(self, connection: "Connection", code: int) -> None:
+    def forget(self, connection: "Connection", ending: Ending) -> None:
         """The connection is over."""
 
 
@@ -308,6 +310,8 @@ class Connection:
         """Answer a command, or a message that was none, with what is wrong."""
         self.last_error = f"{error.code.value}: {error.reason}"
         self.node.counters.errors[error.code.value] += 1
+        if self.identity is not None:
+            self.node.observer.refused(self, error)
         self.reply(id, replies.error(error))
 
     def publish_wait(self, name: str, namespace: Namespace) -> float:
@@ -446,8 +450,9 @@ class Connection:
         transport = self.transport
         message = replies.close(code, reason, window)
         self.last_error = self.last_error or reason
+        ending = self._ending(code, reason, by_hub=True)
         gathered = self.outbox.close()
-        self._end(code)
+        self._end(ending)
         if transport is not None:
             transport.write(gathered + encode(message, self.session.encoding))
             transport.close(code, reason, window)
@@ -455,15 +460,22 @@ class Connection:
     def gone(self, code: int) -> None:
         """The transport is lost, or the peer has closed with `code`."""
         if not self.closed:
+            ending = self._ending(code, "", by_hub=False)
             self.outbox.close()
-            self._end(code)
+            self._end(ending)
         self.transport = None
 
-    def _end(self, code: int) -> None:
+    def _ending(self, code: int, reason: str, *, by_hub: bool) -> Ending:
+        """How it ends, read off before it is let go of."""
+        outbox = self.outbox
+        unacked = self.transport.unacknowledged() if by_hub and self.transport is not None else None
+        return Ending(int(code), reason, by_hub, outbox.queued, outbox.queued_bytes, unacked)
+
+    def _end(self, ending: Ending) -> None:
         self.closed = True
         self.session.closed()
         self.node.timers.remove(self)
-        self.node.forget(self, code)
+        self.node.forget(self, ending)
 
     def _overflow(self) -> None:
         self.close(

@@ -28,5 +28,8 @@ class Transport(Protocol):
     def resume_reading(self) -> None:
         """Read on."""
 
+    def unacknowledged(self) -> int | None:
+        """Bytes that left for the peer and that its kernel has not acknowledged; None where it can't be asked."""
+
     def admitted(self) -> None:
         """The client has said who it is: messages may be as large as the limits say."""

@@ -13,6 +13,7 @@ A channel and its subscriptions know each other, so they stand in one module.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..namespaces import Namespace
@@ -22,6 +23,8 @@ from ..protocol.position import Position
 from ..runtime.flush import FlushScheduler
 from .outbox import Outbox
 from .throttle import Throttle
+
+MERGES_KEPT = 64
 
 
 class TailBytes:
@@ -40,13 +43,18 @@ class Subscription:
 
     `own`: the member whose events are one's own, and not wanted (``echo: false``).
     `ended`: it was replaced or ended, and whatever still works for it stops.
+    `began` (Unix ms) and `began_at` (an offset): when and where it began. `merged`: the last offsets that were
+    taken out for a newer one of their key, and for which.
     """
 
     __slots__ = (
         "_throttle",
+        "began",
+        "began_at",
         "channel",
         "conflates",
         "ended",
+        "merged",
         "outbox",
         "own",
         "owner",
@@ -65,6 +73,7 @@ class Subscription:
         own: str | None = None,
         rate: float | None = None,
         presence: str | None = None,
+        began: int = 0,
     ) -> None:
         self.owner = owner
         self.outbox = outbox
@@ -76,7 +85,16 @@ class Subscription:
         self.sent = 0
         self.queued = 0
         self.ended = False
+        self.began = began
+        self.began_at = 0
+        self.merged: deque[tuple[int, int]] | None = None
         self._throttle = None if rate is None else Throttle(self, rate)
+
+    def note_merge(self, gone: int, into: int) -> None:
+        """An event was taken out for a newer one of its key: only under pressure, and only the last are kept."""
+        if self.merged is None:
+            self.merged = deque(maxlen=MERGES_KEPT)
+        self.merged.append((gone, into))
 
     @property
     def tracked(self) -> bool:
@@ -289,6 +307,7 @@ class Channel:
         """
         self.flush()
         self.leave(subscription)
+        subscription.began_at = subscription.began_at or at
         subscription.sent = at if sent is None else sent
         subscription.plain = not subscription.tracked and at == self.top
         if subscription.plain:
@@ -305,6 +324,7 @@ class Channel:
         subscription.settle()
         subscription.outbox.detach(subscription)
         self.leave(subscription)
+        subscription.began_at = subscription.began_at or at
         subscription.sent = at
         if self.catching is None:
             self.catching = {}

@@ -53,6 +53,9 @@ class Receiver(Protocol):
     queued: int
     conflates: bool
 
+    def note_merge(self, gone: int, into: int) -> None:
+        """An event that waited was taken out for a newer one of its key."""
+
 
 class _Past:
     """The receiver that a subscription (`now`) was before it began at another place."""
@@ -65,6 +68,9 @@ class _Past:
         self.sent = receiver.sent
         self.queued = receiver.queued
         self.conflates = receiver.conflates
+
+    def note_merge(self, gone: int, into: int) -> None:
+        """Nothing of it is taken out."""
 
 
 class _Held:
@@ -332,7 +338,7 @@ class Outbox:
         key: object
         if receiver.conflates and event.key is not None:
             key = (event.channel, event.key)
-            self._take_out(key)
+            self._take_out(key, event.offset)
             if event.final:
                 # The last word of a key stands under a name of its own, so that no later event takes it out.
                 key = self._next_serial()
@@ -341,10 +347,12 @@ class Outbox:
         receiver.queued += 1
         self._queue(key, (event, receiver), len(event.frame(self.encoding)))
 
-    def _take_out(self, key: object) -> None:
+    def _take_out(self, key: object, into: int) -> None:
         """An older event of the same key waits no more; the newer one is appended, so offsets rise."""
         entry = self._entries.pop(key, None) if self._entries else None
         if entry is not None:
+            if isinstance(entry, tuple):
+                entry[1].note_merge(entry[0].offset, into)
             self._forget(entry)
 
     def _forget(self, entry: _Entry) -> None:

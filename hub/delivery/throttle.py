@@ -37,7 +37,9 @@ class Throttle:
         key: object = event.key
         if self._subscription.conflates and key is not None:
             before = self._pending.pop(key, None)
-            self._pending_bytes -= before.size if before is not None else 0
+            if before is not None:
+                self._pending_bytes -= before.size
+                self._subscription.note_merge(before.offset, event.offset)
         if not self._subscription.conflates or key is None or event.final:
             self._serial += 1
             key = self._serial

@@ -16,7 +16,7 @@ from ..commands.handshake import Handshaker
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
-from . import browser, channels, control, dead_letters, health, openapi, publish, stream
+from . import browser, channels, control, dead_letters, health, openapi, publish, stream, why
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
@@ -68,6 +68,7 @@ def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
         route("/v1/unsubscribe", control.unsubscribe, "POST"),
         route("/v1/revoke", control.revoke, "POST"),
         route("/v1/connections", control.connections),
+        route("/v1/explain", why.explain, "POST"),
         route("/v1/drain", control.drain, "POST"),
         route("/v1/deadletters", dead_letters.put, "POST"),
         route("/v1/deadletters", dead_letters.page),

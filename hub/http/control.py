@@ -16,6 +16,7 @@ from ..protocol.errors import HubError
 from ..protocol.position import Position
 from .answers import answer
 from .context import HttpContext
+from .why import past
 
 ASK_S = 1.0
 KEY_TICKET_S = 86_400.0  # a socket that an API key's ticket opened: connections end, keys do not
@@ -118,6 +119,8 @@ async def connections(context: HttpContext, request: Request) -> Response:
     """`GET /v1/connections?user=`, or `connection=`, or `channel=`: the answer to "why did it not come?"."""
     await context.control(request, Level.READ)
     query = {name: request.query_params.get(name) for name in ("user", "connection", "channel")}
+    if request.query_params.get("closed") == "true":
+        return await past(context, query)
     found, complete = await context.node.cluster.find_connections(query, ASK_S)
     return answer({"connections": found, "complete": complete})
 

@@ -182,6 +182,13 @@ _TAKE = _operation(
         **_problems(400, 401, 403, 413, 429, 503),
     },
 )
+_EXPLAIN = _operation(
+    "connections",
+    "explain",
+    "Why an event came to somebody, or did not: one sentence, and the steps to it (admin)",
+    requestBody=_body("Question", {"user": "bob", "channel": "job:42", "offset": 17}),
+    responses={"200": _json("The answer", "Explanation"), **_problems(400, 401, 403, 413, 429, 503)},
+)
 _LETTER_ID = {
     "name": "id",
     "in": "path",
@@ -358,13 +365,6 @@ _HISTORY = _reading(
     "History",
     _query("since", "a position", pattern="^[A-Za-z0-9_-]{1,32}:[0-9]{1,16}$", examples=["k3f9:12"]),
     _query("limit", "at most so many", type="integer", minimum=1, maximum=MAX_HISTORY, default=100),
-    _query(
-        "wait",
-        "wait so many seconds for the first event after `since`",
-        type="integer",
-        minimum=0,
-        maximum=60,
-    ),
 )
 
 PATHS: dict[str, dict[str, Operation]] = {
@@ -390,6 +390,7 @@ PATHS: dict[str, dict[str, Operation]] = {
     "/v1/unsubscribe": {"post": _TAKE},
     "/v1/revoke": {"post": _REVOKE},
     "/v1/connections": {"get": _CONNECTIONS},
+    "/v1/explain": {"post": _EXPLAIN},
     "/v1/drain": {"post": _DRAIN},
     "/v1/deadletters": {"get": _LETTERS, "post": _PUT_LETTER},
     "/v1/deadletters/{id}": {"get": _LETTER, "delete": _DROP_LETTER},

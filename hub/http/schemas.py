@@ -335,6 +335,22 @@ SCHEMAS: dict[str, Schema] = {
     "Revoked": record(
         "revoked until", revoked=flag("true"), until=whole("remembered up to then; Unix milliseconds")
     ),
+    "Question": record(
+        "channel",
+        user=optional(text("who did not get it", minLength=1, maxLength=256)),
+        connection=optional(text("or by which connection", minLength=1, maxLength=256)),
+        channel=CHANNEL,
+        offset=optional(whole("which event; without it and event_id, the channel's last")),
+        event_id=optional(text("or by its id", minLength=1, maxLength=128)),
+    ),
+    "Explanation": record(
+        "cause answer steps complete nodes",
+        cause=text("a word for programs", examples=["slow", "merged", "token_expired", "never_published"]),
+        answer=text("one sentence"),
+        steps=array(text("what was found on the way")),
+        complete=flag("every node answered in time"),
+        nodes=array(text("a node that answered")),
+    ),
     "DeadLetter": record(
         "id origin code reason",
         id=text("its own, made by who writes it", pattern="^[A-Za-z0-9_-]{1,64}$"),

@@ -35,6 +35,9 @@ class HubError(Exception):
         self.reason = reason
         self.channel = channel
         self.retry_after_ms = retry_after_ms
+        self.user: str | None = (
+            None  # whom it is about, where that is proven: for those who look, not for the peer
+        )
         self.outcome = outcome or (Outcome.UNKNOWN if code is ErrorCode.INTERNAL else Outcome.NOT_DONE)
 
     @property

@@ -27,11 +27,14 @@ from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
+OnGap = Callable[[Channel, int, int, bool], None]
+
 
 class Repairs:
     """Repairs open channels, and single subscriptions; it is the `catchup.Source` of replays.
 
-    `is_open`: whether anybody still listens to a channel. `on_gap`: called for each gap between nodes.
+    `is_open`: whether anybody still listens to a channel. `on_gap`: called for each gap between
+    nodes, with the channel, the first and the last offset, and whether the store had them.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Repairs:
         counters: Counters,
         frame_bytes: int,
         is_open: Callable[[Channel], bool],
-        on_gap: Callable[[Channel], None],
+        on_gap: OnGap,
     ) -> None:
         self._broker = broker
         self._reads = reads
@@ -149,17 +152,17 @@ class Repairs:
             return False
         return tell
 
-    def _count_gap(self, channel: Channel) -> None:
+    def _count_gap(self, channel: Channel, end: int, filled: bool) -> None:
         self._counters.gaps += 1
-        self._on_gap(channel)
+        self._on_gap(channel, channel.top + 1, end, filled)
 
     def _tell_filled(self, channel: Channel, end: int) -> None:
-        self._count_gap(channel)
+        self._count_gap(channel, end, True)
         self._tell(channel, end, filled=True)
 
     def _tell_lost(self, channel: Channel, end: int) -> None:
         """The storage no longer holds what this node missed: say which, and go on after it."""
-        self._count_gap(channel)
+        self._count_gap(channel, end, False)
         self._counters.lost += end - channel.top
         self._tell(channel, end, filled=False)
         channel.restart(channel.epoch, end)
@@ -202,7 +205,7 @@ class Repairs:
             snapshot = await self._snapshots.read(channel.name)
             top = snapshot.top
         before, end = Position(channel.epoch, channel.top), top.offset
-        self._count_gap(channel)
+        self._count_gap(channel, end, False)
         self._counters.lost += max(0, end - max(0, min(before.offset, common(before.epoch, top))))
         channel.settle()
         places = [(subscription, channel.place(subscription)) for subscription in channel.everyone()]

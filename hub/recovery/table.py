@@ -14,7 +14,7 @@ from ..protocol.position import Position
 from ..runtime.counters import Counters
 from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
-from .repair import Repairs
+from .repair import OnGap, Repairs
 from .single_flight import SingleFlight
 from .snapshots import Snapshots
 
@@ -40,7 +40,7 @@ class ChannelTable:
         tail_bytes: int,
         snapshot_bytes: int,
         frame_bytes: int,
-        on_gap: Callable[[Channel], None],
+        on_gap: OnGap,
     ) -> None:
         self.reads = SingleFlight(broker)
         self.snapshots = Snapshots(broker, clock, counters, snapshot_bytes, frame_bytes)

@@ -111,6 +111,10 @@ class AsgiTransport:
     def sent_away(self, _window: Window) -> None:
         """Its client opens another one beside it."""
 
+    def unacknowledged(self) -> int | None:
+        """The ASGI server keeps its sockets to itself."""
+        return None
+
     def pause_reading(self) -> None:
         """Back-pressure on the client."""
         self._may_read.clear()

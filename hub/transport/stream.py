@@ -137,6 +137,10 @@ class StreamTransport:
         if self._connection is not None:
             self._connection.close(CloseCode.DRAINING, "this node is going away", window)
 
+    def unacknowledged(self) -> int | None:
+        """The HTTP server keeps its sockets to itself."""
+        return None
+
     def pause_reading(self) -> None:
         """Nothing is read."""
 

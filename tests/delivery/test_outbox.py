@@ -34,6 +34,10 @@ class Receiver:
         self.sent = 0
         self.queued = 0
         self.conflates = conflates
+        self.merges: list[tuple[int, int]] = []
+
+    def note_merge(self, gone: int, into: int) -> None:
+        self.merges.append((gone, into))
 
 
 def make(limit: int = 1_000_000) -> tuple[Outbox, Wire, FlushScheduler, list[str]]:

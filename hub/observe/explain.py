@@ -1,0 +1,307 @@
+"""Why an event came to somebody or did not: one sentence that answers, and the steps that lead to it.
+
+    published ─▶ stored ─▶ announced ─▶ heard by the node ─▶ matched a subscription ─▶ queued or merged ─▶ written
+
+Exact for what the nodes still know; where that ends, it says so. Asked for without an event, it speaks of the
+channel's last one.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..broker.base import Broker
+from ..namespaces import Namespaces
+from ..protocol.codes import ErrorCode
+from ..protocol.errors import HubError
+from ..protocol.event import Event
+
+SCANNED = 1000  # newest events among which an event_id is looked for
+NEAR = 0.6
+DEAF_S = 2.5
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who did not get what. Either `user` or `connection`; of `offset` and `event_id` at most one."""
+
+    channel: str
+    user: str | None = None
+    connection: str | None = None
+    offset: int | None = None
+    event_id: str | None = None
+
+    @property
+    def who(self) -> str:
+        """For sentences."""
+        return self.user or self.connection or "nobody"
+
+
+@dataclass(slots=True)
+class Answer:
+    """`answer` is the sentence, `steps` what was found on the way, `cause` a word for programs."""
+
+    cause: str = ""
+    answer: str = ""
+    steps: list[str] = field(default_factory=list)
+
+    def end(self, cause: str, sentence: str) -> "Answer":
+        """This is why."""
+        self.cause, self.answer = cause, sentence
+        return self
+
+
+async def explain(
+    question: Question, facts: Sequence[Facts], broker: Broker, namespaces: Namespaces
+) -> Answer:
+    """The answer, from what the nodes know (`NodeFacts.about`) and what is stored."""
+    answer = Answer()
+    try:
+        namespace = namespaces.of(question.channel)
+    except HubError as error:
+        name = question.channel.partition(":")[0]
+        near = difflib.get_close_matches(name, [each for each, _ in namespaces.items()], 1, NEAR)
+        hint = f"; did you mean {near[0]}:{question.channel.partition(':')[2]}?" if near else ""
+        return answer.end(
+            error.code.value, f"{question.channel} is no channel of this hub: {error.reason}{hint}"
+        )
+    event: Event | None = None
+    if namespace.stored:
+        try:
+            event, ended = await _stored(question, broker, answer, facts)
+        except HubError as error:
+            answer.steps.append(f"what is stored can't be read now: {error.reason}")
+            ended = False
+        if ended:
+            return answer
+    return _reached(question, event, facts, answer)
+
+
+async def _stored(
+    question: Question, broker: Broker, answer: Answer, facts: Sequence[Facts]
+) -> tuple[Event | None, bool]:
+    """The event, and whether the answer is found already."""
+    name = question.channel
+    if question.offset is not None:
+        page = await broker.read(name, question.offset - 1, 1)
+    else:
+        page = await broker.read(name, None, SCANNED if question.event_id else 1)
+    top = page.top
+    if not top.offset:
+        hint = _other_channel(question, facts)
+        answer.end("never_published", f"nothing was ever published to {name}, as far as is stored{hint}")
+        return None, True
+    answer.steps.append(f"{name} stands at {top.epoch}:{top.offset}, stored from {top.first} on")
+    events = [each for each in page.events if question.event_id in (None, each.id)]
+    if question.offset is not None and question.offset > top.offset:
+        answer.end(
+            "never_published", f"no event {question.offset} was published to {name}: its last is {top.offset}"
+        )
+        return None, True
+    if question.offset is not None and (not events or events[0].offset != question.offset):
+        answer.steps.append(f"event {question.offset} is no longer stored: it was trimmed")
+        return None, False
+    if not events:
+        answer.end(
+            "never_published",
+            f"none of the last {len(page.events)} events of {name} has the id {question.event_id}"
+            f"{_other_channel(question, facts)}",
+        )
+        return None, True
+    event = events[-1]
+    by = f"by {event.sender}" if event.sender else "by a service"
+    answer.steps.append(
+        f"event {event.offset} ({event.id}) was accepted {by} at {_at(event.time)}, and stored"
+    )
+    return event, False
+
+
+def _reached(question: Question, event: Event | None, facts: Sequence[Facts], answer: Answer) -> Answer:
+    offset = event.offset if event is not None else question.offset
+    live = [each for one in facts for each in one["live"]]
+    subscribed = [each for each in live if each["subscribed"]]
+    if subscribed:
+        return _on_live(question, offset, event, subscribed, facts, answer)
+    answer.steps.append(
+        f"{question.who} has {len(live) or 'no'} connections now, none of them subscribed there"
+    )
+    return (
+        _on_past(question, offset, event, facts, answer)
+        or _refused(question, facts, answer)
+        or _not_subscribed(question, live, facts, answer)
+    )
+
+
+def _on_live(
+    question: Question,
+    offset: int | None,
+    event: Event | None,
+    live: Sequence[Facts],
+    facts: Sequence[Facts],
+    answer: Answer,
+) -> Answer:
+    each = live[0]
+    place = each["channels"].get(question.channel) or {}
+    name = each["connection"]
+    answer.steps.append(
+        f"{name} of {each['user']} on {each['node']} is subscribed since {_at(place.get('since', 0))}, from offset "
+        f"{place.get('from')} on, and stands at {place.get('to')}"
+    )
+    node = next(one for one in facts if one["node"] == each["node"])
+    if offset is None:
+        return answer.end("subscribed", f"{question.who} is subscribed to {question.channel} by {name}")
+    if (merged := _merged(place, offset)) is not None:
+        return answer.end(
+            "merged",
+            f"event {offset} was merged into {merged}: a newer one of its key, as {name} did not read fast "
+            f"enough or asked for a max_rate",
+        )
+    if event is not None and place.get("own_left_out") and event.origin == each["member"]:
+        return answer.end("echo", f"event {offset} is {question.who}'s own, and echo:false leaves those out")
+    if offset <= (place.get("from") or 0) and event is not None and event.time < place.get("since", 0):
+        return answer.end(
+            "before",
+            f"event {offset} was published before {name} subscribed, which begins behind {place['from']}",
+        )
+    if node["channel"] is not None and node["channel"]["top"] < offset:
+        deaf = (
+            f", whose listener has heard nothing for {node['deaf_s']:.0f} s"
+            if node["deaf_s"] > DEAF_S
+            else ""
+        )
+        return answer.end(
+            "not_heard",
+            f"event {offset} was not heard by {each['node']}{deaf}: it stands at {node['channel']['top']}, and the "
+            f"position check refills it within its interval",
+        )
+    _tell_gaps(offset, node, answer)
+    if each["blocked"] or (place.get("to") or 0) < offset:
+        return answer.end(
+            "slow",
+            f"event {offset} waits for {name} to read: {each['unread_bytes']} bytes wait, the client is slow",
+        )
+    return answer.end("delivered", f"event {offset} was written to {name}")
+
+
+def _on_past(
+    question: Question, offset: int | None, event: Event | None, facts: Sequence[Facts], answer: Answer
+) -> Answer | None:
+    """A connection that is over had the subscription when it mattered."""
+    ends = sorted((each for one in facts for each in one["ends"]), key=lambda each: -int(each["time"]))
+    for each in ends:
+        place = each["channels"].get(question.channel)
+        if place is None and each["channels"]:
+            continue
+        how = f"{each['connection']} of {each['user']} ended at {_at(each['time'])}"
+        how += f" with {each['code']} {each['name']}"
+        reason = f" ({each['reason']})" if each["reason"] else ""
+        answer.steps.append(f"{how}{reason}; it stood at {place.get('to') if place else '?'}")
+        if place is not None and offset is not None and (merged := _merged(place, offset)) is not None:
+            return answer.end("merged", f"event {offset} was merged into {merged} before {how}")
+        if each["name"] == "slow_consumer":
+            return answer.end(
+                "slow",
+                f"{how}: the client did not read, {each['unread_bytes']} bytes waited; it resumes where it was",
+            )
+        if place is not None and offset is not None and (place.get("to") or 0) >= offset:
+            unread = each["unread_bytes"] or each["unacked_bytes"]
+            if unread:
+                return answer.end(
+                    "unread",
+                    f"event {offset} had left for {question.who}, but {unread} bytes were not read when {how}",
+                )
+            return answer.end("delivered", f"event {offset} was written before {how}")
+        if event is None or event.time >= each["time"]:
+            return answer.end(
+                each["name"], f"{question.who} was not connected: {how}{reason}, and did not come back since"
+            )
+    return None
+
+
+def _refused(question: Question, facts: Sequence[Facts], answer: Answer) -> Answer | None:
+    found = sorted((each for one in facts for each in one["refusals"]), key=lambda each: -int(each["time"]))
+    about = [each for each in found if each.get("channel") in (None, question.channel)] or found
+    if not about:
+        return None
+    each = about[0]
+    times = f", {each['count']} times" if each["count"] > 1 else ""
+    what = f"subscribe to {each['channel']}" if each.get("channel") else "connect"
+    hint = (
+        _near(question.channel, [each["channel"]])
+        if each.get("channel") not in (None, question.channel)
+        else ""
+    )
+    return answer.end(
+        each["code"],
+        f"{question.who} was refused to {what} at {_at(each['time'])}{times}: "
+        f"{each['code']}: {each['reason']}{hint}",
+    )
+
+
+def _not_subscribed(
+    question: Question, live: Sequence[Facts], facts: Sequence[Facts], answer: Answer
+) -> Answer:
+    names = [name for each in live for name in each["channels"]]
+    if live:
+        near = _near(question.channel, names)
+        others = ", ".join(sorted(set(names))[:5]) or "nothing"
+        return answer.end(
+            "not_subscribed",
+            f"{question.who} is connected and not subscribed to {question.channel}, but to {others}{near}",
+        )
+    strangers = [each for one in facts for each in one["strangers"]]
+    for each in strangers[:5]:
+        where = f" from a page of {each['origin']}" if each.get("origin") else ""
+        when = f"at {_at(each['time'])}, {each['count']} times"
+        answer.steps.append(f"somebody at {each['address']}{where} was refused {when}: {each['reason']}")
+    if origins := [
+        each for each in strangers if each.get("origin") and each["code"] == ErrorCode.FORBIDDEN.value
+    ]:
+        return answer.end(
+            "origin",
+            f"{question.who} was not seen, and a page of {origins[0]['origin']} was refused at "
+            f"{_at(origins[0]['time'])}: HUB_ALLOWED_ORIGINS does not name it",
+        )
+    since = min((one["since"] for one in facts), default=0)
+    return answer.end(
+        "never_came", f"{question.who} was not seen here in the last 15 minutes, or since {_at(since)}"
+    )
+
+
+def _tell_gaps(offset: int, node: Facts, answer: Answer) -> None:
+    for gap in node["gaps"]:
+        if gap["from"] <= offset <= gap["to"]:
+            how = "refilled from the store" if gap["filled"] else "gone from the store"
+            answer.steps.append(
+                f"its announcement was lost on the way to {node['node']}: {how} at {_at(gap['time'])}"
+            )
+
+
+def _merged(place: Facts, offset: int) -> int | None:
+    """The offset into which an event was merged in the end."""
+    into = dict(place.get("merged", ()))
+    if offset not in into:
+        return None
+    while offset in into:
+        offset = into[offset]
+    return offset
+
+
+def _other_channel(question: Question, facts: Sequence[Facts]) -> str:
+    """A channel of the user's with nearly the same name."""
+    return _near(
+        question.channel, [name for one in facts for each in one["live"] for name in each["channels"]]
+    )
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    near = [each for each in difflib.get_close_matches(name, set(names), 1, NEAR) if each != name]
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _at(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%H:%M:%S UTC")

@@ -1,0 +1,72 @@
+"""What one node knows of a user, a connection and a channel: the answer to another node's question."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..broker.base import ShardHealth
+from ..connections.connection import Connection
+from ..connections.table import ConnectionTable
+from ..recovery.table import ChannelTable
+from .recorder import FlightRecorder
+
+MOST = 50  # connections or refusals of one kind in an answer
+
+
+class NodeFacts:
+    """Reads the node's tables and its recorder; nothing is awaited."""
+
+    def __init__(
+        self,
+        node: str,
+        connections: ConnectionTable,
+        channels: ChannelTable,
+        recorder: FlightRecorder,
+        health: Callable[[], Sequence[ShardHealth]],
+    ) -> None:
+        self._node = node
+        self._connections = connections
+        self._channels = channels
+        self._recorder = recorder
+        self._health = health
+
+    def past(self, command: dict[str, Any]) -> list[dict[str, Any]]:
+        """Ended connections and refusals, by the command's `query`."""
+        query = command["query"]
+        found = [*self._recorder.ends(**query), *self._recorder.refusals(**query)]
+        return sorted(found, key=lambda each: -int(each["time"]))[: 20 * MOST]
+
+    def about(self, command: dict[str, Any]) -> dict[str, Any]:
+        """What bears on why an event of `channel` came to `user` or `connection`, or did not."""
+        name, user, connection = command["channel"], command["user"], command["connection"]
+        channel = self._channels.get(name)
+        return {
+            "node": self._node,
+            "since": int(self._recorder.began * 1000),
+            "deaf_s": max((each.deaf_s for each in self._health()), default=0.0),
+            "storage": all(each.usable for each in self._health()),
+            "channel": None if channel is None else {"epoch": channel.epoch, "top": channel.top},
+            "live": [self._live(each, name) for each in self._of(user, connection)[:MOST]],
+            "ends": self._recorder.ends(user=user, connection=connection)[:MOST],
+            "refusals": self._recorder.refusals(user=user, connection=connection)[:MOST],
+            "strangers": self._recorder.strangers()[:MOST],
+            "gaps": self._recorder.gaps(name)[:MOST],
+        }
+
+    def _of(self, user: str | None, connection: str | None) -> list[Connection]:
+        if connection is not None:
+            found = self._connections.get(connection)
+            return [] if found is None else [found]
+        return [] if user is None else self._connections.of_user(user)
+
+    def _live(self, connection: Connection, channel: str) -> dict[str, Any]:
+        fields = self._recorder.described(connection)
+        subscription = connection.subscriptions.get(channel)
+        outbox = connection.outbox
+        return {
+            **fields,
+            "kind": "live",
+            "unread_bytes": outbox.queued_bytes,
+            "blocked": outbox.blocked,
+            "subscribed": subscription is not None,
+            "queued": 0 if subscription is None else subscription.queued,
+        }

@@ -1,0 +1,190 @@
+"""Two nodes, many other ends, and one who asks why: each case is answered by one command."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ..broker.redis.servers import RedisServer
+from ..support.pace import SCALE
+from ..support.server import API_KEY, RunningHub, running_hub
+from ..support.wire import connect
+
+OPS = "ops-key-of-the-test-0123456789"
+KEYS = {"backend": API_KEY, "ops": {"key": OPS, "admin": "write"}}
+
+
+class Nodes:
+    """Two nodes of one hub, and the commands a person has."""
+
+    def __init__(self, first: RunningHub, second: RunningHub) -> None:
+        self.first, self.second = first, second
+
+    async def ask(self, *words: str) -> tuple[str, dict[str, Any]]:
+        """``hub explain`` at the first node: the sentence, and all of it."""
+        command = [
+            str(Path(sys.executable).with_name("hub")),
+            "explain",
+            *words,
+            "--json",
+            "--url",
+            self.first.url,
+        ]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*command, "--token", OPS],
+            capture_output=True,
+            text=True,
+            timeout=60 * SCALE,
+            cwd="/",
+        )
+        assert done.returncode == 0, done.stderr
+        body = json.loads(done.stdout)
+        return body["cause"], body
+
+    async def publish(self, channel: str, **fields: Any) -> int:
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        async with httpx.AsyncClient(base_url=self.first.url, headers=headers, trust_env=False) as http:
+            body = {"channel": channel, "event": "job_status", "payload": {"n": 1}, **fields}
+            answer = await http.post("/v1/publish", json=body)
+            assert answer.status_code == 200, answer.text
+            offset: int = answer.json()["offset"]
+            return offset
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
+    async with RedisServer(tmp_path / "redis") as redis:
+        settings: dict[str, Any] = {
+            "broker": redis.url,
+            "api_keys": KEYS,
+            "allowed_origins": ["https://good.example"],
+            "outbox_bytes": 65536,
+            "write_buffer_bytes": 1024,
+            "unsent_bytes": 4096,
+        }
+        with running_hub(**settings) as first, running_hub(**settings) as second:
+            yield Nodes(first, second)
+
+
+async def test_delivered_merged_before_own_and_not_published(nodes: Nodes) -> None:
+    token = nodes.second.token("bob", subscribe=["job:*", "doc:*"], publish=["doc:*"])
+    old = await nodes.publish("job:1", key="1")
+    async with connect(nodes.second.ws_url, token) as wire:
+        await wire.ask("subscribe", channel="job:1")
+        seen = await nodes.publish("job:1", key="1")
+        await wire.expect("job_status")
+        cause, body = await nodes.ask("--user", "bob", "--channel", "job:1", str(seen))
+        assert cause == "delivered"
+        assert any("was accepted by a service" in step for step in body["steps"])
+        assert (await nodes.ask("--user", "bob", "--channel", "job:1", str(old)))[0] == "before"
+        assert (await nodes.ask("--user", "bob", "--channel", "job:1", "99"))[0] == "never_published"
+        assert (await nodes.ask("--user", "bob", "--channel", "job:1", "e_nope"))[0] == "never_published"
+        cause, body = await nodes.ask("--user", "bob", "--channel", "job:11")
+        assert cause == "never_published"
+        assert "did you mean job:1?" in body["answer"], "a typo in the channel"
+        cause, body = await nodes.ask("--user", "bob", "--channel", "jobs:1")
+        assert cause == "unknown_namespace"
+        assert "did you mean job:1?" in body["answer"], "a typo in the namespace"
+        await wire.ask("subscribe", channel="job:2", max_rate=0.05)
+        first = await nodes.publish("job:2", key="k")
+        await wire.expect("job_status")
+        held = await nodes.publish("job:2", key="k")
+        newer = await nodes.publish("job:2", key="k")
+        await asyncio.sleep(0.2)
+        cause, body = await nodes.ask("--user", "bob", "--channel", "job:2", str(held))
+        assert (cause, f"into {newer}" in body["answer"]) == ("merged", True), body
+        assert (await nodes.ask("--user", "bob", "--channel", "job:2", str(first)))[0] == "delivered"
+        assert (await nodes.ask("--connection", wire.id, "--channel", "job:3"))[0] in (
+            "never_published",
+            "not_subscribed",
+        )
+
+
+async def test_tokens_grants_and_origins_after_many_others(nodes: Nodes) -> None:
+    await nodes.publish("job:1")
+    expired = nodes.second.token("tom", ttl=-100, subscribe=["*"])
+    wrong = nodes.second.token("wendy", subscribe=["doc:*"])
+    gone = nodes.second.token("rita", subscribe=["job:*"])
+    async with httpx.AsyncClient(base_url=nodes.second.url, trust_env=False) as http:
+        assert (await http.get("/ws", headers=upgrade(expired))).status_code == 401
+        assert (
+            await http.get("/ws", headers=upgrade(wrong) | {"Origin": "https://evil.example"})
+        ).status_code == 403
+    async with connect(nodes.second.ws_url, wrong) as wire:
+        assert (await wire.ask("subscribe", channel="job:1"))["code"] == "forbidden"
+        async with connect(nodes.first.ws_url, gone) as rita:
+            await rita.ask("subscribe", channel="job:1")
+            url = f"{nodes.second.url}/v1/revoke"
+            assert httpx.post(url, json={"sub": "rita"}, headers=bearer(), trust_env=False).status_code == 200
+            await asyncio.wait_for(rita.websocket.wait_closed(), 10 * SCALE)
+        for number in range(200):
+            other = nodes.second.token(f"other{number}", subscribe=["job:*"])
+            async with connect(nodes.second.ws_url, other):
+                pass
+        await nodes.publish("job:1")
+        cause, body = await nodes.ask("--user", "tom", "--channel", "job:1")
+        assert cause == "token_expired", body
+        cause, body = await nodes.ask("--user", "wendy", "--channel", "job:1")
+        assert cause == "forbidden", body
+        cause, body = await nodes.ask("--user", "rita", "--channel", "job:1")
+        assert cause == "revoked", body
+        cause, body = await nodes.ask("--user", "page", "--channel", "job:1")
+        assert (cause, "https://evil.example" in body["answer"]) == ("origin", True), body
+        past = httpx.get(
+            f"{nodes.first.url}/v1/connections",
+            params={"closed": "true", "user": "rita"},
+            headers=bearer(),
+            trust_env=False,
+        ).json()
+        assert [(each["kind"], each["name"]) for each in past["past"] if each["kind"] == "ended"] == [
+            ("ended", "revoked")
+        ]
+        assert "job:1" in past["past"][0]["channels"]
+
+
+async def test_a_slow_client_now_and_later(nodes: Nodes) -> None:
+    token = nodes.second.token("slow", subscribe=["doc:*"])
+    async with connect(nodes.second.ws_url, token) as wire:
+        await wire.ask("subscribe", channel="doc:1")
+        raw: socket.socket = wire.websocket.transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.websocket.transport.pause_reading()
+        waiting = False
+        for _ in range(200):
+            last = await nodes.publish("doc:1", payload="x" * 30_000)
+            cause, body = (
+                await nodes.ask("--user", "slow", "--channel", "doc:1", str(last))
+                if _ % 20 == 19
+                else ("", {})
+            )
+            if cause == "slow":
+                waiting = True
+                break
+        assert waiting, body
+        for _ in range(100):
+            await nodes.publish("doc:1", payload="x" * 60_000)
+        cause, body = await nodes.ask("--user", "slow", "--channel", "doc:1", str(last))
+        assert cause == "slow", body
+        assert "4101" in body["answer"]
+
+
+def upgrade(token: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {token}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+
+
+def bearer() -> dict[str, str]:
+    return {"Authorization": f"Bearer {API_KEY}"}
