@@ -62,6 +62,16 @@ test-web: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js $(STAMPS)/web
 faults: $(STAMPS)/system $(STAMPS)/venv-dev
 	$(BIN)/python -m tests.faults --repeat 20 --jobs 3
 
+## attack: floods against a hub of its own each, and the table of what another client noticed
+.PHONY: attack
+attack: $(STAMPS)/venv-dev
+	$(BIN)/python -m tests.attack
+
+## schedules: random schedules of faults over every topology, for half an hour
+.PHONY: schedules
+schedules: $(STAMPS)/system $(STAMPS)/venv-dev
+	$(BIN)/python -m tests.schedules --minutes 30 --jobs 3
+
 ## load: measure a hub: every bounded figure beside its bound
 .PHONY: load
 load: $(STAMPS)/system $(STAMPS)/venv-dev
@@ -115,7 +125,7 @@ $(STAMPS)/venv-dev: $(STAMPS)/venv requirements-dev.lock
 	@touch $@
 
 $(STAMPS)/system:
-	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx chromium=chromium haproxy=haproxy \
+	@.ci/system-packages redis-server=redis-server redis-sentinel=redis-sentinel nginx=nginx cc=build-essential chromium=chromium haproxy=haproxy \
 		curl=curl go=golang-go javac=default-jdk-headless
 	@mkdir -p $(@D) && touch $@
 

@@ -61,6 +61,8 @@ class Flow:
         self.wrong: list[str] = []
         self.expected = {"unavailable"}  # codes of refusals
         self._down: set[int] = set()  # nodes that are gone
+        self._going = asyncio.Event()
+        self._going.set()
         self._channels = channels
         self._every_s = every_s
         self._numbers = itertools.count(1)
@@ -94,12 +96,21 @@ class Flow:
         for client in self._clients:
             await client.aclose()
 
+    def hold(self) -> None:
+        """Nothing new, until `release`."""
+        self._going.clear()
+
+    def release(self) -> None:
+        """Go on."""
+        self._going.set()
+
     def leave(self, node: int) -> None:
         """A node is gone: its publishers go to the other."""
         self._down.add(node)
 
     async def _publish(self, node: int, channel: str, insist: bool) -> None:
         while self.flowing:
+            await self._going.wait()
             told = Told(next(self._numbers), channel, time.monotonic())
             self.told[told.number] = told
             await self._try(node, told)

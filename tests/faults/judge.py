@@ -27,6 +27,7 @@ class Ledger:
     epochs: list[str] = field(default_factory=list)
     tops: dict[str, int] = field(default_factory=dict)
     doubtful: int = 0
+    kept: set[int] | None = None  # the numbers that are stored in the end, where all that is stored was read
 
     @classmethod
     def of(cls, told: Sequence[Told]) -> "Ledger":
@@ -76,6 +77,7 @@ class _Walk:
         self._began: tuple[str, int] | None = None
         self._seen: dict[int, tuple[str, int]] = {}
         self._merged: list[tuple[str, int, int]] = []  # conflated: epoch, first, last
+        self._renamed: list[tuple[str, int, str]] = []  # forks that it was below: epoch, at, new epoch
 
     def take(self, item: Item) -> None:
         if isinstance(item, Seen):
@@ -138,6 +140,8 @@ class _Walk:
             self._lose(start.gap, start.epoch, start.offset)
         elif not start.resumed or start.offset - start.missed != self._at:
             self._wrong(f"it went on at {start.offset - start.missed}, not at {self._at}: {start}")
+        elif start.epoch != self._epoch:
+            self._renamed.append((self._epoch, self._at, start.epoch))
         self._epoch = start.epoch
         self._replace(start.snapshot)
 
@@ -147,6 +151,8 @@ class _Walk:
             self._lose(again.gap, again.epoch, again.offset)
         elif again.offset != self._at:
             self._wrong(f"only the epoch's name was to change, but {self._at} became {again.offset}")
+        elif again.epoch != self._epoch:
+            self._renamed.append((self._epoch, self._at, again.epoch))
         self._epoch = again.epoch
         self._replace(again.snapshot)
 
@@ -163,7 +169,7 @@ class _Walk:
         if (gap.first, gap.last) != (first, offset):
             self._wrong(f"{gap} was told at {(self._epoch, self._at)}, going on at {(epoch, offset)}")
         given = self._ledger.tops.get(epoch, 0) + self._ledger.doubtful
-        if gap.last > given:
+        if gap.last > given and (self._ledger.kept is None or epoch in self._ledger.tops):
             self._wrong(f"{gap} names more than the {given} that publishers were told in {epoch}")
         self.verdict.losses.append(Loss(self._epoch, self._at, epoch, gap))
         self._at = offset
@@ -201,7 +207,17 @@ class _Walk:
         for epoch, first, last in self._merged:
             if epoch == told.epoch and first <= told.offset <= last:
                 return True
-        return any(self._named(loss, told) for loss in self.verdict.losses)
+        return any(self._named(loss, told) for loss in self.verdict.losses) or self._taken_back(told)
+
+    def _taken_back(self, told: Told) -> bool:
+        """A fork took it back while this witness was below it: its position stayed good, so it was not told."""
+        if self._lossless or self._ledger.kept is None or told.number in self._ledger.kept:
+            return False
+        rank = self._ledger.rank
+        return any(
+            rank(epoch) <= rank(told.epoch) < rank(new) and (told.epoch != epoch or told.offset > at)
+            for epoch, at, new in self._renamed
+        )
 
     def _named(self, loss: Loss, told: Told) -> bool:
         """Whether a gap says that this one does not come. A gap by epoch also says: of the numbering that you

@@ -56,6 +56,7 @@ class Stage:
         self.flow = Flow([f"http://{a}" for a in addresses], hubs[0].api_key, list(CHANNELS), EVERY_S)
         self.watches = [Watch(hub.url) for hub in hubs]
         self.gone: set[int] = set()
+        self.kept: dict[str, set[int]] = {}  # numbers that are stored in the end
         urls = [f"ws://{address}/ws" for address in addresses]
         token = hubs[0].token("ann", subscribe=["system:*", "job:*"])
         self.witnesses = [

@@ -12,8 +12,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgpack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
 from .items import Again, Gap, Hole, Item, Seen, Start
 
@@ -24,8 +26,11 @@ HOP_S = (0.3, 0.9)  # how long one that hops stays on a node
 class Witness:
     """See the module's head. `urls` are the nodes, its own first."""
 
-    def __init__(self, name: str, urls: Sequence[str], token: str, channels: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, urls: Sequence[str], token: str, channels: Sequence[str], *, packed: bool = False
+    ) -> None:
         self.name = name
+        self._packed = packed
         self.notes: dict[str, list[Item]] = {channel: [] for channel in channels}
         self.breaks: list[tuple[float, str]] = []
         self.errors: list[dict[str, Any]] = []
@@ -78,6 +83,7 @@ class Witness:
             try:
                 async with connect(
                     url,
+                    subprotocols=[Subprotocol("hub.v1.msgpack")] if self._packed else None,
                     additional_headers={"Authorization": f"Bearer {self._token}"},
                     compression=None,
                     proxy=None,
@@ -98,14 +104,14 @@ class Witness:
         for channel in self.notes:
             await self._subscribe(socket, channel)
         async for data in socket:
-            self._take(socket, json.loads(data))
+            self._take(socket, msgpack.unpackb(data) if isinstance(data, bytes) else json.loads(data))
 
     async def _subscribe(self, socket: ClientConnection, channel: str) -> None:
         command: dict[str, Any] = {"type": "subscribe", "id": channel, "channel": channel}
         if channel in self._positions:
             epoch, offset = self._positions[channel]
             command["since"] = {"epoch": epoch, "offset": offset}
-        await socket.send(json.dumps(command))
+        await socket.send(msgpack.packb(command) if self._packed else json.dumps(command))
 
     async def _subscribe_later(self, socket: ClientConnection, error: dict[str, Any]) -> None:
         await asyncio.sleep(error["retry_after_ms"] / 1000 * random.uniform(0.5, 1.0))

@@ -142,6 +142,11 @@ class RedisServer:
         assert self._process is not None
         os.kill(self._process.pid, number)
 
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.returncode is None
+
     def pause(self) -> None:
         """It stays, and answers nothing."""
         self.signal(signal.SIGSTOP)

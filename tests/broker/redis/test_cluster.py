@@ -1,10 +1,8 @@
 """A Cluster of three masters (and a replica each where a test fails one over)."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import hiredis
 import pytest
@@ -13,70 +11,11 @@ from hub.broker.base import Published
 from hub.broker.redis.client.hash_slot import canary_tag, slot_of
 
 from ..harness import attempt, publication, publish
+from .cluster import Cluster
 from .conftest import MakeNode
-from .servers import RedisServer, free_port
 from .test_listening import until
 
 CHANNELS = [f"log:{number}" for number in range(30)]
-
-
-class Cluster:
-    """Servers from the same binary, joined by redis-cli."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.servers = [
-            RedisServer(
-                folder / str(number),
-                "cluster-enabled yes",
-                "cluster-node-timeout 1000",
-                "cluster-replica-validity-factor 0",
-                port=free_port(also=10_000),
-            )
-            for number in range(count)
-        ]
-
-    async def start(self, replicas: int) -> None:
-        await asyncio.gather(*(server.start() for server in self.servers))
-        hosts = [f"127.0.0.1:{server.port}" for server in self.servers]
-        joined = await asyncio.create_subprocess_exec(
-            *(
-                "redis-cli",
-                "--cluster",
-                "create",
-                *hosts,
-                "--cluster-replicas",
-                str(replicas),
-                "--cluster-yes",
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        output, _ = await joined.communicate()
-        assert joined.returncode == 0, output.decode()
-        async with asyncio.timeout(20):
-            for server in self.servers:
-                while b"cluster_state:ok" not in await server.command("CLUSTER", "INFO"):
-                    await asyncio.sleep(0.05)
-
-    @property
-    def url(self) -> str:
-        return f"redis+cluster://127.0.0.1:{self.servers[0].port},127.0.0.1:{self.servers[1].port}"
-
-    async def owner(self, channel: str) -> RedisServer:
-        """The master that has a channel, as the masters that live see it."""
-        slot = slot_of(channel)
-        for server in self.servers:
-            try:
-                rows: list[Any] = await server.command("CLUSTER", "SLOTS")
-            except Exception:  # the one that the test has killed
-                continue
-            for low, high, (_, port, *_rest), *_replicas in rows:
-                if low <= slot <= high:
-                    return next(server for server in self.servers if server.port == port)
-        raise LookupError(channel)
-
-    async def stop(self) -> None:
-        await asyncio.gather(*(server.stop() for server in self.servers))
 
 
 @pytest.fixture
@@ -165,14 +104,7 @@ async def test_a_slot_that_moves_takes_its_listeners_with_it(cluster: Cluster, m
     before = (await publish(publisher.broker, "log:s")).position
     old = await cluster.owner("log:s")
     new = next(server for server in cluster.servers if server is not old)
-    slot = slot_of("log:s")
-    ids = {server: (await server.command("CLUSTER", "MYID")).decode() for server in (old, new)}
-    await new.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[old])
-    await old.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[new])
-    while keys := await old.command("CLUSTER", "GETKEYSINSLOT", slot, 100):
-        await old.command("MIGRATE", "127.0.0.1", new.port, "", 0, 5000, "KEYS", *keys)
-    for server in (new, old, *cluster.servers):
-        await server.command("CLUSTER", "SETSLOT", slot, "NODE", ids[new])
+    await cluster.move(slot_of("log:s"), old, new)
     await until(lambda: "log:s" in node.heard.lost)
     after = (await publish(publisher.broker, "log:s")).position
     assert before is not None

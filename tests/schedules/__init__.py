@@ -1,0 +1,1 @@
+"""Random schedules of faults over the real topologies, judged by what each client saw: see `__main__`."""
