@@ -1,13 +1,12 @@
 """Payloads keep the bytes in which they were sent: the order of names, the form of numbers, spaces.
 
 A message is read twice. The parser checks it and gives its values; a second reader, which builds nothing, gives the
-span of each payload. That span then stands in the message in the place of the value.
+span of each payload. That span, as bytes, which no value of JSON is, then stands in the place of the value.
 """
 
 from typing import Any
 
 import msgspec
-import orjson
 from msgspec import Raw
 
 from .errors import HubError
@@ -66,7 +65,7 @@ def keep_payloads(message: dict[str, Any], data: bytes) -> None:
                 events[place] = error
 
 
-def payload_of(value: Any, data: bytes) -> orjson.Fragment:
+def payload_of(value: Any, data: bytes) -> bytes:
     """A payload that was read from `data` on its own, to be put into a message.
 
     Raises:
@@ -83,6 +82,8 @@ def check_depth(value: Any, data: bytes | Raw) -> None:
         HubError: ``bad_message``.
     """
     brackets = bytes(data)
+    if len(brackets) <= 2 * MAX_DEPTH:  # each level is closed again
+        return
     if brackets.count(b"[") + brackets.count(b"{") <= MAX_DEPTH:
         return
     layer = _containers([value])
@@ -112,10 +113,10 @@ def _read(decoder: Any, data: bytes | Raw) -> Any:
         raise bad("the payload can't be told apart: a name is repeated, or it is nested too deep") from None
 
 
-def _kept(span: Raw | bytes) -> orjson.Fragment:
+def _kept(span: Raw | bytes) -> bytes:
     """A span as it is; only where line ends stand between its values, which no line of a text protocol may hold,
     without them and all other spaces."""
     payload = bytes(span)
     if b"\n" in payload or b"\r" in payload:
         payload = msgspec.json.format(payload, indent=-1)
-    return orjson.Fragment(payload)
+    return payload

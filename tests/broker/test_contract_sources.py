@@ -95,7 +95,7 @@ class TestOrderOfChecks:
     async def test_the_source_is_looked_at_before_the_event_id(self, broker: Broker) -> None:
         await publish(broker, "log:a", b"1", source=source(1), event_id="x")
         await publish(broker, "log:a", b"2")
-        again = await publish(broker, "log:a", b"other body", source=source(1), event_id="x")
+        again = await publish(broker, "log:a", b'"other body"', source=source(1), event_id="x")
         assert again.duplicate
         assert again.position is not None
         assert again.position.offset == 2  # the top, not where x is
