@@ -1,14 +1,18 @@
 """Many publications in one request: each is checked, and has its own answer."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..broker.base import untried
+from ..broker.base import Published, untried
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
 from ..protocol.publications import Publish
+from ..runtime.slices import mapped
 from .host import Publishes
 from .publications import published_fields
+
+AT_ONCE = 250  # publications of a batch that are handed to the broker in one go
 
 Allow = Callable[[Publish], Publication]
 """What makes a publication of a command, and raises `HubError` where it may not be published."""
@@ -25,13 +29,25 @@ async def publish_all(
     asked = list(commands)
     ordered = ordered or any(isinstance(command, Publish) and command.source is not None for command in asked)
     held: set[str] | None = set() if ordered else None
-    entries = [_allowed(command, allow, held) for command in asked]
+    entries = await mapped(lambda command: _allowed(command, allow, held), asked)
     publications = [entry for entry in entries if isinstance(entry, Publication)]
-    published = iter(await node.publish(publications, ordered=ordered) if publications else ())
+    published = iter(await _publish(node, publications, ordered=ordered))
     return [
         _fields(command, entry if isinstance(entry, HubError) else next(published))
         for command, entry in zip(asked, entries, strict=True)
     ]
+
+
+async def _publish(
+    node: Publishes, publications: Sequence[Publication], *, ordered: bool
+) -> list[Published | HubError]:
+    """One after the other where each stands for itself, so that a long batch leaves the loop to others."""
+    most = max(1, len(publications)) if ordered else AT_ONCE
+    results: list[Published | HubError] = []
+    for at in range(0, len(publications), most):
+        results += await node.publish(publications[at : at + most], ordered=ordered)
+        await asyncio.sleep(0)
+    return results
 
 
 def _allowed(command: Publish | HubError, allow: Allow, held: set[str] | None) -> Publication | HubError:

@@ -92,14 +92,14 @@ async def unsubscribe(context: HttpContext, request: Request) -> Response:
 async def _gift(context: HttpContext, request: Request) -> tuple[str | None, str | None, str, dict[str, Any]]:
     """Whose right to which channel; who gives or takes it must be a service that has it."""
     identity = await context.identity(request)
+    if not identity.service:
+        raise HubError(ErrorCode.FORBIDDEN, "only a service gives and takes rights")
     body = await context.object(request)
     user, connection = _one_of(body, "user", "connection")
     channel = body.get("channel")
     if not isinstance(channel, str):
         raise HubError(ErrorCode.BAD_MESSAGE, "channel must be a string")
     namespace_of(channel)
-    if not identity.service:
-        raise HubError(ErrorCode.FORBIDDEN, "only a service gives and takes rights")
     if is_reserved(channel) or not identity.may_subscribe(channel):
         raise HubError(ErrorCode.FORBIDDEN, f"{channel} is not this service's to give", channel=channel)
     return user, connection, channel, body

@@ -33,7 +33,7 @@ async def put(context: HttpContext, request: Request) -> Response:
     identity = await context.identity(request)
     if not identity.service:
         raise HubError(ErrorCode.FORBIDDEN, "only a service writes dead letters")
-    given = await context.object(request)
+    given = await context.object(request, identity)
     id = _id(given.get("id"))
     try:
         body = base64.b64decode(given.get("body", ""), validate=True)

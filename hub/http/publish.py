@@ -16,6 +16,7 @@ from ..protocol.errors import HubError
 from ..protocol.event import Publication
 from ..protocol.fields import bad
 from ..protocol.publications import Publish, parse_entry, parse_publish, unknown_fields
+from ..runtime.slices import mapped
 from .answers import answer
 from .context import HttpContext
 
@@ -29,8 +30,8 @@ _SOME_CHANNEL = "any:channel"  # stands for each of a broadcast's while the rest
 
 async def publish(context: HttpContext, request: Request) -> Response:
     """`POST /v1/publish`: one event."""
-    identity = await context.identity(request)
-    command = parse_publish(None, await context.publications(request))
+    identity = await context.publisher(request)
+    command = parse_publish(None, await context.publications(request, identity))
     publication = _checked(context, identity, command)
     (result,) = await context.node.publish([publication])
     if isinstance(result, HubError):
@@ -41,18 +42,18 @@ async def publish(context: HttpContext, request: Request) -> Response:
 
 async def batch(context: HttpContext, request: Request) -> Response:
     """`POST /v1/batch`: many events, each with its own answer."""
-    identity = await context.identity(request)
-    body = await context.publications(request)
+    identity = await context.publisher(request)
+    body = await context.publications(request, identity)
     entries = _list(body, "events")
     ordered = fields.flag(body, "ordered", False)
-    commands = [parse_entry(None, entry) for entry in entries]
+    commands = await mapped(lambda entry: parse_entry(None, entry), entries)
     return await _answer(context, identity, commands, ordered, unknown_fields(body, _BATCH))
 
 
 async def broadcast(context: HttpContext, request: Request) -> Response:
     """`POST /v1/broadcast`: one event to many channels."""
-    identity = await context.identity(request)
-    body = await context.publications(request)
+    identity = await context.publisher(request)
+    body = await context.publications(request, identity)
     channels = _list(body, "channels")
     event = parse_publish(
         None,

@@ -25,6 +25,7 @@ from .context import HttpContext
 from .control import KEY_TICKET_S
 
 LINES = NdJson.media_type
+MAX_ASKED = 65_536  # bytes of a body: a few hundred channels and positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ async def _asked(context: HttpContext, request: Request) -> Asked:
     """
     query = request.query_params
     if request.method == "POST":
-        body = await context.object(request)
+        body = await context.object(request, most=MAX_ASKED)  # of a stranger, as yet
     else:
         body = {"channels": query.getlist("channel"), "since": query.getlist("since") or None}
         body |= {name: query[name] for name in ("last_event_id", "event") if name in query}

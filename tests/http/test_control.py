@@ -65,8 +65,13 @@ async def test_revoke_by_sub(hub: RunningHub) -> None:
             async with connect(hub.ws_url, credential, place=place):  # type: ignore[arg-type]
                 pass
         assert problem(refusal.value)["code"] == "token_invalid"
-    # A token issued later is another matter; `iat` counts whole seconds.
-    later = hub.token("gone", claims={"iat": int(time.time()) + 2})
+    fast = hub.token(
+        "gone", claims={"iat": int(time.time()) + 5}
+    )  # as an issuer whose clock is fast writes it
+    assert "revoked" in refused(hub.http(fast).get("/v1/channels/user:gone"), 401, "token_invalid")["reason"]
+    # What is issued when no clock can be that fast is another matter; `iat` counts whole seconds.
+    await asyncio.sleep(2)
+    later = hub.token("gone", claims={"iat": int(time.time()) + 10})
     async with connect(hub.ws_url, later) as wire:
         assert wire.welcome["user"] == "gone"
         hub.http().post("/v1/revoke", json={"jti": "of nobody"})
