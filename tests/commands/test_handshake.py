@@ -42,6 +42,7 @@ def handshaker(asked: list[bool]) -> Handshaker:
         (RESUME[:-1], "ann", False),
         (RESUMES.issue("c_1", "n_1", "bob"), "ann", False),
     ],
+    ids=["own", "another's user", "made up", "cut short", "another's"],
 )
 async def test_only_a_resume_that_the_hub_gave_goes_first(
     place: str, resume: str, user: str, expected: bool
