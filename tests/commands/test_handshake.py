@@ -12,6 +12,7 @@ from hub.auth.origins import Origins
 from hub.auth.resume import ResumeTokens
 from hub.auth.signing import Signer
 from hub.commands.handshake import Handshaker, UpgradeRequest
+from hub.connections.observer import NoObserver
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
@@ -28,6 +29,7 @@ def handshaker(asked: list[bool]) -> Handshaker:
         admission=SimpleNamespace(admit=admit),
         counters=SimpleNamespace(refused={"unavailable": 0}),
         returning=lambda resume, user: RESUMES.check(resume, user),
+        observer=NoObserver(),
     )
     return Handshaker(node, None, Origins(["*"]), TrustedProxies())  # type: ignore[arg-type]
 
