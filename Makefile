@@ -49,7 +49,7 @@ test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
 
 ## test-sources: tests beside real servers of other makers, which are installed first
 .PHONY: test-sources
-test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
+test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
 	$(BIN)/python -m pytest -m sources
 
 ## test-web: the package as npm packs it, in Next.js, Vite, tsc --strict, and Node.js 20 and 22
@@ -132,6 +132,13 @@ $(STAMPS)/system:
 # Debian keeps PostgreSQL's server where only its own wrappers look.
 $(STAMPS)/source-servers:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/system-packages postgres-server=postgresql
+	@.ci/system-packages rabbitmq-server=rabbitmq-server epmd=erlang-base
+	@mkdir -p $(@D) && touch $@
+
+# A Kafka broker is 92 jars of Maven's.
+$(STAMPS)/kafka: tests/sources/kafka/pom.xml
+	@.ci/system-packages java=default-jdk-headless mvn=maven
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/kafka -DincludeScope=runtime
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/node:

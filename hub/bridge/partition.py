@@ -22,7 +22,7 @@ from ..sdk.delivery import TryAgain
 from .hand_over import HandOver
 from .letters import Letter, Letterbox, LetterRate, TooManyLetters, letter_id
 from .mapping import Mapper, Poison
-from .records import Batch, Record
+from .records import Batch, Record, where
 from .settings import BridgeSettings
 from .source import Source, SourceError
 from .stats import BridgeStats
@@ -265,10 +265,8 @@ class PartitionWorker:
     ) -> None:
         if counted:  # a channel that is diverted is no sign of a broken mapping
             self._rate.count(self._timing.now())
-        place = record.place if record.place is not None else record.id or "?"
-        where = ":".join(map(str, place)) if isinstance(place, tuple) else str(place)
         channel = f"/{each.event['channel']}" if each is not None else ""
-        origin = f"{self._settings.name}:{self.partition}@{where}"
+        origin = f"{self._settings.name}:{self.partition}@{where(record)}"
         event = None
         if each is not None:
             event = {

@@ -1,5 +1,6 @@
 """What a source gives: records, in batches of one partition."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,13 @@ class Record:
     time_ms: int | None = None
     tries: int = 1
     handle: Any = None
+
+
+def where(record: Record) -> str:
+    """Where a record stands, as a dead letter names it: its place or identity, else what its bytes are."""
+    if record.place is None:
+        return record.id or f"sha256:{hashlib.sha256(record.value).hexdigest()[:16]}"
+    return ":".join(map(str, record.place)) if isinstance(record.place, tuple) else str(record.place)
 
 
 @dataclass(slots=True)

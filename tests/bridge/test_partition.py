@@ -29,10 +29,10 @@ class FakeSource:
         self.held: list[bool] = []
 
     async def settle(self, batch: Batch) -> None:
-        self.settled += [place(record) for record in batch.records]
+        self.settled += [place(record) for record in batch.records if record.place]
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
-        self.rejected.append(place(record))
+        self.rejected.append(place(record) if record.place else -1)
 
     def hold(self, partition: str) -> None:
         self.held.append(True)
@@ -168,6 +168,13 @@ async def test_what_is_refused_for_now_is_repeated_alone_and_in_order() -> None:
     assert sorted(stand.hub.taken) == list(range(6))
     assert stand.hub.taken[-2:] == [1, 4]
     assert stand.source.settled == list(range(6))
+
+
+async def test_poison_without_place_and_identity_has_a_letter_each() -> None:
+    stand = Stand(FakeHub())
+    await stand.run(Batch("orders/0", [Record(b"{"), Record(b"["), Record(b"{")]))
+    ids = [letter.id for letter in stand.letters.letters]
+    assert len(set(ids)) == 2, "by its bytes: a redelivery makes no second one, another message does"
 
 
 async def test_a_final_refusal_and_what_can_not_be_read_become_letters() -> None:

@@ -1,15 +1,20 @@
 """One system each, as a test sees it: its server, its settings of a bridge, and how messages get in."""
 
 import asyncio
+import base64
 import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import aio_pika
+import aiokafka
+import aiokafka.admin
 import asyncpg
 import nats
 import orjson
@@ -122,6 +127,73 @@ class PostgresFeed:
         await link.close()
 
 
+class KafkaFeed:
+    """A topic of three partitions in a broker of its own."""
+
+    def __init__(self, server: Process, port: int) -> None:
+        self.server = server
+        self.address = f"127.0.0.1:{port}"
+
+    def settings(self) -> str:
+        return (
+            f'[[bridges]]\nname = "orders"\nkind = "kafka"\nservers = ["{self.address}"]\ntopics = ["orders"]\n'
+            f"batch = 50\n{MAPPING}"
+        )
+
+    async def produce(self, messages: Sequence[Message]) -> None:
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, acks="all") as producer:
+            for message in messages:
+                await producer.send_and_wait("orders", orjson.dumps(message), key=message["order"].encode())
+
+    async def raw(self, body: bytes) -> None:
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, acks="all") as producer:
+            await producer.send_and_wait("orders", body)
+
+    async def make_topic(self) -> None:
+        admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=self.address)
+        await admin.start()
+        try:
+            await admin.create_topics([aiokafka.admin.NewTopic("orders", 3, 1)])
+        finally:
+            await admin.close()
+
+
+class RabbitFeed:
+    """A queue with a single active consumer, in a broker of its own; a message's identity is its message_id."""
+
+    def __init__(self, server: Process, port: int) -> None:
+        self.server = server
+        self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
+
+    def settings(self) -> str:
+        mapping = "\n".join(line for line in MAPPING.splitlines() if not line.startswith("id "))
+        return (
+            f'[[bridges]]\nname = "orders"\nkind = "rabbitmq"\nurl = "{self.url}"\nqueue = "orders"\n'
+            f"batch = 50\n{mapping}"
+        )
+
+    async def produce(self, messages: Sequence[Message]) -> None:
+        await self._publish([(orjson.dumps(message), message["id"]) for message in messages])
+
+    async def raw(self, body: bytes) -> None:
+        await self._publish([(body, None)])
+
+    async def make_queue(self) -> None:
+        async with await aio_pika.connect(self.url) as link:
+            channel = await link.channel()
+            arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+            await channel.declare_queue("orders", durable=True, arguments=arguments)
+
+    async def _publish(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
+        async with await aio_pika.connect(self.url) as link:
+            exchange = (await link.channel(publisher_confirms=True)).default_exchange
+            for body, id in messages:
+                message = aio_pika.Message(
+                    body, message_id=id, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
+                )
+                await exchange.publish(message, "orders")
+
+
 @asynccontextmanager
 async def redis_feed(folder: Path) -> AsyncIterator[RedisFeed]:
     port = free_port()
@@ -192,4 +264,84 @@ async def _make_outbox(dsn: str) -> None:
     await link.close()
 
 
-FEEDS = {"redis_stream": redis_feed, "nats": nats_feed, "postgres": postgres_feed}
+KAFKA = Path(__file__).parents[2] / "build" / "kafka"
+KAFKA_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+KAFKA_LOG = """
+Configuration:
+  Appenders: {Console: {name: out, PatternLayout: {pattern: "%d %p %c %m%n"}}}
+  Loggers: {Root: {level: warn, AppenderRef: [{ref: out}]}}
+"""
+
+
+@asynccontextmanager
+async def kafka_feed(folder: Path) -> AsyncIterator[KafkaFeed]:
+    port, controller = free_port(), free_port()
+    properties, log4j = folder / "server.properties", folder / "log4j2.yaml"
+    properties.write_text(KAFKA_PROPERTIES.format(port=port, controller=controller, data=folder / "data"))
+    log4j.write_text(KAFKA_LOG)
+    java = ["java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    java += [f"-Dlog4j2.configurationFile={log4j}", "-cp", f"{KAFKA}/*"]
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    form = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    subprocess.run(form, check=True, cwd=folder, capture_output=True, timeout=120)
+    with Process([*java, "kafka.Kafka", str(properties)], folder, listens(port)) as server:
+        feed = KafkaFeed(server, port)
+        await feed.make_topic()
+        yield feed
+
+
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+@asynccontextmanager
+async def rabbitmq_feed(folder: Path) -> AsyncIterator[RabbitFeed]:
+    port, names = free_port(), free_port()
+    (folder / "names").mkdir()
+    (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+    (folder / "plugins").write_text("[].\n")
+    environment = {
+        "HOME": str(folder),  # where Erlang keeps its cookie
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "logs"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_NODENAME": f"n{port}@localhost",
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_PORT": str(names),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+    }
+    # Erlang's name server would outlive the node that starts it, so it is started before it.
+    epmd = ["epmd", "-port", str(names), "-address", "127.0.0.1"]
+    with (
+        Process(epmd, folder / "names", listens(names)),
+        Process([str(RABBITMQ)], folder, listens(port), environment=environment) as server,
+    ):
+        feed = RabbitFeed(server, port)
+        await feed.make_queue()
+        yield feed
+
+
+FEEDS = {
+    "kafka": kafka_feed,
+    "rabbitmq": rabbitmq_feed,
+    "redis_stream": redis_feed,
+    "nats": nats_feed,
+    "postgres": postgres_feed,
+}
