@@ -167,12 +167,13 @@ class Node:
         self.readiness.started = True
 
     async def stop(self) -> None:
-        """Close what is still open, and let go of the broker."""
-        self.readiness.started = False
+        """Close what is still open, and let go of the broker; also after a start that has failed."""
+        started, self.readiness.started = self.readiness.started, False
         for connection in list(self.connections.all()):
             connection.close(CloseCode.DRAINING, "this node is going away")
-        with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
-            await asyncio.wait_for(self.broker.registry.unregister_node(self.id), 1.0)
+        if started:
+            with contextlib.suppress(HubError, TimeoutError):  # it is missed within seconds all the same
+                await asyncio.wait_for(self.broker.registry.unregister_node(self.id), 1.0)
         await self.tasks.close()
         await self.broker.close()
 

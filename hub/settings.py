@@ -59,6 +59,14 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
+    def __init__(self, **values: Any) -> None:
+        """Plain values, as in ``hub.toml``: a secret is a string, a namespace or a key's rules a dict.
+
+        Raises:
+            pydantic.ValidationError: (a ValueError) one does not fit, or there is no such setting.
+        """
+        super().__init__(**values)
+
     # where
     host: str = "127.0.0.1"  # several are separated by commas
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

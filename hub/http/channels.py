@@ -17,6 +17,7 @@ from ..protocol.commands import MAX_HISTORY, ReadHistory
 from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..recovery.history import read_history
+from . import long_poll
 from .answers import NO_STORE, answer
 from .context import HttpContext
 
@@ -40,12 +41,18 @@ async def channel(context: HttpContext, request: Request) -> Response:
 
 
 async def history(context: HttpContext, request: Request) -> Response:
-    """`GET /v1/channels/{channel}/history?since=&limit=`."""
+    """`GET /v1/channels/{channel}/history?since=&limit=&wait=`."""
     name, namespace, _ = await _readable(context, request)
     since = request.query_params.get("since")
     command = ReadHistory(None, name, None if since is None else Position.parse(since), _limit(request))
+    wait = long_poll.seconds(request)
     room = context.node.settings.frame_bytes
-    return answer({"channel": name, **await read_history(context.node.broker, namespace, command, room)})
+    fields = await read_history(context.node.broker, namespace, command, room)
+    if wait and since is not None and not fields["events"] and "gap" not in fields:
+        at = Position(fields["epoch"], fields["offset"])
+        await long_poll.wait_for_more(context.node, request, context.address(request), name, at, wait)
+        fields = await read_history(context.node.broker, namespace, command, room)
+    return answer({"channel": name, **fields})
 
 
 async def snapshot(context: HttpContext, request: Request) -> Response:

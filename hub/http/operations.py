@@ -365,6 +365,13 @@ _HISTORY = _reading(
     "History",
     _query("since", "a position", pattern="^[A-Za-z0-9_-]{1,32}:[0-9]{1,16}$", examples=["k3f9:12"]),
     _query("limit", "at most so many", type="integer", minimum=1, maximum=MAX_HISTORY, default=100),
+    _query(
+        "wait",
+        "wait so many seconds for the first event after `since`",
+        type="integer",
+        minimum=0,
+        maximum=60,
+    ),
 )
 
 PATHS: dict[str, dict[str, Operation]] = {

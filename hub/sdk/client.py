@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl as tls
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal
 from uuid import uuid4
@@ -169,12 +169,14 @@ class Client:
         on_gap: OnGap | None = None,
         on_snapshot: OnSnapshot | None = None,
         on_presence: Callable[[PresenceChange], None] | None = None,
+        get_token: Callable[[], str | Awaitable[str]] | None = None,
     ) -> Subscription:
         """A subscription, to be entered with ``async with`` or iterated; one a channel.
 
         `since` continues after a position. `presence`: True, or ``{"as": "tab-1"}`` to name this member.
         `max_rate` is flushes a second; `echo` False leaves out one's own events. `on_gap` and `on_snapshot`
         (sync or async) are called in their place among the events, `on_presence` at once, from the reader.
+        `get_token`, sync or async, returns a token for this channel alone: asked for each subscribe and renewal.
         """
         options: dict[str, Any] = {}
         if presence:
@@ -183,7 +185,10 @@ class Client:
             options["max_rate"] = max_rate
         if not echo:
             options["echo"] = False
-        feed = Feed(channel, as_position(since), options, self._buffer, Backoff(self._timing), on_presence)
+        tokens = None if get_token is None else TokenSource(get_token, self._endpoint.deadline)
+        feed = Feed(
+            channel, as_position(since), options, self._buffer, Backoff(self._timing), on_presence, tokens
+        )
         return Subscription(self, feed, on_gap, on_snapshot)
 
     def begin(self, feed: Feed) -> None:

@@ -21,13 +21,15 @@ from .items import Event, Gap, Item, PresenceChange, PresenceKind, Snapshot
 from .link import HubLink
 from .members import Change, Members
 from .order import Next, judge
+from .tokens import TokenSource
 
 
 class Feed:
     """State of one subscription; the registry drives it, the subscription reads it.
 
-    `received` is behind the last item that was put into `buffer`, `begun` where a subscription without
-    `since` and without a snapshot began.
+    `tokens` are asked for the channel's own token, where it has one, before each subscribe. `received` is behind
+    the last item that was put into `buffer`, `begun` where a subscription without `since` and without a snapshot
+    began.
     """
 
     def __init__(
@@ -38,8 +40,12 @@ class Feed:
         limit: int,
         backoff: Backoff,
         on_presence: Callable[[PresenceChange], None] | None = None,
+        tokens: TokenSource | None = None,
     ) -> None:
         self.channel = channel
+        self.tokens = tokens
+        self.token: str | None = None
+        self.token_refused = False
         self.options = options
         self.backoff = backoff
         self.buffer: Buffer[Item] = Buffer(limit)
@@ -64,6 +70,8 @@ class Feed:
         """The entry of a batch subscribe; remembers what was asked."""
         self._asked = self.received
         entry = {"channel": self.channel, **self.options}
+        if self.token is not None:
+            entry["token"] = self.token
         if self._asked is not None:
             entry["since"] = self._asked._asdict()
         return entry
@@ -76,6 +84,7 @@ class Feed:
         """
         self.link, self.asking, self.answered, self.lapsed = link, None, True, False
         self._collecting = None
+        self.token_refused = False
         if entry.get("epoch") is not None:
             self._place(Position.checked(entry.get("epoch"), entry.get("offset")), entry)
         if "members" in entry:

@@ -10,6 +10,7 @@ from hub.protocol.codec import dumps_json
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
+from .channel_tokens import ChannelTokens
 from .feed import Feed
 from .items import error_of
 from .link import HubLink
@@ -18,6 +19,7 @@ log = logging.getLogger("hub.client")
 MAX_ENTRY = 2048  # bytes of one entry of a batch; a well-formed one stays below 1,000
 STALL = 1.0  # seconds that the reader waits for a slow application before it looks who waits behind it
 _FATAL_AT_FIRST = ErrorCode.LIMIT
+_ANOTHER_TOKEN = (ErrorCode.TOKEN_EXPIRED, ErrorCode.TOKEN_INVALID)  # once
 
 
 class FeedRegistry:
@@ -33,6 +35,7 @@ class FeedRegistry:
         self._pressed = pressed
         self._adopt = adopt
         self._link: HubLink | None = None
+        self._tokens = ChannelTokens(self._ask_now, self._token_failed)
 
     def add(self, feed: Feed) -> None:
         """Begin a subscription.
@@ -59,6 +62,7 @@ class FeedRegistry:
 
     def end(self, error: BaseException | None) -> None:
         """The client stops."""
+        self._tokens.end()
         for feed in [*self._feeds.values()]:
             self._finish(feed, error)
         self._feeds.clear()
@@ -109,9 +113,10 @@ class FeedRegistry:
         if not (isinstance(kind, str) and kind.startswith("hub.")):
             if not feed.receive(message):
                 self._hole(feed, message)
+        elif kind == "hub.token_expiring":
+            self._tokens.renew(feed, link, message)
         elif kind == "hub.unsubscribed":
-            error = HubError(ErrorCode.FORBIDDEN, str(message.get("reason")), channel=feed.channel)
-            self._fail(feed, error)
+            self._withdrawn(feed, message)
         else:
             _notice(feed, kind, message)
         while feed.buffer.full and not await feed.buffer.room(STALL):
@@ -125,7 +130,32 @@ class FeedRegistry:
         if feed.lapsed and feed.buffer.low:
             self.repair(feed)
 
+    def _withdrawn(self, feed: Feed, message: dict[str, Any]) -> None:
+        """A right has ended. One that only ran out comes back with another token."""
+        if message.get("code") == ErrorCode.TOKEN_EXPIRED and feed.tokens is not None:
+            feed.link = None
+            self.repair(feed, max(feed.backoff.next(), 0.001))
+            return
+        code = ErrorCode.REVOKED if message.get("code") == ErrorCode.REVOKED else ErrorCode.FORBIDDEN
+        self._fail(feed, HubError(code, str(message.get("reason")), channel=feed.channel))
+
     def _ask(self, link: HubLink, feeds: Iterable[Feed]) -> None:
+        """At once, or once those that need one have a token of their channel."""
+        now: list[Feed] = []
+        for feed in feeds:
+            if feed.tokens is None:
+                now.append(feed)
+            else:
+                self._cancel(feed)
+                feed.asking = link
+                self._tokens.fetch(feed, link)
+        self._ask_now(link, now)
+
+    def _token_failed(self, feed: Feed, error: HubError) -> None:
+        if self._feeds.get(feed.channel) is feed:
+            self._refused(feed, error)
+
+    def _ask_now(self, link: HubLink, feeds: Iterable[Feed]) -> None:
         """Batch subscribes, each within what the hub reads in one message."""
         batch: list[Feed] = []
         entries: list[dict[str, Any]] = []
@@ -176,6 +206,10 @@ class FeedRegistry:
 
     def _refused(self, feed: Feed, error: HubError) -> None:
         feed.asking = feed.link = None
+        if error.code in _ANOTHER_TOKEN and feed.tokens is not None and not feed.token_refused:
+            feed.token_refused = True
+            self.repair(feed, max(feed.backoff.next(), 0.001))
+            return
         if not error.retry or (error.code is _FATAL_AT_FIRST and not feed.answered):
             self._fail(feed, error)
             return

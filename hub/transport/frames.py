@@ -9,6 +9,7 @@ BURST = 500.0
 SMALL = 64  # bytes of a fragment; a larger one is bounded by the size of its message
 SLICE_BYTES = 4096  # parsed between two looks at the clock
 SHARE_S = 0.001  # what a connection may take of a turn, before it waits for its next slice
+DROP_EVERY_S = 0.01  # a read of a connection that is closed already
 FLOOD_CLOSE_S = 1.0  # who floods has so long to read why
 
 _CONTROL = (Opcode.PING, Opcode.PONG)

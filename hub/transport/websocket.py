@@ -22,7 +22,7 @@ from ..protocol.frames import shortened
 from ..protocol.replies import Window
 from ..protocol.session import MAX_BEFORE_AUTH
 from . import upgrade_response
-from .frames import FLOOD_CLOSE_S, SHARE_S, SLICE_BYTES, ClosesAnywhere, FrameRate
+from .frames import DROP_EVERY_S, FLOOD_CLOSE_S, SHARE_S, SLICE_BYTES, ClosesAnywhere, FrameRate
 from .http1.head import Head
 from .kernel import unacknowledged
 
@@ -277,11 +277,21 @@ class WebSocketTransport(asyncio.Protocol):
         while at < size and self._paused < _FOR_GOOD and (at == 0 or perf_counter() - began < SHARE_S):
             self._parse(data[at : at + SLICE_BYTES] if size > SLICE_BYTES else data)
             at += SLICE_BYTES
+        if self._paused >= _FOR_GOOD or self._transport is None:
+            return
         queue = self._handshaker.node.admission.read_queue
-        if self._paused < _FOR_GOOD and (at < size or queue.exhausted(self, perf_counter() - began)):
-            self._rest = data[at:]
-            self._pause(_BY_SHARE)
+        if self._connection is None:
+            # It is closed, and nothing counts but the peer's close: the rest comes at a measured pace.
+            self._wait(data[at:])
+            asyncio.get_running_loop().call_later(DROP_EVERY_S, self._read_on)
+        elif at < size or queue.exhausted(self, perf_counter() - began):
+            self._wait(data[at:])
             queue.later(self._read_on)
+
+    def _wait(self, rest: bytes) -> None:
+        """Read nothing more until `_read_on`, which begins with `rest`."""
+        self._rest = rest
+        self._pause(_BY_SHARE)
 
     def _read_on(self) -> None:
         """The next slice."""

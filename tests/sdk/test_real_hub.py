@@ -4,11 +4,13 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 import pytest_asyncio
 
@@ -31,6 +33,7 @@ from hub.publisher import Publisher
 from hub.runtime.backoff import Window
 from tests.broker.redis.servers import RedisServer
 
+from ..support.server import JWT_SECRET
 from .real import KEY, Proxy, RealHub, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -437,3 +440,28 @@ async def test_a_killed_node_is_followed_by_another_with_nothing_lost(redis: Red
                 (2, 2),
                 (3, 3),
             ]
+
+
+async def test_a_channel_has_a_token_of_its_own(hub: RealHub) -> None:
+    asked: list[int] = []
+
+    def channel_token() -> str:
+        asked.append(1)
+        claims = {"sub": "ann", "exp": time.time() + 2, "channel": "doc:own-token", "hub": {}}
+        return jwt.encode(claims, JWT_SECRET, "HS256")
+
+    async with Client(hub.ws, token=token(subscribe=[], publish=[]), timing=SOON) as client:
+        with pytest.raises(HubError) as refused:
+            async with client.subscribe("doc:own-token"):
+                pass
+        assert refused.value.code is ErrorCode.FORBIDDEN
+        subscription = client.subscribe("doc:own-token", get_token=channel_token)
+        async with subscription, Publisher(hub.http, token=KEY) as publisher:
+            got = []
+            # Longer than two tokens live: renewed, or asked for anew by position, none is lost.
+            for number in range(10):
+                await publisher.publish("doc:own-token", "note", number)
+                got.append((await anext(aiter(subscription))).payload)
+                await asyncio.sleep(0.5)
+        assert got == list(range(10))
+        assert len(asked) >= 3

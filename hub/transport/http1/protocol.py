@@ -35,6 +35,7 @@ from .reader import Reader
 
 BODY_S = 30.0
 RESERVE_S = 2.0  # for a head, in the reserve
+DROP_EVERY_S = 0.01  # a read of what is only dropped
 BODY_HIGH = 65_536  # bytes of a body that wait for the app
 REST_MOST = 262_144  # bytes of a body that nobody wants are read for the sake of the next request; not more
 PROBES = (b"GET /livez ", b"GET /readyz ", b"HEAD /livez ", b"HEAD /readyz ")
@@ -311,6 +312,9 @@ class HttpProtocol(asyncio.Protocol):
         self._dropped += len(data)
         if self._dropped > self._handshaker.node.settings.max_body_bytes:
             self._abort()
+        else:
+            self._pause_reading()  # as fast as it comes would take a share of the loop for nothing
+            asyncio.get_running_loop().call_later(DROP_EVERY_S, self._resume_reading)
 
     def _read(self, step: Callable[[], bool]) -> None:
         """Let the reader do a step, and see where it stands."""

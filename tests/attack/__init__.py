@@ -1,0 +1,1 @@
+"""Floods against a real hub, each with what another client notices: `make attack`."""

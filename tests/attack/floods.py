@@ -1,0 +1,106 @@
+"""The floods, an entry each: what a stranger sends (A, B), what a user sends (C). Who finds another adds a line."""
+
+import json
+
+from .flood import Flood, Target
+
+MASK = bytes(4)
+GET = b"GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n"
+POST = b"POST /v1/publish HTTP/1.1\r\nHost: hub\r\n"
+
+
+def stranger(target: Target) -> bytes:
+    """A socket that has not said who it is."""
+    return target.upgrade()
+
+
+def packed_stranger(target: Target) -> bytes:
+    """The same, with MessagePack."""
+    return target.upgrade(subprotocol="hub.v1.msgpack")
+
+
+def user(target: Target) -> bytes:
+    """A socket of an ordinary user."""
+    return target.upgrade(f"?token={target.token}")
+
+
+def frame(body: bytes, opcode: int = 1) -> bytes:
+    """A client's frame, masked with zeros."""
+    size = len(body)
+    head = (
+        bytes((0x80 | opcode, 0x80 | size))
+        if size < 126
+        else bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
+    )
+    return head + MASK + body
+
+
+def sockets() -> list[Flood]:
+    """Frames."""
+    nested = b"\xdc\x3e\x80" * 5400
+    ping = frame(json.dumps({"type": "ping"}).encode())
+    return [
+        Flood("pings", "B1", b"\x89\x80" + MASK, stranger, upgraded=True),
+        Flood("pings, not read", "B1", b"\x89\x80" + MASK, stranger, upgraded=True, reads=False),
+        Flood("pings of 50", "B1", b"\x89\x80" + MASK, stranger, upgraded=True, connections=50),
+        Flood(
+            "empty fragments", "B1", b"\x00\x80" + MASK, stranger, upgraded=True, opening=b"\x01\x80" + MASK
+        ),
+        Flood(
+            "fragments of a byte",
+            "B1",
+            b"\x00\x81" + MASK + b"x",
+            stranger,
+            upgraded=True,
+            opening=b"\x01\x80" + MASK,
+        ),
+        Flood("nested MessagePack", "B2", frame(nested, 2), packed_stranger, upgraded=True, connections=5),
+        Flood("commands", "C3", ping, user, upgraded=True),
+    ]
+
+
+def requests() -> list[Flood]:
+    """HTTP."""
+    return [
+        Flood("pipelined requests", "B3", GET, connections=20),
+        Flood("pipelined, not read", "B3", GET, connections=20, reads=False),
+        Flood(
+            "pipelined refusals",
+            "B3",
+            POST + b"Content-Length: 2\r\n\r\n{}",
+            connections=5,
+        ),
+        Flood(
+            "trailers",
+            "B4",
+            b"X-Trailer: " + b"x" * 100 + b"\r\n",
+            lambda _: POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n",
+            connections=10,
+        ),
+        Flood(
+            "empty lines in chunks",
+            "B4",
+            b"4\r\n\r\n\r\n\r\n",
+            lambda _: POST + b"Transfer-Encoding: chunked\r\n\r\n",
+            connections=10,
+        ),
+        Flood(
+            "bodies that never end",
+            "B5",
+            POST + b"Content-Length: 9\r\n\r\n",
+            once=True,
+            connections=500,
+            drip=b"x",
+        ),
+        Flood("a byte after the answer", "B5", GET + b"x", once=True, connections=500),
+        Flood("silent connections", "B5", b"", once=True, connections=2000),
+        Flood(
+            "h2c with a body",
+            "A1",
+            POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 34\r\n\r\n" + GET,
+        ),
+    ]
+
+
+# The first is what the machine itself does to another client.
+FLOODS: list[Flood] = [Flood("none", "-", b"", once=True), *sockets(), *requests()]
