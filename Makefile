@@ -47,6 +47,12 @@ test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10 \
 		--cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
+## test-long: the models of brokers, delivery and jobs, six times as many stories as in make test
+.PHONY: test-long
+test-long: $(STAMPS)/system $(STAMPS)/venv-dev
+	TEST_LONG=1 $(BIN)/python -m pytest tests/broker/test_memory_model.py tests/broker/test_sources_model.py \
+		tests/recovery/test_no_loss.py tests/collab/test_model.py
+
 ## test-sources: tests beside real servers of other makers, which are installed first
 .PHONY: test-sources
 test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -20,6 +20,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication, Version
 from hub.protocol.position import Position
 
+from ..support.stories import stories
 from .harness import Clock, Recorder
 
 # Moments that never coincide: primes of seconds, against steps of whole seconds and leases of halves.
@@ -349,7 +350,7 @@ class BrokerMachine(RuleBasedStateMachine):
         assert set(self.broker._streams) == set(self.models)
 
 
-BrokerMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+BrokerMachine.TestCase.settings = stories(
+    150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestRandomSchedules = BrokerMachine.TestCase

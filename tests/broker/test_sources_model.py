@@ -24,6 +24,7 @@ from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.errors import HubError
 from hub.protocol.event import Publication, Source, Version
 
+from ..support.stories import stories
 from .harness import Clock, Recorder
 from .redis.harness import QUICK
 from .redis.servers import RedisServer
@@ -217,7 +218,7 @@ async def check(world: World, schedule: list[Any]) -> None:
 
 
 @given(schedules)
-@settings(max_examples=150, deadline=None)
+@stories(150, deadline=None)
 def test_in_memory(schedule: list[Any]) -> None:
     asyncio.run(check(MemoryWorld(), schedule))
 

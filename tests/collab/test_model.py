@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.broker.base import Inbox, Member, Published
@@ -20,6 +20,7 @@ from hub.protocol.frames import Encoding, bodies
 from hub.runtime.flush import FlushScheduler
 
 from ..support import virtual
+from ..support.stories import stories
 
 TABLE = Namespaces({"job": Namespace.model_validate({"mode": "state"}), "doc": Namespace()})
 NEVER = 1 << 30
@@ -167,13 +168,13 @@ def check(reader: Reader, stored: dict[int, Publication], *, merges: bool) -> No
     assert set(newest.values()) <= seen, "the last event of each key arrives"
 
 
-@settings(max_examples=150)
+@stories(150)
 @given(st.lists(steps, min_size=20, max_size=80), st.lists(readers, min_size=1, max_size=4))
 def test_jobs(script: list[tuple[Any, ...]], kinds: list[tuple[Any, ...]]) -> None:
     virtual.run(play("job", script, kinds))
 
 
-@settings(max_examples=50)
+@stories(50)
 @given(st.lists(steps, min_size=20, max_size=80), st.lists(readers, min_size=1, max_size=4))
 def test_documents(script: list[tuple[Any, ...]], kinds: list[tuple[Any, ...]]) -> None:
     virtual.run(play("doc", script, kinds))

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.cluster.worker_ipc import NoWorkerIpc
@@ -19,6 +19,7 @@ from hub.settings import Settings
 from ..support import virtual
 from ..support.backplane import Backplane
 from ..support.node_client import Client
+from ..support.stories import stories
 
 CHANNELS = ("doc:1", "job:1")
 RATES = (None, None, None, 2.0)
@@ -165,13 +166,13 @@ def check_end(client: Client, backplane: Backplane) -> None:
         assert client.keys == {key: event.offset for key, event in stored.keys.items()}, story
 
 
-@settings(max_examples=150)
+@stories(150)
 @given(operations(faults=False), st.integers(0, 2**32))
 def test_without_faults_of_the_broker_nothing_is_missing(ops: list[Op], seed: int) -> None:
     virtual.run(play(ops, seed))
 
 
-@settings(max_examples=300)
+@stories(300)
 @given(operations(faults=True), st.integers(0, 2**32))
 def test_whatever_happens_nothing_is_lost_untold(ops: list[Op], seed: int) -> None:
     virtual.run(play(ops, seed))
