@@ -19,7 +19,7 @@ from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
 from .commands.handshake import Handshaker
-from .http.app import build
+from .http.app import build, direct_routes
 from .http.context import HttpContext
 from .node import Node
 from .observe.client_log import ClientLog
@@ -126,7 +126,11 @@ class Hub:
             self.node = node
             self._inner = build(context, handshaker, origins)
             try:
-                yield {"hub_handshaker": handshaker, "hub_is_service": context.is_service}
+                yield {
+                    "hub_handshaker": handshaker,
+                    "hub_is_service": context.is_service,
+                    "hub_direct": direct_routes(context),
+                }
             finally:
                 self.node = self._inner = None
 

@@ -45,8 +45,9 @@ async def _publish(
     most = max(1, len(publications)) if ordered else AT_ONCE
     results: list[Published | HubError] = []
     for at in range(0, len(publications), most):
+        if at:
+            await asyncio.sleep(0)
         results += await node.publish(publications[at : at + most], ordered=ordered)
-        await asyncio.sleep(0)
     return results
 
 

@@ -16,9 +16,23 @@ from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
 NO_STORE = {"Cache-Control": "no-store"}
 
 
+class _Json(Response):
+    """Starlette's, whose headers are not put together anew for each answer."""
+
+    def __init__(self, body: bytes, status: int) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        ]
+
+
 def answer(value: Any, status: int = 200) -> Response:
     """A JSON answer; `orjson.Fragment`s inside are copied as they are."""
-    return Response(orjson.dumps(value), status, NO_STORE, media_type="application/json")
+    return _Json(orjson.dumps(value), status)
 
 
 def refusal(error: HubError, status: int | None = None, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,7 +1,8 @@
 """The ASGI app of one node: its routes, thin, over `Node`."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,14 +17,29 @@ from ..commands.handshake import Handshaker
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..transport.asgi import AsgiTransport
+from ..transport.http1.direct import Handler as DirectHandler
+from ..transport.http1.direct import Routes
+from ..transport.http1.head import Head
 from . import browser, channels, control, dead_letters, health, openapi, publish, stream, why
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
+from .whole_request import AnyRequest, WholeRequest
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[HttpContext, Request], Awaitable[Response]]
+AnyHandler = Callable[[HttpContext, AnyRequest], Awaitable[Response]]
+
+DIRECT: dict[tuple[str, str], AnyHandler] = {
+    ("POST", "/v1/publish"): publish.publish,
+    ("POST", "/v1/batch"): publish.batch,
+    ("GET", "/livez"): health.livez,
+    ("GET", "/readyz"): health.readyz,
+}
+"""The busiest routes: where the server is our own, plain requests for them are answered without ASGI."""
+
+_Asked = TypeVar("_Asked", bound=AnyRequest)
 
 
 def build(context: HttpContext, handshaker: Handshaker, origins: Origins) -> Starlette:
@@ -42,6 +58,20 @@ def build(context: HttpContext, handshaker: Handshaker, origins: Origins) -> Sta
     # A redirect would send a publication's body twice, to a host that the request's header names.
     app.router.redirect_slashes = False
     return app
+
+
+def direct_routes(context: HttpContext) -> Routes:
+    """`DIRECT` for this node."""
+
+    def direct(path: str, handler: AnyHandler) -> DirectHandler:
+        endpoint = _endpoint(context, path, handler)
+
+        async def answer(head: Head, body: bytes) -> Response:
+            return await endpoint(WholeRequest(head, body))
+
+        return answer
+
+    return {(method, path.encode()): direct(path, handler) for (method, path), handler in DIRECT.items()}
 
 
 def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
@@ -85,10 +115,12 @@ def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
     ]
 
 
-def _endpoint(context: HttpContext, path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    context: HttpContext, path: str, handler: Callable[[HttpContext, _Asked], Awaitable[Response]]
+) -> Callable[[_Asked], Coroutine[Any, Any, Response]]:
     """The handler as Starlette calls it: with its refusals, counted, and a bug logged once."""
 
-    async def endpoint(request: Request) -> Response:
+    async def endpoint(request: _Asked) -> Response:
         try:
             response = await handler(context, request)
         except HubError as error:

@@ -20,6 +20,7 @@ from ..protocol.errors import HubError
 from ..protocol.payloads import keep_payload, keep_payloads
 from .metrics import Counted, Exposition
 from .rates import Limits, Rates
+from .whole_request import AnyRequest, WholeRequest
 
 BODY_S = 30.0  # a body has to be there by then
 USER_MESSAGES = 4  # so many times the longest message, the body of a user's request may be long
@@ -67,7 +68,7 @@ class HttpContext:
         peer = request.client.host if request.client else "local"
         return self._proxies.client(peer, request.headers.get("x-forwarded-for"))
 
-    async def identity(self, request: Request) -> Identity:
+    async def identity(self, request: AnyRequest) -> Identity:
         """Who asks: an API key or a token.
 
         Raises:
@@ -94,7 +95,7 @@ class HttpContext:
         self.rates.check_command(identity)
         return identity
 
-    async def publisher(self, request: Request) -> Identity:
+    async def publisher(self, request: AnyRequest) -> Identity:
         """Who asks, where only those may who may publish somewhere: nothing of a body is read of anybody else.
 
         Raises:
@@ -145,7 +146,7 @@ class HttpContext:
         allowed = self._most(asks)
         return _object(await self._body(request, allowed if most is None else min(most, allowed)))
 
-    async def publications(self, request: Request, asks: Identity) -> dict[str, Any]:
+    async def publications(self, request: AnyRequest, asks: Identity) -> dict[str, Any]:
         """The body, as `object`, in which payloads keep their bytes.
 
         Raises:
@@ -164,7 +165,11 @@ class HttpContext:
             return settings.max_body_bytes
         return min(settings.max_body_bytes, USER_MESSAGES * settings.message_bytes)
 
-    async def _body(self, request: Request, most: int) -> bytes:
+    async def _body(self, request: AnyRequest, most: int) -> bytes:
+        if isinstance(request, WholeRequest):
+            if len(request.body) > most:
+                raise _too_large(most)
+            return request.body
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
             raise _too_large(most)

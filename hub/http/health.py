@@ -7,14 +7,15 @@ from starlette.responses import Response
 from ..auth.identity import Level
 from .answers import answer
 from .context import HttpContext
+from .whole_request import AnyRequest
 
 
-async def livez(_requests: HttpContext, _request: Request) -> Response:
+async def livez(_requests: HttpContext, _request: AnyRequest) -> Response:
     """`GET /livez`: the process answers."""
     return answer({"live": True})
 
 
-async def readyz(context: HttpContext, _request: Request) -> Response:
+async def readyz(context: HttpContext, _request: AnyRequest) -> Response:
     """`GET /readyz`: 503 while deaf, draining, or without a usable shard; the reasons stand in the body."""
     reasons = await context.node.readiness.reasons_of_all()
     shards = [

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..auth.identity import Identity
@@ -19,6 +18,7 @@ from ..protocol.publications import Publish, parse_entry, parse_publish, unknown
 from ..runtime.slices import mapped
 from .answers import answer
 from .context import HttpContext
+from .whole_request import AnyRequest
 
 MAX_BATCH = 1000
 _BATCH = frozenset({"events", "ordered"})
@@ -28,7 +28,7 @@ _BROADCAST = frozenset(
 _SOME_CHANNEL = "any:channel"  # stands for each of a broadcast's while the rest is checked
 
 
-async def publish(context: HttpContext, request: Request) -> Response:
+async def publish(context: HttpContext, request: AnyRequest) -> Response:
     """`POST /v1/publish`: one event."""
     identity = await context.publisher(request)
     command = parse_publish(None, await context.publications(request, identity))
@@ -40,7 +40,7 @@ async def publish(context: HttpContext, request: Request) -> Response:
     return answer(published_fields(command, result))
 
 
-async def batch(context: HttpContext, request: Request) -> Response:
+async def batch(context: HttpContext, request: AnyRequest) -> Response:
     """`POST /v1/batch`: many events, each with its own answer."""
     identity = await context.publisher(request)
     body = await context.publications(request, identity)
@@ -50,7 +50,7 @@ async def batch(context: HttpContext, request: Request) -> Response:
     return await _answer(context, identity, commands, ordered, unknown_fields(body, _BATCH))
 
 
-async def broadcast(context: HttpContext, request: Request) -> Response:
+async def broadcast(context: HttpContext, request: AnyRequest) -> Response:
     """`POST /v1/broadcast`: one event to many channels."""
     identity = await context.publisher(request)
     body = await context.publications(request, identity)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Scope
 
+from .direct import Handler
 from .head import Fields, Head
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,9 @@ class Line(Protocol):
 class Exchange:
     """One request and its answer, as an ASGI app sees them (ASGI's HTTP specification, version 2.3).
     `begun`: the app has begun to answer; `sent`: bytes of the answer have gone;
-    `complete`: all have; `keep_alive`: another request may follow; `waiting_bytes` of the body wait for the app."""
+    `complete`: all have; `keep_alive`: another request may follow; `waiting_bytes` of the body wait for the app.
+    `handler`: who is to answer without ASGI once the request is whole; None where the app does. `defaults` are
+    fields of every answer."""
 
     __slots__ = (
         "_answer_head",
@@ -73,7 +76,6 @@ class Exchange:
         "_defaults",
         "_expects_continue",
         "_gone",
-        "_head",
         "_left",
         "_line",
         "_read",
@@ -81,39 +83,57 @@ class Exchange:
         "_whole",
         "begun",
         "complete",
+        "handler",
+        "head",
         "keep_alive",
         "sent",
         "waiting_bytes",
     )
 
-    def __init__(self, head: Head, line: Line) -> None:
+    def __init__(self, head: Head, line: Line, defaults: Fields) -> None:
         self.keep_alive = head.keep_alive
         self.begun = self.complete = self.sent = False
         self.waiting_bytes = 0
-        self._head = head
+        self.head = head
+        self.handler: Handler | None = None
         self._line = line
         self._expects_continue = head.expects_continue
         self._body: list[bytes] = []
         self._whole = self._read = self._gone = False
         self._waiter: asyncio.Future[None] | None = None
         self._answer_head = b""
-        self._defaults: Fields = []
+        self._defaults = defaults
         self._chunked = False
         self._left: int | None = None
 
     # The connection's side
 
-    async def run(self, app: ASGIApp, scope: Scope, defaults: Fields) -> None:
-        """Let the app answer. `defaults` are fields of every answer."""
-        self._defaults = defaults
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Let the app answer."""
         try:
             await app(scope, self._receive, self._send)
             if not self.complete and not self._gone:
-                log.error("an app returned without answering %s %s", self._head.method, self._head.path)
+                log.error("an app returned without answering %s %s", self.head.method, self.head.path)
         except asyncio.CancelledError:
             raise
         except Exception:
-            log.exception("an app failed at %s %s", self._head.method, self._head.path)
+            log.exception("an app failed at %s %s", self.head.method, self.head.path)
+        finally:
+            if not self.complete:
+                self._line.over(self)
+
+    async def run_directly(self, handler: Handler) -> None:
+        """Let the handler answer a request that is whole."""
+        try:
+            response = await handler(self.head, self._take_body())
+            if not self._gone:
+                self.begun = True
+                self._answer_head = self._begin(response.status_code, response.raw_headers)
+                self._send_body(bytes(response.body), more=False)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("answering %s %s failed", self.head.method, self.head.path)
         finally:
             if not self.complete:
                 self._line.over(self)
@@ -146,12 +166,15 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     def _piece(self) -> Message:
-        body, self._body = self._body, []
-        self.waiting_bytes = 0
+        data = self._take_body()
         self._read = self._whole
         self._line.body_wanted()
-        data = body[0] if len(body) == 1 else b"".join(body)
         return {"type": "http.request", "body": data, "more_body": not self._whole}
+
+    def _take_body(self) -> bytes:
+        body, self._body = self._body, []
+        self.waiting_bytes = 0
+        return body[0] if len(body) == 1 else b"".join(body)
 
     def _ask(self) -> None:
         if self._expects_continue and not self.begun:
@@ -187,9 +210,9 @@ class Exchange:
             if lower is not None:
                 self._note(lower, value)
             lines.append(written)
-        if status in _NO_BODY or self._head.method == "HEAD":
+        if status in _NO_BODY or self.head.method == "HEAD":
             self._left = 0
-        elif self._left is None and self._head.version == "1.1":
+        elif self._left is None and self.head.version == "1.1":
             self._chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
         elif self._left is None:
@@ -198,7 +221,7 @@ class Exchange:
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        elif self._head.version == "1.0":
+        elif self.head.version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
         lines.append(b"\r\n")
         return b"".join(lines)
@@ -210,7 +233,7 @@ class Exchange:
             self.keep_alive = False
 
     def _send_body(self, data: bytes, more: bool) -> None:
-        if self._head.method == "HEAD":
+        if self.head.method == "HEAD":
             data = b""
         elif self._chunked:
             data = (b"%x\r\n%s\r\n" % (len(data), data) if data else b"") + (b"" if more else b"0\r\n\r\n")

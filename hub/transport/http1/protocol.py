@@ -15,7 +15,7 @@ connection is kept. The first bytes of each wait their turn in the accept queue.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -26,9 +26,11 @@ from ...auth.addresses import network_of
 from ...connections.http_connections import Placement
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
+from ...runtime.first_step import rest_of
 from .. import upgrade_response
 from ..websocket import WebSocketTransport
 from .deadlines import Deadlines
+from .direct import Routes, handler_of
 from .exchange import Exchange
 from .head import BadRequest, Head
 from .reader import Reader
@@ -37,6 +39,7 @@ BODY_S = 30.0
 RESERVE_S = 2.0  # for a head, in the reserve
 DROP_EVERY_S = 0.01  # a read of what is only dropped
 BODY_HIGH = 65_536  # bytes of a body that wait for the app
+IN_A_ROW = 16  # pipelined requests that are answered in one turn of the loop
 REST_MOST = 262_144  # bytes of a body that nobody wants are read for the sake of the next request; not more
 PROBES = (b"GET /livez ", b"GET /readyz ", b"HEAD /livez ", b"HEAD /readyz ")
 HEALTH = ("/livez", "/readyz", "/metrics")
@@ -51,6 +54,7 @@ class HttpProtocol(asyncio.Protocol):
         "_client",
         "_config",
         "_deadlines",
+        "_direct",
         "_drained",
         "_dropped",
         "_ending",
@@ -58,6 +62,7 @@ class HttpProtocol(asyncio.Protocol):
         "_handshaker",
         "_head_due",
         "_idle",
+        "_in_step",
         "_new",
         "_reader",
         "_reading_paused",
@@ -81,6 +86,7 @@ class HttpProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._app_state = app_state
         self._handshaker = app_state["hub_handshaker"]
+        self._direct: Routes = app_state.get("hub_direct", {})
         node = self._handshaker.node
         self._deadlines = Deadlines(node.timers, node.now, self._late, self._abort)
         self._reader: Reader | None = Reader(self)
@@ -92,7 +98,7 @@ class HttpProtocol(asyncio.Protocol):
         self._scheme = "http"
         self._new = True
         self._dropped = 0
-        self._idle = self._head_due = self._reserved = self._ending = False
+        self._idle = self._head_due = self._reserved = self._ending = self._in_step = False
         self._reading_paused = self.writing_paused = False
         self.network: str | None = None
 
@@ -238,24 +244,42 @@ class HttpProtocol(asyncio.Protocol):
             self._fail(exchange)
         elif not exchange.keep_alive or reader is None:
             self._finish()
-        elif reader.done:
-            self._read(reader.next)
-        else:
+        elif not reader.done:
             self._resume_reading()  # the rest of a body that the app did not want
+        elif not self._in_step:
+            self._read(reader.next)
 
     # Requests
 
     def _serve(self, head: Head) -> None:
-        self._exchange = exchange = Exchange(head, self)
+        self._exchange = exchange = Exchange(head, self, self._server_state.default_headers)
         if self._reserved:
             exchange.keep_alive = False
         if head.length != 0:
             self._deadlines.expect(BODY_S)
-        state = self._server_state
-        run = exchange.run(self._config.loaded_app, self._scope(head), state.default_headers)
-        task = asyncio.get_running_loop().create_task(run)
-        state.tasks.add(task)
-        task.add_done_callback(state.tasks.discard)
+        if self._direct and not self._config.root_path:
+            most = self._handshaker.node.settings.max_body_bytes
+            exchange.handler = handler_of(self._direct, head, most)
+        if exchange.handler is None:
+            self._ask_app(exchange)
+
+    def _ask_app(self, exchange: Exchange) -> None:
+        exchange.handler = None
+        self._spawn(exchange.run(self._config.loaded_app, self._scope(exchange.head)))
+
+    def _answer_directly(self, exchange: Exchange) -> None:
+        """Without a task, unless the handler has to wait."""
+        handler, exchange.handler = exchange.handler, None
+        assert handler is not None
+        rest = rest_of(exchange.run_directly(handler))
+        if rest is not None:
+            self._spawn(rest)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        tasks = self._server_state.tasks
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     def _scope(self, head: Head) -> Scope:
         root: str = self._config.root_path
@@ -290,8 +314,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _is_operator(self, head: Head) -> bool:
         """Who is served from the reserve: who looks at the hub's health, and services."""
-        if head.path in HEALTH:
-            return True
+        return head.path in HEALTH or self._is_service(head)
+
+    def _is_service(self, head: Head) -> bool:
         scheme, _, credentials = (head.field(b"authorization") or b"").partition(b" ")
         is_service: Callable[[str], object] = self._app_state["hub_is_service"]
         return scheme.lower() == b"bearer" and bool(is_service(credentials.decode("latin-1").strip()))
@@ -317,24 +342,44 @@ class HttpProtocol(asyncio.Protocol):
             asyncio.get_running_loop().call_later(DROP_EVERY_S, self._resume_reading)
 
     def _read(self, step: Callable[[], bool]) -> None:
-        """Let the reader do a step, and see where it stands."""
+        """Let the reader do a step, and more while requests are answered at once."""
+        self._in_step = True
         try:
-            more = step()
+            for _ in range(IN_A_ROW):
+                if step():
+                    break
+                reader = self._reader
+                if reader is None or not self._is_answered(reader):
+                    return
+                step = reader.next
         except BadRequest as bad:
             self._reject(bad)
             return
-        reader = self._reader
-        if reader is None:
-            return
-        if more:
-            self._pause_reading()
-            asyncio.get_running_loop().call_soon(self._go_on)
-        elif reader.in_head:
+        finally:
+            self._in_step = False
+        self._pause_reading()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _is_answered(self, reader: Reader) -> bool:
+        """See where the reader stands; whether it stands behind a request that is answered."""
+        if reader.in_head:
             self._await_head(reader)
-        elif reader.done and self._exchange is None:
-            self._read(reader.next)  # it was answered before it was whole
-        elif reader.done and reader.kept:
+            return False
+        exchange = self._exchange
+        if exchange is not None and exchange.handler is not None:
+            self._decide(reader, exchange)
+        if self._reader is None or not reader.done:
+            return False
+        if self._exchange is not None and reader.kept:
             self._pause_reading()  # one request at a time
+        return self._exchange is None
+
+    def _decide(self, reader: Reader, exchange: Exchange) -> None:
+        """Answer a request that is whole. For a stranger's body the app does not wait before it refuses."""
+        if self.writing_paused or not (reader.done or self._is_service(exchange.head)):
+            self._ask_app(exchange)
+        elif reader.done:
+            self._answer_directly(exchange)
 
     def _go_on(self) -> None:
         self._resume_reading()
