@@ -6,13 +6,14 @@ exactly what is wrong, and leaves time to the caller.
 """
 
 import re
-from binascii import Error, a2b_base64
+from binascii import Error
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ..protocol.errors import HubError
+from . import base64url
 from .refusals import invalid, missing
 
 MAX_BYTES = 16 * 1024
@@ -21,7 +22,6 @@ MAX_BYTES = 16 * 1024
 # Checked before decoding: Python's decoder skips characters that are not base64. A signature may be empty,
 # so that `alg: none` is refused by its name.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\Z")
-_URLSAFE = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _what_instead(token: str) -> str:
 
 def _decode(part: str, name: str) -> bytes:
     try:
-        return a2b_base64(part.translate(_URLSAFE) + "==")
+        return base64url.decode(part)
     except Error:
         raise invalid(f"the token's {name} is cut off: no base64url has this length") from None
 

@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from binascii import Error, a2b_base64
+from binascii import Error
+
+from . import base64url
 
 # Half of the digest, as RFC 2104 section 5 allows: 128 bits.
 _TAG_BYTES = 16
 _TEXT = re.compile(r"[A-Za-z0-9_-]+\Z")
-_URLSAFE = str.maketrans("-_", "+/")
 
 
 class Signer:
@@ -37,7 +38,7 @@ class Signer:
         if _TEXT.match(text) is None:
             return None
         try:
-            data = a2b_base64(text.translate(_URLSAFE) + "==")
+            data = base64url.decode(text)
         except Error:
             return None
         payload, tag = data[:-_TAG_BYTES], data[-_TAG_BYTES:]
