@@ -9,6 +9,7 @@ The hub paces the departure, so that even clients that know nothing of `hub.drai
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -43,18 +44,27 @@ class Departing(Protocol):
 
 
 class Drain:
-    """One departure of one node. `sleep` is handed in for tests."""
+    """One departure of one node. `hasty`: nobody sends newcomers here any more, so it takes seconds. `sleep` is
+    handed in for tests."""
 
-    def __init__(self, node: Departing, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        node: Departing,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        hasty: bool = False,
+    ) -> None:
         self._node = node
         self._sleep = sleep
+        self._hasty = hasty
 
     async def run(self) -> None:
         """From the notice to the last connection."""
         node = self._node
         node.readiness.draining = True
         log.info("draining: %d connections", len(node.connections))
-        await self._notice()
+        if not self._hasty:
+            await self._notice()
         node.admission.stop_accepting()
         await self._send_away(self._spread())
         await self._wait_for_the_last()
@@ -71,7 +81,7 @@ class Drain:
     def _spread(self) -> float:
         """Over how many seconds to send everybody away: as few as the other nodes take without noticing."""
         node = self._node
-        most = node.settings.drain_seconds
+        most = min(node.settings.drain_seconds, SHORTEST_S if self._hasty else math.inf)
         rate = node.peers.accept_rate
         if rate <= 0.0:
             return most  # nobody is known: the longest spread is safe

@@ -7,6 +7,7 @@ after a second or more: that spreads even a herd which no refusal impresses.
 
 import asyncio
 import logging
+import math
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -45,6 +46,15 @@ class SocketListener:
         for sock in self._sockets:
             server = await loop.create_server(self._make, sock=sock.dup(), ssl=self._tls, backlog=BACKLOG)
             self.servers.append(server)
+
+    def end(self) -> None:
+        """Accept no more, ever; the kernel gives new connections to whoever else has the port."""
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
+        for sock in self._sockets:
+            sock.close()
+        self._until = math.inf
 
     async def tick(self) -> None:
         """Called about ten times a second."""

@@ -32,11 +32,16 @@ AT_ONCE_S = 1  # and where an end at once is asked for
 
 class Server(uvicorn.Server):
     """SIGTERM, or `POST /v1/drain`, drains the node and then ends it; SIGINT (a person's Ctrl-C), or a second
-    SIGTERM, ends it at once. Either way the exit status is 0."""
+    SIGTERM, ends it at once. Either way the exit status is 0.
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    `supervised` can be read (and is at its end) once the supervisor of this worker is gone: nobody would replace
+    it or end it, so it leaves the port at once, and departs."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub, supervised: int | None = None) -> None:
         super().__init__(config)
         self._hub = hub
+        self._supervised = supervised
+        self._orphaned = False
         self._listener: SocketListener | None = None
         self._terminated = False
         self.departed = False  # by a request over HTTP, not by a signal
@@ -53,6 +58,17 @@ class Server(uvicorn.Server):
         self._listener = SocketListener(sockets or (), make, self.config.ssl, self._overfull, node.counters)
         await self._listener.open()
         self.servers = self._listener.servers  # uvicorn closes them at the end
+        if self._supervised is not None:
+            asyncio.get_running_loop().add_reader(self._supervised, self._on_orphaned)
+
+    def _on_orphaned(self) -> None:
+        assert self._supervised is not None
+        assert self._listener is not None
+        asyncio.get_running_loop().remove_reader(self._supervised)
+        log.error("the supervisor of the workers is gone: this worker departs")
+        self._orphaned = True
+        self._listener.end()
+        self.handle_exit(signal.SIGTERM, None)
 
     def _overfull(self) -> bool:
         node = self._hub.node
@@ -80,7 +96,7 @@ class Server(uvicorn.Server):
         while not await self.on_tick(next(ticks)) and not (draining is not None and draining.done()):
             if draining is None and node.readiness.drain_requested.is_set():
                 self.departed = not self._terminated
-                draining = asyncio.create_task(Drain(node).run())
+                draining = asyncio.create_task(Drain(node, hasty=self._orphaned).run())
             collector.tick()
             await listener.tick()
             await asyncio.sleep(0.1)
@@ -133,17 +149,22 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int
         settings.hosts,
         settings.port,
         settings.workers,
-        lambda own, worker_ipc: _serve_one(settings, own, worker_ipc),
+        lambda own, worker_ipc, supervised: _serve_one(settings, own, worker_ipc, supervised),
     )
     log.info("%d workers on %s port %d", settings.workers, settings.host, supervisor.port)
     return supervisor.run()
 
 
-def _serve_one(settings: Settings, sockets: list[socket.socket] | None, worker_ipc: WorkerIpc) -> int:
+def _serve_one(
+    settings: Settings,
+    sockets: list[socket.socket] | None,
+    worker_ipc: WorkerIpc,
+    supervised: int | None = None,
+) -> int:
     for sock in sockets or ():
         bound_unsent(sock, settings.unsent_bytes)
     hub = Hub(settings, worker_ipc)
-    server = Server(server_config(hub), hub)
+    server = Server(server_config(hub), hub, supervised)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets))
     if not server.started:

@@ -29,11 +29,12 @@ FAILURES = 5  # failures at the start in a row, and the supervisor gives up
 WAIT_S = 0.2
 STOP = (signal.SIGTERM, signal.SIGINT)
 
-Work = Callable[[list[socket.socket], UnixWorkerIpc], int]
+Work = Callable[[list[socket.socket], UnixWorkerIpc, int], int]
 
 
 class WorkerSupervisor:
-    """Keeps `count` workers alive. `work` serves on the sockets it is given and returns the exit status."""
+    """Keeps `count` workers alive. `work` serves on the sockets it is given and returns the exit status; its last
+    argument is a pipe that is at its end when this process is gone, however it went."""
 
     def __init__(self, hosts: Sequence[str], port: int, count: int, work: Work) -> None:
         self._hosts = hosts
@@ -47,6 +48,7 @@ class WorkerSupervisor:
         # Bound but not listening: it keeps the port for the workers, and gets no connections.
         self._reservations = _bind_all(hosts, port)
         self._port: int = self._reservations[0].getsockname()[1]
+        self._watched, self._held = os.pipe()
         self._folder = Path(tempfile.mkdtemp(prefix="hub-"))
 
     @property
@@ -123,8 +125,11 @@ class WorkerSupervisor:
     def _be_worker(self, index: int) -> NoReturn:
         status = 1
         try:
+            os.close(self._held)  # else the workers would keep it open for each other
+            for reservation in self._reservations:
+                reservation.close()
             listeners = _bind_all(self._hosts, self._port)
-            status = self._work(listeners, UnixWorkerIpc(self._folder, index, self._count))
+            status = self._work(listeners, UnixWorkerIpc(self._folder, index, self._count), self._watched)
         except BaseException:
             log.exception("worker %d failed", index)
         finally:

@@ -63,6 +63,7 @@ class Flow:
         self._down: set[int] = set()  # nodes that are gone
         self._going = asyncio.Event()
         self._going.set()
+        self._busy = 0  # publishers that wait for an answer, or are about to try again
         self._channels = channels
         self._every_s = every_s
         self._numbers = itertools.count(1)
@@ -96,9 +97,11 @@ class Flow:
         for client in self._clients:
             await client.aclose()
 
-    def hold(self) -> None:
-        """Nothing new, until `release`."""
+    async def hold(self) -> None:
+        """Nothing new, until `release`; returns when all that was sent has its answer."""
         self._going.clear()
+        while self._busy:
+            await asyncio.sleep(0.02)
 
     def release(self) -> None:
         """Go on."""
@@ -113,10 +116,12 @@ class Flow:
             await self._going.wait()
             told = Told(next(self._numbers), channel, time.monotonic())
             self.told[told.number] = told
+            self._busy += 1
             await self._try(node, told)
             while insist and not told.epoch:
                 await asyncio.sleep(REPEAT_S)
                 await self._try(node, told)
+            self._busy -= 1
             await asyncio.sleep(self._every_s)
 
     async def _try(self, node: int, told: Told) -> None:

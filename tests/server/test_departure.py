@@ -361,6 +361,27 @@ async def test_sigterm_while_a_worker_is_replaced(tmp_path: Path, redis: RedisSe
         start.check_end(0)
 
 
+async def test_workers_end_with_their_supervisor(redis: RedisServer) -> None:
+    """They leave the port at once, so that a new hub has it alone, and go with all that their clients need."""
+    with running_hub("--workers", "2", broker=redis.url, drain_notice=5, drain_seconds=30) as hub:
+        async with connect(hub.ws_url, hub.token("ann", **GRANTS)) as wire:
+            await wire.ask("subscribe", channel="doc:1")
+            workers = [
+                int(pid) for pid in Path(f"/proc/{hub.pid}/task/{hub.pid}/children").read_text().split()
+            ]
+            assert len(workers) == 2
+            hub.process.kill()
+            hub.process.wait()
+            await wire.until("hub.drain")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", hub.port)
+            assert await wire.closed(STAY_S + LATE_S) == 4100
+        async with asyncio.timeout(END_S * SCALE):
+            while any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
+                await asyncio.sleep(0.1)
+        assert "the supervisor of the workers is gone" in hub.log()
+
+
 async def test_redis_is_away(redis: RedisServer) -> None:
     drain = 1.0
     with running_hub(broker=redis.url, drain_notice=NOTICE_S, drain_seconds=drain) as hub:

@@ -15,6 +15,7 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self.port = 0
         self.swallowing = False  # bytes of both directions vanish, and the sockets stay open
+        self.muting = False  # bytes towards the server vanish, those from it come
         self.refusing = False  # new connections are closed at once
         self.delay_s = 0.0  # each way
         self.only: Callable[[int], bool] = lambda number: True
@@ -40,7 +41,7 @@ class Proxy:
 
     def heal(self) -> None:
         """No fault from now on. What was swallowed is gone."""
-        self.swallowing = self.refusing = False
+        self.swallowing = self.muting = self.refusing = False
         self.delay_s = 0.0
         self.only = lambda number: True
 
@@ -87,8 +88,8 @@ class Proxy:
             return
         self._writers[number] = [writer, up_writer]
         pipes = [
-            asyncio.create_task(self._pipe(number, reader, up_writer)),
-            asyncio.create_task(self._pipe(number, up_reader, writer)),
+            asyncio.create_task(self._pipe(number, reader, up_writer, up=True)),
+            asyncio.create_task(self._pipe(number, up_reader, writer, up=False)),
         ]
         try:
             await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
@@ -98,12 +99,14 @@ class Proxy:
             await asyncio.gather(*pipes, return_exceptions=True)
             up_writer.transport.abort()
 
-    async def _pipe(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pipe(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(_CHUNK):
                 if self.delay_s and self.only(number):
                     await asyncio.sleep(self.delay_s)
-                if self.swallowing and self.only(number):
+                if (self.swallowing or (self.muting and up)) and self.only(number):
                     continue
                 writer.write(data)
                 await writer.drain()

@@ -142,6 +142,13 @@ class RedisServer:
         assert self._process is not None
         os.kill(self._process.pid, number)
 
+    async def replicated(self, barrier: str = "barrier") -> None:
+        """Until a replica has all that is written so far. WAIT counts from the last write of its own connection,
+        which goes to the key `barrier` (in a Cluster, one of this server's)."""
+        async with asyncio.timeout(3 * _READY_S):
+            while (await self.pipeline([("SET", barrier, "x"), ("WAIT", 1, 2000)]))[1] < 1:
+                pass  # it is attaching
+
     @property
     def running(self) -> bool:
         """Whether its process lives."""

@@ -123,7 +123,7 @@ async def test_a_dead_master_is_followed_by_its_replica(replicated: Cluster, mak
         await publish(node.broker, channel)
     dying = await replicated.owner(CHANNELS[0])
     theirs = [channel for channel in CHANNELS if await replicated.owner(channel) is dying]
-    await dying.command("WAIT", 1, 5000)
+    await dying.replicated(f"barrier:{{{CHANNELS[0]}}}")
     await dying.kill()
     async with asyncio.timeout(20):
         while not isinstance(await attempt(node.broker, CHANNELS[0]), Published):

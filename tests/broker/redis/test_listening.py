@@ -100,6 +100,24 @@ async def heard_again(node: Node, publisher: Node) -> None:
 
 
 class TestFaults:
+    async def test_a_listener_whose_own_words_are_lost_is_deaf_before_its_link_is_given_up(
+        self, server: RedisServer, make_node: MakeNode
+    ) -> None:
+        """What others say still comes, the canary too; but nothing that it subscribes to from now on."""
+        proxy = await Proxy("127.0.0.1", server.port).start()
+        node = await make_node(f"redis://127.0.0.1:{proxy.port}")
+        await node.broker.listen("log:s")
+        clients = (await server.command("CLIENT", "LIST", "TYPE", "pubsub")).decode()
+        (port,) = re.findall(r" addr=[\d.]+:(\d+)", clients)
+        number = proxy.number_of(int(port))
+        proxy.only = lambda other: other == number
+        proxy.muting = True
+        await until(lambda: deaf(node) or node.count("listener_disconnects") > 0)
+        assert node.count("listener_disconnects") == 0
+        proxy.heal()
+        await until(lambda: not deaf(node))
+        await proxy.close()
+
     async def test_killed_subscribers(self, server: RedisServer, node: Node, make_node: MakeNode) -> None:
         await node.broker.listen("log:s")
         publisher = await make_node(server.url)

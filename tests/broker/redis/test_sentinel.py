@@ -42,7 +42,7 @@ async def test_a_dead_master_is_followed_by_its_replica(replicated: Set, make_no
     await node.broker.listen("log:s")
     for _ in range(5):
         before = (await publish(node.broker, "log:s")).position
-    assert await replicated.master.command("WAIT", 1, 5000) == 1
+    await replicated.master.replicated()
     await replicated.master.kill()
     await replicated.failed_over()
     after = await until_stored(node)
@@ -60,7 +60,7 @@ async def test_writes_that_the_replica_did_not_have_are_beyond_the_fork(
     await node.broker.listen("log:s")
     for _ in range(3):
         common = (await publish(node.broker, "log:s")).position
-    assert await replicated.master.command("WAIT", 1, 5000) == 1
+    await replicated.master.replicated()
     await replicated.lag()
     for _ in range(4):
         lost = (await publish(node.broker, "log:s")).position
@@ -79,7 +79,7 @@ async def test_a_planned_failover_with_the_old_master_alive(replicated: Set, mak
     other = await make_node(replicated.url)
     await node.broker.listen("log:s")
     await publish(node.broker, "log:s")
-    assert await replicated.master.command("WAIT", 1, 5000) == 1
+    await replicated.master.replicated()
     async with asyncio.timeout(15):
         started = False
         while not started:

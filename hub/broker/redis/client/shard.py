@@ -83,7 +83,9 @@ class Shard:
 
     def health(self) -> ShardHealth:
         """As the node sees it now."""
-        silent = self._loop.time() - self._heard_at if self._task is not None else 0.0
+        silent = 0.0
+        if self._task is not None and self._hearer is not None:
+            silent = self._loop.time() - min(self._heard_at, self.listener.answered_at)
         deaf = silent if silent > self._tuning.overdue else 0.0
         why = self.commander.why or self.listener.refusal or self._refusal
         return ShardHealth(self.name, self.commander.usable, deaf, self._rtt, why)

@@ -59,6 +59,7 @@ class ShardListener:
     ) -> None:
         self.name = name
         self.connected_at: float | None = None
+        self.answered_at = 0.0  # when its own words were last answered: a link may be dead in one direction
         self.refusal = ""  # why the last subscription was refused, in the server's words
         self.address: Address | None = None
         self._resolve = resolve
@@ -88,6 +89,7 @@ class ShardListener:
         """Connect, and stay connected, from now on."""
         self._loop = asyncio.get_running_loop()
         self._started = True
+        self.answered_at = self._loop.time()
         self._tasks.spawn(self._keep())
 
     async def close(self) -> None:
@@ -269,6 +271,8 @@ class ShardListener:
         log.info("%s: listening to %d names", self.name, len(names))
         while not self._lost_link.is_set():
             await self._settle(link.call([("PING",)]))
+            if link.open:
+                self.answered_at = self._loop.time()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._tuning.pulse):
                     await self._lost_link.wait()
