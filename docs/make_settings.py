@@ -145,6 +145,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "log_format": "`text`, or `json`: an object a line.",
         "recorder_bytes": "Memory for what is remembered of the last 15 minutes; 0: nothing is.",
         "bridges": "What `hub bridge` reads of other systems; a node does nothing with it.",
+        "hooks": "Webhooks of others that are taken in at `/v1/hooks/{name}`.",
+        "cloudevents": "CloudEvents are taken in at `/v1/cloudevents` and `/v1/publish`; `{}`: the usual mapping.",
+        "dapr": "Topics that a Dapr sidecar brings, and its `token`.",
     },
 }
 

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
 from .commands.handshake import Handshaker
-from .http.app import build, direct_routes
+from .http.app import Addition, build, direct_routes
 from .http.context import HttpContext
 from .node import Node
 from .observe.client_log import ClientLog
@@ -124,12 +124,13 @@ class Hub:
                 }
             )
             self.node = node
-            self._inner = build(context, handshaker, origins)
+            more = make_intake(settings)
+            self._inner = build(context, handshaker, origins, more)
             try:
                 yield {
                     "hub_handshaker": handshaker,
                     "hub_is_service": context.is_service,
-                    "hub_direct": direct_routes(context),
+                    "hub_direct": direct_routes(context, more),
                 }
             finally:
                 self.node = self._inner = None
@@ -155,11 +156,30 @@ def problems(settings: Settings) -> list[str]:
         TrustedProxies(settings.trusted_proxies),
     )
     found = [problem for part in parts for problem in part.problems()]
+    try:
+        make_intake(settings)
+    except ValueError as error:
+        found += str(error).splitlines()
     if settings.broker != "memory://" and not (settings.node_secret or settings.jwt_secret):
         found.append(
             "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"
         )
     return found
+
+
+def make_intake(settings: Settings) -> Sequence[Addition]:
+    """The routes of webhooks, CloudEvents and Dapr; nothing of them is imported where no setting names any.
+
+    Raises:
+        ValueError: a line for each setting that is wrong.
+    """
+    if not settings.hooks and settings.cloudevents is None and settings.dapr is None:
+        return ()
+    try:
+        from .intake.routes import additions
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is missing: pip install 'notification-hub[bridge]'") from None
+    return additions(settings)
 
 
 def make_observers(settings: Settings, node_id: str) -> Observers:

@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     # bridges: `hub bridge` reads and checks them
     bridges: list[dict[str, Any]] = Field(default_factory=list)
 
+    # what others push: `intake` reads and checks them
+    hooks: list[dict[str, Any]] = Field(default_factory=list, repr=False)
+    cloudevents: dict[str, Any] | None = None
+    dapr: dict[str, Any] | None = Field(default=None, repr=False)
+
     # what it says of itself
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"

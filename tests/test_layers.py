@@ -19,6 +19,7 @@ FLOORS = (
     "server",
     "app",
     "node",
+    "intake",
     "http",
     "transport",
     "observe",
@@ -69,7 +70,7 @@ IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory"}
 PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {
-    "starlette": {"bridge", "demo", "server", "app", "http", "transport"},
+    "starlette": {"bridge", "demo", "server", "app", "intake", "http", "transport"},
     "uvicorn": {"cli", "demo", "server", "transport"},
     "websockets": {"transport", "sdk"},
     "httpx": {"bridge", "cli", "sdk", "auth"},

@@ -61,7 +61,7 @@ def _cloudevents(record: Record) -> dict[str, Any]:
             if name.startswith(prefix):
                 attributes[name.removeprefix(prefix)] = value
     if "specversion" in attributes:
-        return {**attributes, "data": _body(record)}
+        return {**_complete(attributes), "data": _body(record)}
     event = parsed(record.value)
     if not isinstance(event, dict):
         raise Unreadable("a CloudEvent is an object")
@@ -74,15 +74,20 @@ def structured(event: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Unreadable: it is none.
     """
+    document = _complete(event)
+    if "data_base64" in document:
+        document["data"] = document.pop("data_base64")
+    return {"data": None, **document}
+
+
+def _complete(event: dict[str, Any]) -> dict[str, Any]:
     for name in ("id", "source", "type", "specversion"):
         if not isinstance(event.get(name), str) or not event[name]:
             raise Unreadable(f"a CloudEvent has a {name}, and this has none")
     document = dict(event)
-    if document.get("traceparent", "").startswith(NO_TRACE[:36]):
+    if str(document.get("traceparent", "")).startswith(NO_TRACE[:36]):
         del document["traceparent"]
-    if "data_base64" in document:
-        document["data"] = document.pop("data_base64")
-    return {"data": None, **document}
+    return document
 
 
 def _body(record: Record) -> Any:

@@ -1,5 +1,6 @@
 """From a record to publications, by a bridge's settings."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,11 @@ import orjson
 
 from hub.protocol.channels import namespace_of
 from hub.protocol.errors import HubError
+from hub.protocol.fields import MAX_NAME
 
 from . import formats
 from .records import Record
-from .settings import BridgeSettings
+from .settings import MappingSettings
 from .templates import BadTemplate, Document, Get, Missing, as_text, template
 
 MAX_CHANNELS = 100
@@ -44,7 +46,7 @@ class Mapper:
         BadTemplate: a template or an expression of the settings is wrong.
     """
 
-    def __init__(self, settings: BridgeSettings) -> None:
+    def __init__(self, settings: MappingSettings) -> None:
         self._settings = settings
         texts = [settings.channel] if isinstance(settings.channel, str) else settings.channel
         self._channels = [template(text) for text in texts]
@@ -94,7 +96,8 @@ class Mapper:
         event: dict[str, Any] = {"event": as_text(self._event(document), "event")}
         for name, get in self._optional.items():
             if (value := get(document)) is not None:
-                event[name] = as_text(value, name)
+                text = as_text(value, name)
+                event[name] = event_id(text) if name == "event_id" else text
         if self._version is not None and (version := self._version(document)) is not None:
             event["version"] = _version(version)
         if tombstone or (self._final is not None and self._final(document)):
@@ -133,6 +136,13 @@ class Mapper:
             if isinstance(value, str | int) and not isinstance(value, bool):
                 found[name] = str(value)[:LONGEST_META]
         return found
+
+
+def event_id(identity: str) -> str:
+    """A message's identity as an `event_id`: as it is where it fits, else what is made of it the same each time."""
+    if len(identity) <= MAX_NAME and identity.isprintable():
+        return identity
+    return f"sha256:{hashlib.sha256(identity.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _version(value: Any) -> Any:

@@ -21,7 +21,7 @@ from ..runtime.backoff import Backoff, Timing
 from ..sdk.delivery import TryAgain
 from .hand_over import HandOver
 from .letters import Letter, Letterbox, LetterRate, TooManyLetters, letter_id
-from .mapping import Mapper, Poison
+from .mapping import Mapper, Poison, event_id
 from .records import Batch, Record, where
 from .settings import BridgeSettings
 from .source import Source, SourceError
@@ -169,7 +169,7 @@ class PartitionWorker:
         if record.place is not None:
             event["source"] = {"name": self.name, "position": record.place}
         elif "event_id" not in event and record.id is not None:
-            event["event_id"] = record.id
+            event["event_id"] = event_id(record.id)
         if record.place is None:
             event["event_id_ttl_ms"] = int(self._settings.id_memory * 1000)
         return Handing(record, event)

@@ -11,18 +11,37 @@ Seconds = Annotated[float, Field(gt=0)]
 KINDS = ("kafka", "rabbitmq", "nats", "redis_stream", "postgres")
 
 
-class BridgeSettings(BaseModel):
-    """What a bridge reads, and what becomes of it. Templates: `templates`; `filter` and `payload` are jmespath.
+class MappingSettings(BaseModel):
+    """What becomes of a message. Templates: `templates`; `filter` and `payload` are jmespath.
 
-    `generation` tells one life of a source from the next where the source does not say so itself (Kafka): raise it
-    when a topic was made anew. `dead_per_minute`: more dead letters stop the bridge. `id_memory` (s): for how long
-    the hub remembers the identities of a source without positions. `tombstone`: what becomes of a message without
-    a body.
+    `id_memory` (s): for how long the hub remembers the identities of what has no positions. `tombstone`: what
+    becomes of a message without a body.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name
+    format: Literal["json", "cloudevents", "dapr", "raw"] = "json"
+    channel: str | list[str]
+    event: str
+    key: str | None = None
+    version: str | None = None
+    id: str | None = None
+    payload: str = "data"
+    meta: list[str] = Field(default_factory=list)
+    filter: str | None = None
+    final: str | None = None
+    tombstone: Literal["skip", "final", "letter"] = "letter"
+    id_memory: Annotated[float, Field(ge=300, le=7 * 86_400)] = 86_400.0
+
+
+class BridgeSettings(MappingSettings):
+    """What a bridge reads, and what becomes of it.
+
+    `generation` tells one life of a source from the next where the source does not say so itself (Kafka): raise it
+    when a topic was made anew. `dead_per_minute`: more dead letters stop the bridge.
+    """
+
     kind: Literal["kafka", "rabbitmq", "nats", "redis_stream", "postgres"]
 
     # the source
@@ -45,23 +64,12 @@ class BridgeSettings(BaseModel):
     generation: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
     # what becomes of a message
-    format: Literal["json", "cloudevents", "dapr", "raw"] = "json"
-    channel: str | list[str]
-    event: str
-    key: str | None = None
-    version: str | None = None
-    id: str | None = None
-    payload: str = "data"
-    meta: list[str] = Field(default_factory=list)
-    filter: str | None = None
-    final: str | None = None
     tombstone: Literal["skip", "final", "letter"] = "skip"
     mask: list[str] = Field(default_factory=list)
 
     # how much, how long
     batch: Annotated[int, Field(ge=1, le=1000)] = 500
     linger: Annotated[float, Field(ge=0, le=5)] = 0.005
-    id_memory: Annotated[float, Field(ge=300, le=7 * 86_400)] = 86_400.0
     dead_per_minute: Count = 100
     divert_after: Seconds = 300.0
     replicas: Annotated[int, Field(ge=0, le=10)] = 0

@@ -1,7 +1,8 @@
 """The ASGI app of one node: its routes, thin, over `Node`."""
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -9,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from ..auth.origins import Origins
@@ -42,8 +44,37 @@ DIRECT: dict[tuple[str, str], AnyHandler] = {
 _Asked = TypeVar("_Asked", bound=AnyRequest)
 
 
-def build(context: HttpContext, handshaker: Handshaker, origins: Origins) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A route beside the hub's own. `operation` is its OpenAPI; `only`: for which requests it takes the place of
+    the hub's route at this path."""
+
+    path: str
+    handler: Handler
+    method: str = "GET"
+    operation: dict[str, Any] | None = None
+    only: Callable[[Scope], bool] | None = None
+
+
+class _Selective(Route):
+    """A route for some requests of a path."""
+
+    def __init__(self, path: str, endpoint: Any, method: str, only: Callable[[Scope], bool]) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self._only = only
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (match, child) if match is Match.FULL and self._only(scope) else (Match.NONE, {})
+
+
+def build(
+    context: HttpContext, handshaker: Handshaker, origins: Origins, more: Sequence[Addition] = ()
+) -> Starlette:
     """The app. `origins` are those whose pages may read answers (CORS)."""
+    for each in more:
+        if each.operation is not None:
+            context.described.setdefault(each.path, {})[each.method.lower()] = each.operation
 
     async def no_route(request: Request, error: Exception) -> Response:
         response = await on_http_exception(request, error)
@@ -51,7 +82,7 @@ def build(context: HttpContext, handshaker: Handshaker, origins: Origins) -> Sta
         return response
 
     app = Starlette(
-        routes=_routes(context, handshaker),
+        routes=_routes(context, handshaker, more),
         middleware=[Middleware(Cors, origins=origins)],
         exception_handlers={HTTPException: no_route},
     )
@@ -60,8 +91,9 @@ def build(context: HttpContext, handshaker: Handshaker, origins: Origins) -> Sta
     return app
 
 
-def direct_routes(context: HttpContext) -> Routes:
-    """`DIRECT` for this node."""
+def direct_routes(context: HttpContext, more: Sequence[Addition] = ()) -> Routes:
+    """`DIRECT` for this node, but for what `more` has a say in."""
+    shared = {(each.method, each.path) for each in more if each.only is not None}
 
     def direct(path: str, handler: AnyHandler) -> DirectHandler:
         endpoint = _endpoint(context, path, handler)
@@ -71,18 +103,29 @@ def direct_routes(context: HttpContext) -> Routes:
 
         return answer
 
-    return {(method, path.encode()): direct(path, handler) for (method, path), handler in DIRECT.items()}
+    return {
+        (method, path.encode()): direct(path, handler)
+        for (method, path), handler in DIRECT.items()
+        if (method, path) not in shared
+    }
 
 
-def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
+def _routes(context: HttpContext, handshaker: Handshaker, more: Sequence[Addition] = ()) -> list[BaseRoute]:
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return Route(path, _endpoint(context, path, handler), methods=[method])
 
     async def socket(websocket: WebSocket) -> None:
         await AsgiTransport(websocket, handshaker).run()
 
+    def addition(each: Addition) -> Route:
+        endpoint = _endpoint(context, each.path, each.handler)
+        if each.only is not None:
+            return _Selective(each.path, endpoint, each.method, each.only)
+        return Route(each.path, endpoint, methods=[each.method])
+
     # The busiest first: they are tried in this order.
     return [
+        *(addition(each) for each in more if each.only is not None),
         route("/v1/publish", publish.publish, "POST"),
         route("/v1/batch", publish.batch, "POST"),
         route("/v1/broadcast", publish.broadcast, "POST"),
@@ -105,6 +148,7 @@ def _routes(context: HttpContext, handshaker: Handshaker) -> list[BaseRoute]:
         route("/v1/deadletters/{id}", dead_letters.show),
         route("/v1/deadletters/{id}", dead_letters.drop, "DELETE"),
         route("/v1/deadletters/{id}/replay", dead_letters.replay, "POST"),
+        *(addition(each) for each in more if each.only is None),
         route("/livez", health.livez),
         route("/readyz", health.readyz),
         route("/metrics", health.metrics),

@@ -57,6 +57,7 @@ class HttpContext:
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
         self.exposition = Exposition(node, self.served)
+        self.described: dict[str, dict[str, Any]] = {}  # paths of the OpenAPI document beside the hub's own
         self._api_keys = api_keys
 
     def is_service(self, credentials: str) -> bool:
@@ -157,6 +158,14 @@ class HttpContext:
         keep_payload(value, body)
         keep_payloads(value, body)
         return value
+
+    async def body(self, request: Request, asks: Identity | None = None) -> bytes:
+        """The body as it came, no longer than `asks` may send.
+
+        Raises:
+            HubError: ``bad_message`` or ``too_large``.
+        """
+        return await self._body(request, self._most(asks))
 
     def _most(self, asks: Identity | None) -> int:
         """How long a body may be. 8 MB of small objects keep the loop for 0.3 s: that is for services only."""

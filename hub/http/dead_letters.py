@@ -34,6 +34,16 @@ async def put(context: HttpContext, request: Request) -> Response:
     if not identity.service:
         raise HubError(ErrorCode.FORBIDDEN, "only a service writes dead letters")
     given = await context.object(request, identity)
+    kept = await keep(context, given, identity.user)
+    return answer({"id": given["id"], "kept": kept}, 201 if kept else 200)
+
+
+async def keep(context: HttpContext, given: dict[str, Any], by: str) -> bool:
+    """Keep a letter that `by` writes; False where one of its id is kept already.
+
+    Raises:
+        HubError: ``bad_message``; ``limit`` where too many are kept; ``unavailable``.
+    """
     id = _id(given.get("id"))
     try:
         body = base64.b64decode(given.get("body", ""), validate=True)
@@ -50,13 +60,12 @@ async def put(context: HttpContext, request: Request) -> Response:
         **{name: _text(given, name) for name in ("origin", "code", "reason")},
         "tries": int(given["tries"]) if isinstance(given.get("tries"), int) else 1,
         "time": now,
-        "by": identity.user,
+        "by": by,
         "bytes": len(body),
         "body": base64.b64encode(body[:MAX_BODY]).decode(),
         **({} if event is None else {"event": event}),
     }
-    kept = await context.node.broker.dead_letters.put(id, orjson.dumps(letter), now)
-    return answer({"id": id, "kept": kept}, 201 if kept else 200)
+    return await context.node.broker.dead_letters.put(id, orjson.dumps(letter), now)
 
 
 async def page(context: HttpContext, request: Request) -> Response:

@@ -15,8 +15,12 @@ from .schemas import SCHEMAS
 
 async def openapi(context: HttpContext, request: Request) -> Response:
     """`GET /openapi.json`. Mounted below a path, it names that path as its server."""
-    path = context.node.settings.path
-    return Response(_json(path, request.scope.get("root_path", "")), media_type="application/json")
+    path, root = context.node.settings.path, request.scope.get("root_path", "")
+    if context.described:
+        found = document(path, root)
+        found["paths"] = {**found["paths"], **context.described}
+        return Response(orjson.dumps(found), media_type="application/json")
+    return Response(_json(path, root), media_type="application/json")
 
 
 def document(socket_path: str, root: str = "") -> dict[str, Any]:

@@ -32,7 +32,7 @@ async def publish(context: HttpContext, request: AnyRequest) -> Response:
     """`POST /v1/publish`: one event."""
     identity = await context.publisher(request)
     command = parse_publish(None, await context.publications(request, identity))
-    publication = _checked(context, identity, command)
+    publication = checked(context, identity, command)
     (result,) = await context.node.publish([publication])
     if isinstance(result, HubError):
         result.channel = publication.channel
@@ -81,13 +81,18 @@ async def _answer(
     warnings: tuple[str, ...],
 ) -> Response:
     def allow(command: Publish) -> Publication:
-        return _checked(context, identity, command)
+        return checked(context, identity, command)
 
     results = await publish_all(context.node, commands, allow, ordered=ordered)
     return answer({"results": results, **({"warnings": warnings} if warnings else {})})
 
 
-def _checked(context: HttpContext, identity: Identity, command: Publish) -> Publication:
+def checked(context: HttpContext, identity: Identity, command: Publish) -> Publication:
+    """What `identity` asks for, where rights, sizes and rates allow it.
+
+    Raises:
+        HubError: why not.
+    """
     publication = context.node.publication_checks.publication(command, identity, None)
     context.rates.check_publication(identity, command.channel)
     return publication
