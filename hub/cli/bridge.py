@@ -60,7 +60,7 @@ def load(path: Path, only: str | None = None) -> list[BridgeSettings]:
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{path} can't be read: {type(error).__name__}") from None
     except ValidationError as error:
-        raise Failure(*(_in_words(each) for each in error.errors(include_input=False))) from None
+        raise Failure(*(in_words(each) for each in error.errors(include_input=False))) from None
     except ValueError as error:
         raise Failure(str(error)) from None
     found = [each for each in found if only in (None, each.name)]
@@ -69,7 +69,8 @@ def load(path: Path, only: str | None = None) -> list[BridgeSettings]:
     return found
 
 
-def _in_words(error: Any) -> str:
+def in_words(error: Any) -> str:
+    """One of pydantic's errors: where, and what."""
     where = ".".join(map(str, error["loc"])) or "a bridge"
     return f"bridges: {where}: {error['msg'].removeprefix('Value error, ')}"
 

@@ -65,7 +65,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hub {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_serve, _token, _publish, _subscribe, _check, _explain, _inspect, _why, _bridge):
+    for add in (
+        _serve,
+        _token,
+        _publish,
+        _subscribe,
+        _check,
+        _explain,
+        _inspect,
+        _why,
+        _bridge,
+        _deadletters,
+    ):
         add(verbs)
     return parser
 
@@ -200,6 +211,22 @@ def _bridge(verbs: "Verbs") -> None:
     verb.add_argument("--sample", metavar="FILE", help="show what becomes of this message; send nothing")
     verb.add_argument("--schema", choices=("postgres",), help="print what makes the outbox table, and end")
     _remote(verb)
+
+
+def _deadletters(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "deadletters", "deadletters", "see, repeat or drop what could not be handed on")
+    what = verb.add_subparsers(dest="verb", required=True, metavar="list|show|replay|drop")
+    listing = what.add_parser("list", help="a line for each, oldest first")
+    listing.add_argument("--origin", default="", metavar="P", help="those that came from P, as orders:")
+    _remote(listing)
+    for name, count, help in (
+        ("show", 1, "one of them, as it came"),
+        ("replay", "+", "publish them, behind what came since"),
+        ("drop", "+", "let them go"),
+    ):
+        each = what.add_parser(name, help=help)
+        each.add_argument("ids", nargs=count, metavar="ID")
+        _remote(each)
 
 
 def _remote(verb: argparse.ArgumentParser) -> None:

@@ -2,6 +2,8 @@
 
 import secrets
 
+from pydantic import ValidationError
+
 from .. import app
 from ..auth.from_settings import by_roles, make_keys
 from ..commands.publications import compile_schema
@@ -16,7 +18,13 @@ HOW_TO_SET_A_KEY = (
 
 def problems(settings: Settings) -> list[str]:
     """Why a hub with these settings must not serve; empty where it may."""
-    return [*_keys(settings), *_broker(settings), *_limits(settings), *_schemas(settings)]
+    return [
+        *_keys(settings),
+        *_broker(settings),
+        *_limits(settings),
+        *_schemas(settings),
+        *_bridges(settings),
+    ]
 
 
 def remarks(settings: Settings) -> list[str]:
@@ -102,3 +110,31 @@ def _schemas(settings: Settings) -> list[str]:
         except ValueError as error:
             found.append(f"namespace {name}: {error}")
     return found
+
+
+def _bridges(settings: Settings) -> list[str]:
+    """What is wrong with the mappings of bridges, and which library is missing; nothing is connected to."""
+    if not settings.bridges:
+        return []
+    try:
+        from ..bridge.mapping import Mapper
+        from ..bridge.process import NotInstalled, maker
+        from ..bridge.settings import bridges
+        from ..bridge.templates import BadTemplate
+        from .bridge import in_words
+    except ModuleNotFoundError as error:
+        return [f"bridges: {error.name} is missing: pip install 'notification-hub[bridge]'"]
+    try:
+        found = bridges(settings.bridges)
+    except ValidationError as error:
+        return [in_words(each) for each in error.errors(include_input=False)]
+    except ValueError as error:
+        return [f"bridges: {error}"]
+    wrong = []
+    for each in found:
+        try:
+            Mapper(each)
+            maker(each)
+        except (BadTemplate, NotInstalled) as error:
+            wrong.append(f"bridge {each.name}: {error}")
+    return wrong

@@ -157,3 +157,28 @@ def test_a_key_set_is_fetched(tmp_path: Path) -> None:
         nobody.bind(("127.0.0.1", 0))
         away = hub("check", folder=tmp_path, jwks_url=f"http://127.0.0.1:{nobody.getsockname()[1]}/jwks")
     assert "problem  HUB_JWKS_URL: the key set can't be had" in away.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"channel": "order:{"}, "bridge orders: a brace stands alone"),
+        ({"filter": "[[["}, "bridge orders: filter is no jmespath expression"),
+        ({"queue": None}, "bridges: a bridge: a bridge of kind rabbitmq needs queue"),
+    ],
+)
+def test_a_bridge_that_can_not_work_is_said(changes: dict[str, object], words: str, tmp_path: Path) -> None:
+    bridge = {
+        "name": "orders",
+        "kind": "rabbitmq",
+        "url": "amqp://guest:pass-word@127.0.0.1/",
+        "queue": "orders",
+        "channel": "order:{data.id}",
+        "event": "changed",
+        **changes,
+    }
+    result = hub("check", folder=tmp_path, jwt_secret=SECRET, bridges=json.dumps([bridge]))
+    assert result.status == (1 if words else 0)
+    assert words in result.out
+    assert "pass-word" not in result.out + result.err
