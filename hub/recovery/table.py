@@ -188,12 +188,12 @@ class ChannelTable:
             channel.announce(epoch, event)
 
     def on_lost(self, names: Collection[str]) -> None:
-        """Announcements may be missing on these channels: look at each."""
+        """Announcements may be missing on these channels: look at each. Whoever hears of gaps heard this too."""
         for name in names:
             channel = self._table.get(name)
             if channel is None:
                 continue
             if channel.epoch:
-                self.repairs.doubt(channel)
+                self.repairs.doubt(channel, seen=True)
             else:
                 channel.heard = channel.heard or Position("", 0)  # it is being opened: it looks once more
