@@ -72,6 +72,7 @@ faults: $(STAMPS)/system $(STAMPS)/venv-dev
 .PHONY: attack
 attack: $(STAMPS)/venv-dev
 	$(BIN)/python -m tests.attack
+	$(BIN)/python -m tests.attack.boards
 
 ## schedules: random schedules of faults over every topology, for half an hour
 .PHONY: schedules

@@ -104,6 +104,7 @@ class Node:
             self.flushes,
             self.tasks,
             self.counters,
+            self.floods,
             self.now,
             linger=settings.channel_linger,
             tail_bytes=settings.tail_bytes,

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     command_rate: Positive = 100.0
     command_burst: Count = 400
     user_command_rate: Positive = 200.0
-    user_command_burst: Count = 10_000
+    user_command_burst: Count = 4_000
     reconnect_min_ms: Count = 500
     reconnect_max_ms: Count = 20_000
     resume_ttl: Positive = 86_400.0

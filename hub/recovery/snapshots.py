@@ -24,6 +24,7 @@ from ..namespaces import Namespace
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..runtime.counters import Counters
+from ..runtime.floods import Floods
 from .single_flight import Flights
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,14 @@ class Snapshots:
         broker: Broker,
         clock: Callable[[], float],
         counters: Counters,
+        floods: Floods,
         budget: int,
         frame_bytes: int,
     ) -> None:
         self._broker = broker
         self._clock = clock
         self._counters = counters
+        self._floods = floods
         self._budget = budget
         self._page_bytes = min(PAGE_BYTES, frame_bytes - FRAME_ROOM)
         self._account = Account()
@@ -118,6 +121,9 @@ class Snapshots:
                     raise
         except TimeoutError:
             self._counters.snapshots_refused += 1
+            self._floods.note(
+                "snapshots", None, "readers of snapshots are so slow that others are refused theirs"
+            )
             why = f"snapshots of {self.bytes} bytes wait to be read, more are not held"
             raise HubError(ErrorCode.UNAVAILABLE, why, channel=name, retry_after_ms=2000) from None
 

@@ -12,6 +12,7 @@ from ..protocol.errors import HubError
 from ..protocol.event import Event
 from ..protocol.position import Position
 from ..runtime.counters import Counters
+from ..runtime.floods import Floods
 from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
 from .repair import OnGap, Repairs
@@ -34,6 +35,7 @@ class ChannelTable:
         flushes: FlushScheduler,
         tasks: Tasks,
         counters: Counters,
+        floods: Floods,
         clock: Callable[[], float],
         *,
         linger: float,
@@ -43,7 +45,7 @@ class ChannelTable:
         on_gap: OnGap,
     ) -> None:
         self.reads = SingleFlight(broker)
-        self.snapshots = Snapshots(broker, clock, counters, snapshot_bytes, frame_bytes)
+        self.snapshots = Snapshots(broker, clock, counters, floods, snapshot_bytes, frame_bytes)
         self.repairs = Repairs(
             broker, self.reads, self.snapshots, tasks, counters, frame_bytes, self._is_open, on_gap
         )

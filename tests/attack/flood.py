@@ -35,7 +35,7 @@ class Target:
 class Flood:
     """`head` begins each connection; where `upgraded`, `opening` follows its answer. Then `unit` follows again and
     again in blocks of 1 MB. `reads`: the attacker takes the answers. `once`: it sends `unit` once a connection and
-    then is silent, or `drip`s a byte now and then.
+    then is silent, or `drip`s a byte now and then. `prepare` is done before anything is measured.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Flood:
     reads: bool = True
     once: bool = False
     drip: bytes = b""
+    prepare: Callable[[Target], None] | None = None
 
 
 @dataclass

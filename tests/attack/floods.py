@@ -2,9 +2,12 @@
 
 import json
 
-from .flood import Flood, Target
+import httpx
+
+from .flood import BLOCK, Flood, Target
 
 MASK = bytes(4)
+BOARD = "job:flood"
 GET = b"GET /livez HTTP/1.1\r\nHost: hub\r\n\r\n"
 POST = b"POST /v1/publish HTTP/1.1\r\nHost: hub\r\n"
 
@@ -35,6 +38,32 @@ def frame(body: bytes, opcode: int = 1) -> bytes:
     return head + MASK + body
 
 
+def board(target: Target) -> None:
+    """A board of 10,000 keys, which is 2 MB."""
+    for start in range(0, 10_000, 500):
+        events = [
+            {"channel": BOARD, "event": "row", "payload": [number, "x" * 120], "key": f"k{number}"}
+            for number in range(start, start + 500)
+        ]
+        bearer = {"Authorization": f"Bearer {target.api_key}"}
+        url = f"http://127.0.0.1:{target.port}/v1/batch"
+        httpx.post(
+            url, json={"events": events}, headers=bearer, timeout=60.0, trust_env=False
+        ).raise_for_status()
+
+
+def board_by_http(target: Target) -> bytes:
+    """A request for it."""
+    head = f"GET /v1/channels/{BOARD}/snapshot HTTP/1.1\r\nHost: hub\r\n"
+    return f"{head}Authorization: Bearer {target.token}\r\n\r\n".encode()
+
+
+def batch_without_a_grant(target: Target) -> bytes:
+    """The head of a body of 8 MB, by a user who may publish nowhere."""
+    head = "POST /v1/batch HTTP/1.1\r\nHost: hub\r\nContent-Length: 8000000\r\n"
+    return f'{head}Authorization: Bearer {target.token}\r\n\r\n{{"events":['.encode()
+
+
 def sockets() -> list[Flood]:
     """Frames."""
     nested = b"\xdc\x3e\x80" * 5400
@@ -56,6 +85,33 @@ def sockets() -> list[Flood]:
         ),
         Flood("nested MessagePack", "B2", frame(nested, 2), packed_stranger, upgraded=True, connections=5),
         Flood("commands", "C3", ping, user, upgraded=True),
+        Flood("commands, not read", "C3", ping, user, upgraded=True, reads=False),
+        Flood("commands of 50", "C3", ping, user, upgraded=True, connections=50),
+    ]
+
+
+def users() -> list[Flood]:
+    """What an ordinary user's rights allow."""
+    subscribe = frame(json.dumps({"type": "subscribe", "channel": BOARD}).encode())
+    names = b"".join(
+        frame(json.dumps({"type": "history", "channel": f"doc:nobody{number}"}).encode())
+        for number in range(BLOCK // 64)
+    )
+    many = [{"channel": f"job:nobody{number}"} for number in range(128)]
+    return [
+        Flood("a board, not read", "C1", subscribe, user, True, connections=20, reads=False, prepare=board),
+        Flood("a board, read", "C1", subscribe, user, True, connections=20, prepare=board),
+        Flood("a board by HTTP", "C1", b"", board_by_http, connections=50, once=True, prepare=board),
+        Flood("small objects, no grant", "C2", b"{}," * 1000, batch_without_a_grant, connections=5),
+        Flood("names of nobody", "C4", names, user, True),
+        Flood(
+            "many names at once",
+            "C4",
+            frame(json.dumps({"type": "subscribe", "channels": many}).encode()),
+            user,
+            True,
+            connections=20,
+        ),
     ]
 
 
@@ -103,4 +159,4 @@ def requests() -> list[Flood]:
 
 
 # The first is what the machine itself does to another client.
-FLOODS: list[Flood] = [Flood("none", "-", b"", once=True), *sockets(), *requests()]
+FLOODS: list[Flood] = [Flood("none", "-", b"", once=True), *sockets(), *requests(), *users()]

@@ -62,6 +62,8 @@ def _measure(hub: RunningHub, flood: Flood, seconds: float, settle: float) -> Ro
     os.sched_setaffinity(hub.pid, {min(os.sched_getaffinity(0))})
     target = Target(hub.port, hub.token("mallory", subscribe=["*"]), hub.api_key)
     friend = Target(hub.port, hub.token("friend", subscribe=["*"]), hub.api_key)
+    if flood.prepare is not None:
+        flood.prepare(target)
     _watched(friend, 1.0, hub)  # what a first request costs is not the flood's
     quiet = memory(hub.pid)
     attacker, report = floods.start(flood, target, seconds)
