@@ -43,7 +43,7 @@ test-js: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js
 
 ## test-py: pytest, with a floor under the coverage
 .PHONY: test-py
-test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat $(STAMPS)/streams
+test-py: $(STAMPS)/system $(STAMPS)/venv-dev $(STAMPS)/client-js $(STAMPS)/wscat $(STAMPS)/streams $(STAMPS)/centrifugo
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --durations=10 \
 		--cov=hub --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)
 
@@ -124,7 +124,7 @@ test-redis-versions: $(STAMPS)/system $(STAMPS)/venv-dev
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:
-	rm -rf .venv build client_js/node_modules client_js/test/web/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules loadtest/peers/node/node_modules \
+	rm -rf .venv build client_js/node_modules client_js/test/web/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules tests/centrifugo/node_modules loadtest/peers/node/node_modules \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 
 # What is installed. A stamp is older than what it was made from when that has to be done again.
@@ -170,6 +170,10 @@ $(STAMPS)/client-js: client_js/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/streams: tests/streams/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix tests/streams
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/centrifugo: tests/centrifugo/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix tests/centrifugo
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/web: client_js/test/web/package-lock.json | $(STAMPS)/node

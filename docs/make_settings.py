@@ -57,6 +57,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "port": "The port; 0 picks a free one.",
         "workers": "Processes that share the port. More than one needs `redis://`.",
         "path": "Where WebSockets are served.",
+        "centrifugo": "`true`: the SDKs of Centrifugo are served too, at `/connection/websocket` "
+        "([centrifugo.md](centrifugo.md)).",
         "redis_credentials": "`package.module:name` of a redis-py `CredentialProvider`, or of what makes one: "
         "asked at each connect, so that passwords may rotate.",
         "redis_address_remap": "`package.module:name` of a function from (host, port), as Sentinels or a Cluster "

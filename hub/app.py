@@ -107,6 +107,10 @@ class Hub:
             origins = Origins(settings.allowed_origins, not settings.require_origin)
             proxies = TrustedProxies(settings.trusted_proxies)
             handshaker = Handshaker(node, tickets, origins, proxies)
+            if settings.centrifugo:
+                from .centrifugo.handshake import open_door
+
+                open_door(handshaker)
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
             facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     query_token: bool = True
     allowed_origins: list[str] = Field(default_factory=list)
     require_origin: bool = False
+    centrifugo: bool = False
     trusted_proxies: list[str] = Field(default_factory=list)
 
     # a connection

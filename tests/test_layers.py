@@ -23,6 +23,7 @@ FLOORS = (
     "http",
     "transport",
     "observe",
+    "centrifugo",
     "commands",
     "cluster",
     "presence",

@@ -5,7 +5,7 @@ Refusals before the upgrade are HTTP with a problem body. A browser cannot read 
 allowed `Origin` is upgraded first, and then told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -16,6 +16,8 @@ from ..auth.origins import Origins
 from ..auth.tickets import Tickets
 from ..connections.connection import Connection
 from ..connections.observer import Stranger
+from ..connections.transport import Transport
+from ..delivery.outbox import NO_FD, Sink
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import parse_positions
 from ..protocol.errors import HubError
@@ -76,6 +78,35 @@ class Handshaker:
         self._tickets = tickets
         self._origins = origins
         self.proxies = proxies
+        self._doors: dict[str, Handshaker] = {node.settings.path: self}
+
+    @property
+    def paths(self) -> Collection[str]:
+        """Where WebSockets are served."""
+        return self._doors.keys()
+
+    def at(self, path: str) -> "Handshaker | None":
+        """Who decides on handshakes at a path."""
+        return self._doors.get(path)
+
+    def open_beside(self, path: str, kind: "type[Handshaker]") -> None:
+        """Another protocol is spoken at `path`, with the same node, tickets, origins and proxies."""
+        self._doors[path] = kind(self.node, self._tickets, self._origins, self.proxies)
+
+    def spoken(self, handshake: UpgradeRequest) -> tuple[str | None, Encoding]:
+        """The subprotocol of the answer, None where there is none, and what is spoken.
+
+        Raises:
+            UpgradeRefused: none of those that were offered is known.
+        """
+        subprotocol = _subprotocol(handshake.subprotocols)
+        return subprotocol, SUBPROTOCOLS[subprotocol] if subprotocol else Encoding.JSON
+
+    def connection(
+        self, transport: Transport, entry: Upgrade, sink: Sink | None = None, fd: int = NO_FD
+    ) -> Connection:
+        """The connection of a handshake that was upgraded."""
+        return Connection(self.node, transport, entry.encoding, entry.console, entry.address, sink, fd)
 
     async def decide(self, handshake: UpgradeRequest) -> Upgrade:
         """What becomes of a handshake.
@@ -83,8 +114,7 @@ class Handshaker:
         Raises:
             Refused: it is not upgraded.
         """
-        subprotocol = _subprotocol(handshake.subprotocols)
-        encoding = SUBPROTOCOLS[subprotocol] if subprotocol else Encoding.JSON
+        subprotocol, encoding = self.spoken(handshake)
         address = self.proxies.client(handshake.peer, handshake.headers.get("x-forwarded-for"))
         query = parse_qs(handshake.query, keep_blank_values=True) if handshake.query else {}
         resume = _first(query, "resume")
@@ -92,7 +122,7 @@ class Handshaker:
         try:
             returning = resume is not None and self._is_returning(handshake, query, resume)
             await self.node.admission.admit(address, returning=returning)
-            identity = await self._identify(handshake, query)
+            identity = await self.identify(handshake, query)
             since = parse_positions(query.get("since"))
         except HubError as error:
             self.node.counters.refused[error.code.value] += 1
@@ -131,7 +161,7 @@ class Handshaker:
         user = claimed_subject(_token(handshake) or _first(query, "token") or "")
         return user is not None and self.node.returning(resume, user) is not None
 
-    async def _identify(self, handshake: UpgradeRequest, query: Mapping[str, list[str]]) -> Identity | None:
+    async def identify(self, handshake: UpgradeRequest, query: Mapping[str, list[str]]) -> Identity | None:
         """By the first of the places that is there; None where the token comes as the first message."""
         if (token := _token(handshake)) is not None:
             return await self.node.verify(token)

@@ -273,7 +273,7 @@ class Connection:
         try:
             await place.reached()
             if not self.closed:
-                await self.node.execute(self, command)
+                await self.execute(command)
         except HubError as error:
             self.refuse(command.id, about(command, error))
         except Exception:
@@ -283,6 +283,10 @@ class Connection:
         finally:
             order.leave(place)
             self._finished(len(order))
+
+    async def execute(self, command: Command) -> None:
+        """Do what a command asks for; raises `HubError`."""
+        await self.node.execute(self, command)
 
     def _finished(self, pending: int) -> None:
         if not pending:
@@ -384,9 +388,12 @@ class Connection:
             return None
         if now >= self._ping_at:
             self._ping_at = now + self.node.heartbeat * random.uniform(0.9, 1.0)
-            if self.transport is not None:
-                self.transport.ping()
+            self._ping()
         return min(self._ping_at, heard + patience)
+
+    def _ping(self) -> None:
+        if self.transport is not None:
+            self.transport.ping()
 
     def _expiry(self, now: float) -> float | None:
         """The monotonic time of the next step towards expiry. The wall clock is asked each time: it jumps."""
@@ -455,7 +462,11 @@ class Connection:
         self._end(ending)
         if transport is not None:
             transport.write(gathered + encode(message, self.session.encoding))
-            transport.close(code, reason, window)
+            transport.close(self._closing(code), reason, window)
+
+    def _closing(self, code: int) -> int:
+        """A close code as the client knows it."""
+        return code
 
     def gone(self, code: int) -> None:
         """The transport is lost, or the peer has closed with `code`."""

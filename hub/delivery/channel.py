@@ -17,11 +17,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..namespaces import Namespace
+from ..protocol import dialects
 from ..protocol.event import Burst, Event
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..runtime.flush import FlushScheduler
 from .outbox import Outbox
+from .prepared import PreparedMessage
 from .throttle import Throttle
 
 MERGES_KEPT = 64
@@ -142,6 +144,14 @@ class Subscription:
             if self.own is None or event.origin != self.own:
                 self.outbox.deliver_event(event, self)
 
+    def tell(self, message: PreparedMessage) -> None:
+        """Say something of the channel. Where the client takes that for the end of its subscription, it is over:
+        what came later would move the position with which the client comes back."""
+        self.outbox.push(message.frame(self.outbox.encoding))
+        if dialects.ends(self.outbox.encoding, message.fields):
+            self.end()
+            self.channel.leave(self)
+
     def end(self) -> None:
         """It was replaced or ended."""
         self.ended = True
@@ -259,8 +269,10 @@ class Channel:
                 continue
             if outbox.encoding is Encoding.JSON:
                 frames = json = json or burst.frames(Encoding.JSON)
-            else:
+            elif outbox.encoding is Encoding.MSGPACK:
                 frames = packed = packed or burst.frames(Encoding.MSGPACK)
+            else:
+                frames = burst.frames(outbox.encoding)
             try:
                 written = write(outbox.fd, frames)
             except OSError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 
-from ..protocol import replies
+from ..protocol import dialects, replies
 from ..protocol.codec import encode, framed
 from ..protocol.event import Event
 from ..protocol.frames import Encoding, bodies
@@ -54,6 +54,8 @@ class Page:
     def _encoded(self, body: bytes, encoding: Encoding) -> bytes:
         if encoding is Encoding.MSGPACK:
             return framed(body, encoding)
+        if encoding > Encoding.PARTS:
+            return dialects.frames(encoding, orjson.loads(body))
         return written(encoding, "hub.snapshot", self._channel, self._at, body)
 
     @property

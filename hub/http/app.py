@@ -114,8 +114,14 @@ def _routes(context: HttpContext, handshaker: Handshaker, more: Sequence[Additio
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
         return Route(path, _endpoint(context, path, handler), methods=[method])
 
-    async def socket(websocket: WebSocket) -> None:
-        await AsgiTransport(websocket, handshaker).run()
+    def sockets(path: str) -> list[BaseRoute]:
+        door = handshaker.at(path)
+        assert door is not None
+
+        async def socket(websocket: WebSocket) -> None:
+            await AsgiTransport(websocket, door).run()
+
+        return [WebSocketRoute(path, socket), Route(path, _upgrade_required)]
 
     def addition(each: Addition) -> Route:
         endpoint = _endpoint(context, each.path, each.handler)
@@ -154,8 +160,7 @@ def _routes(context: HttpContext, handshaker: Handshaker, more: Sequence[Additio
         route("/metrics", health.metrics),
         route("/openapi.json", openapi.openapi),
         *(route(f"/{name}", browser.script) for name in browser.SCRIPTS),
-        WebSocketRoute(context.node.settings.path, socket),
-        Route(context.node.settings.path, _upgrade_required),
+        *(each for path in handshaker.paths for each in sockets(path)),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 import orjson
 
+from . import dialects
 from .codes import ErrorCode
 from .errors import HubError
 from .frames import Encoding, frame
@@ -122,6 +123,8 @@ def dumps_json(value: Any) -> bytes:
 def encode(message: dict[str, Any], encoding: Encoding, at: Position | None = None) -> bytes:
     """One outgoing message as the bytes of one frame. JSON fragments inside are unfolded for MessagePack. `at` is
     where it puts its reader, for what has to be said beside the message (`protocol.stream`)."""
+    if encoding > Encoding.PARTS:
+        return dialects.frames(encoding, message)
     body = orjson.dumps(message)
     if encoding > Encoding.MSGPACK:
         return written(encoding, message["type"], message.get("channel", ""), at or reached(message), body)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from . import dialects
 from .codec import transcode
 from .frames import Encoding, frame
 from .position import Position
@@ -48,7 +49,7 @@ class Event:
     __slots__ = (
         "_json",
         "_msgpack",
-        "_streamed",
+        "_others",
         "channel",
         "epoch",
         "final",
@@ -95,7 +96,7 @@ class Event:
         self.epoch = ""
         self._json: bytes | None = None
         self._msgpack: bytes | None = None
-        self._streamed: dict[Encoding, bytes] | None = None
+        self._others: dict[Encoding, bytes] | None = None
 
     @property
     def size(self) -> int:
@@ -109,25 +110,30 @@ class Event:
                 self._json = frame(self.body(), Encoding.JSON)
             return self._json
         if encoding is not Encoding.MSGPACK:
-            return self._stream_block(encoding)
+            return self._other(encoding)
         if self._msgpack is None:
             self._msgpack = frame(transcode(self.body()), Encoding.MSGPACK)
         return self._msgpack
 
     def conflated_frame(self, encoding: Encoding, conflated: int) -> bytes:
         """The frame for one receiver that did not get the `conflated` offsets before this one."""
+        if encoding > Encoding.PARTS:
+            return self.frame(encoding)  # its clients have no word for what was left out
         body = self.body(conflated)
         if encoding > Encoding.MSGPACK:
             return written(encoding, self.type, self.channel, self._at, body)
         return frame(body if encoding is Encoding.JSON else transcode(body), encoding)
 
-    def _stream_block(self, encoding: Encoding) -> bytes:
-        if self._streamed is None:
-            self._streamed = {}
-        block = self._streamed.get(encoding)
+    def _other(self, encoding: Encoding) -> bytes:
+        if self._others is None:
+            self._others = {}
+        block = self._others.get(encoding)
         if block is None:
-            block = written(encoding, self.type, self.channel, self._at, self.body())
-            self._streamed[encoding] = block
+            if encoding > Encoding.PARTS:
+                block = dialects.frames(encoding, self.fields())
+            else:
+                block = written(encoding, self.type, self.channel, self._at, self.body())
+            self._others[encoding] = block
         return block
 
     @property

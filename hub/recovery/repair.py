@@ -186,7 +186,7 @@ class Repairs:
             if at < end:
                 push = common if at == channel.top else _gap(channel, at + 1, end, filled=filled)
                 subscription.outbox.detach(subscription)
-                subscription.outbox.push(push.frame(subscription.outbox.encoding))
+                subscription.tell(push)
 
     def _rename(self, channel: Channel, top: Top) -> None:
         """The numbering forked above where this node stands: only its name changed. Who is further, by a
@@ -202,7 +202,7 @@ class Repairs:
             else:
                 push = _resubscribe(channel, at, None)
                 subscription.outbox.detach(subscription)
-                subscription.outbox.push(push.frame(subscription.outbox.encoding))
+                subscription.tell(push)
 
     async def _restart(self, channel: Channel, page: Page) -> None:
         """What this node has is no beginning of what is stored: it starts anew at the present top, and so does
@@ -268,8 +268,9 @@ class Repairs:
         if gap is not None:
             subscription.outbox.let_go(subscription)
         push, snapshot = again.told(gap, crowded=subscription.outbox.crowded)
-        subscription.outbox.push(push.frame(subscription.outbox.encoding))
-        begin(self, self._tasks, subscription, again.at, (), snapshot)
+        subscription.tell(push)
+        if not subscription.ended:
+            begin(self, self._tasks, subscription, again.at, (), snapshot)
 
 
 def _gap(channel: Channel, start: int, end: int, *, filled: bool) -> PreparedMessage:

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from ..commands.handshake import Handshaker, UpgradeRefused, UpgradeRequest
 from ..connections.connection import Connection
 from ..protocol.codes import CloseCode
-from ..protocol.frames import Encoding, bodies, shortened
+from ..protocol.frames import bodies, shortened
 from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
 from ..protocol.replies import Window
 from .upgrade_response import joined
@@ -63,7 +63,7 @@ class AsgiTransport:
         if self._server is not None:
             self._server.before_admission()
         handshaker.node.admission.opened(entry.address)
-        connection = Connection(handshaker.node, self, entry.encoding, entry.console, entry.address)
+        connection = handshaker.connection(self, entry)
         self._connection = connection
         writer = asyncio.create_task(self._write_all(connection))
         try:
@@ -161,7 +161,7 @@ class AsgiTransport:
         return None
 
     async def _write_all(self, connection: Connection) -> None:
-        text = connection.session.encoding is Encoding.JSON
+        text = connection.session.encoding.is_text
         while True:
             await self._wake.wait()
             self._wake.clear()

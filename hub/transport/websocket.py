@@ -205,10 +205,12 @@ class WebSocketTransport(asyncio.Protocol):
         it already. `full`: the transport said stop, and will say when it takes again, with an answer to HTTP that
         the client has not read yet."""
         self._full = full
-        if head.path != self._settings.path:
+        handshaker = self._handshaker.at(head.path)
+        if handshaker is None:
             why = f"WebSockets are served at {self._settings.path}"
             self._respond(upgrade_response.plain_problem(HTTPStatus.NOT_FOUND, why))
             return
+        self._handshaker = handshaker
         response = upgrade_response.accept(head)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._respond(response)
@@ -244,7 +246,7 @@ class WebSocketTransport(asyncio.Protocol):
         # The outbox writes to the transport itself, and a fan-out to the socket: calls less in what a delivery
         # costs. The transport closes the descriptor only after `connection_lost`.
         fd = NO_FD if self._tls else self._transport.get_extra_info("socket").fileno()
-        connection = Connection(node, self, entry.encoding, entry.console, entry.address, self._transport, fd)
+        connection = self._handshaker.connection(self, entry, self._transport, fd)
         self._connection = connection
         if self._full:
             connection.outbox.block()

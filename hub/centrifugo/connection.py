@@ -1,0 +1,177 @@
+"""A connection that speaks the Centrifugo protocol: the hub's own, but for what is said and how."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+from ..commands.host import Executes
+from ..commands.permissions import rights_in
+from ..connections.connection import Connection
+from ..connections.transport import Transport
+from ..delivery.outbox import NO_FD, Sink
+from ..protocol.codes import CloseCode, ErrorCode
+from ..protocol.commands import Command, ReadHistory, Subscribe
+from ..protocol.errors import HubError
+from ..protocol.fields import CommandId
+from ..protocol.frames import Encoding
+from ..protocol.position import Position
+from ..protocol.session import MAX_BEFORE_AUTH, SessionState
+from . import answers, codes, requests
+from .framing import commands, framed
+from .protobuf import Malformed
+from .requests import METHODS, RequestId
+
+EARLIER_S = (30.0, 33.0)  # a token is to be renewed so long before its end: the SDKs ask at the end of `ttl`
+
+
+class CentrifugoConnection(Connection):
+    """See the module's head. What a client sends behind its `connect` waits until that is answered."""
+
+    __slots__ = ("_before_auth", "_connecting", "_executes", "_held", "_pinged")
+
+    def __init__(
+        self,
+        node: Any,
+        transport: Transport,
+        encoding: Encoding,
+        address: str,
+        sink: Sink | None = None,
+        fd: int = NO_FD,
+    ) -> None:
+        super().__init__(node, transport, encoding, False, address, sink, fd)
+        self._executes: Executes = node
+        self._held: list[tuple[str, dict[str, Any]]] | None = None
+        self._before_auth = 0
+        self._connecting = self._pinged = False
+
+    # In
+
+    def receive(self, data: bytes, text: bool) -> None:
+        """One frame from the transport, of any number of commands."""
+        self.last_heard = self.node.now()
+        if self.closed:
+            return
+        self.node.counters.bytes_received += len(data)
+        if self.session.state is SessionState.WAITING:
+            self._before_auth += len(data)
+            if self._before_auth > MAX_BEFORE_AUTH:
+                self.close(CloseCode.PROTOCOL_ERROR, f"more than {MAX_BEFORE_AUTH} bytes before the token")
+                return
+        try:
+            for command in commands(data, text, self.session.encoding):
+                self._take(command)
+                if self.closed:
+                    return
+        except Malformed as error:
+            self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {error}")
+
+    def _take(self, command: dict[str, Any]) -> None:
+        method = next((name for name in command if name in METHODS), None)
+        if method is None:
+            self._pong(command)
+        elif command.get("id", 0) <= 0 and method != "send":
+            self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {method} needs an id")
+        elif self.session.state is not SessionState.WAITING:
+            if method == "connect":
+                self.close(CloseCode.PROTOCOL_ERROR, "bad request: connected already")
+            else:
+                self._request(method, command)
+        elif self._connecting:
+            self._held = self._held or []
+            self._held.append((method, command))
+        elif method != "connect":
+            self.close(CloseCode.PROTOCOL_ERROR, "bad request: the first command must be connect")
+        else:
+            self._connecting = True
+            self._request(method, command)
+
+    def _pong(self, command: dict[str, Any]) -> None:
+        if command or not self._pinged:
+            why = "a command without a method" if command else "a pong that was not asked for"
+            self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {why}")
+        self._pinged = False
+
+    def _request(self, method: str, command: dict[str, Any]) -> None:
+        self._accept(requests.parse(RequestId.of(command.get("id", 0), method, command[method])))
+
+    async def execute(self, command: Command) -> None:
+        """Do it, with what only these clients expect."""
+        id = command.id
+        if isinstance(command, Subscribe) and isinstance(id, RequestId):
+            command = await self._prepared(command, id)
+        elif isinstance(command, ReadHistory) and isinstance(id, RequestId):
+            await self._check_epoch(command.channel, id)
+        await super().execute(command)
+        if isinstance(command, Subscribe) and isinstance(id, RequestId) and id.rejected:
+            self._executes.drop(self, command.channel)  # in the same turn: nothing was sent of it
+
+    async def _prepared(self, command: Subscribe, id: RequestId) -> Subscribe:
+        """Present where that is allowed, as Centrifugo's options would have it; and a position that names no
+        numbering stands in the present one."""
+        channel = command.channel
+        standing = self.subscriptions.get(channel)
+        if standing is not None and not standing.ended:
+            raise HubError(ErrorCode.CONFLICT, f"{channel} is subscribed already")
+        namespace = self._executes.namespaces.of(channel)
+        present = rights_in(self, channel).may_presence(channel)
+        if command.token is not None:
+            right = await self._executes.verify_channel(command.token)
+            id.expires_at = right.expires_at
+            present = present or right.may_presence(channel)
+        since = command.since
+        if not namespace.stored:
+            since = None
+        elif since is not None and requests.recovers_from_anywhere(command):
+            since = Position(await self._epoch(channel), since.offset)
+        return replace(command, since=since, presence="" if namespace.presence and present else None)
+
+    async def _check_epoch(self, channel: str, id: RequestId) -> None:
+        epoch = id.request.get("since", {}).get("epoch")
+        if epoch and epoch != await self._epoch(channel):
+            id.code = codes.UNRECOVERABLE
+            raise HubError(ErrorCode.CONFLICT, "the position is of a numbering that is no more")
+
+    async def _epoch(self, channel: str) -> str:
+        (top,) = await self._executes.broker.tops([channel])
+        if isinstance(top, HubError):
+            raise top
+        return top.epoch
+
+    # Out
+
+    def reply(self, id: CommandId, message: dict[str, Any]) -> None:
+        """Answer a request; without one of these ids it is a push."""
+        if not isinstance(id, RequestId):
+            self.push(message)
+            return
+        if id.error is not None and message["type"] != "hub.error":
+            self.refuse(id, id.error)
+            return
+        if not self.closed:
+            found = answers.answer(id, message, self.node.heartbeat, self._life)
+            self.outbox.push(framed(found, self.session.encoding))
+            id.rejected = answers.rejected(id, message)
+        if message["type"] == "hub.welcome":
+            held, self._held = self._held, None
+            for method, command in held or ():
+                self._request(method, command)
+
+    def _life(self, end: float) -> dict[str, Any]:
+        left = end - self.node.wall() - random.uniform(*EARLIER_S)
+        return {"expires": True, "ttl": max(1, int(left))}
+
+    def _ping(self) -> None:
+        """An empty message, which the client answers by one."""
+        if self.session.state is SessionState.OPEN:
+            self._pinged = True
+            self.outbox.push(framed([{}], self.session.encoding))
+
+    def send_away(self, window_ms: int, deadline_s: float) -> None:
+        """There is no word for it: the connection closes some time within the window, and the client comes back."""
+        if self.draining is None:
+            self.draining = self.node.now() + min(deadline_s, random.uniform(0.0, window_ms / 1000))
+            self.rotate_at = None
+            self.reschedule()
+
+    def _closing(self, code: int) -> int:
+        return codes.closing(code)

@@ -1,0 +1,110 @@
+"""Frames of the Centrifugo protocol: lines of JSON in text frames, or messages behind their lengths in binary ones.
+
+Both directions may put several messages into a frame. What comes in has one shape in both: dicts by the names of
+`schema`, `bytes` fields as the JSON that they hold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec import Raw
+
+from ..protocol.frames import Encoding, frame
+from . import protobuf
+from .protobuf import Malformed
+from .schema import INT_MAX, MESSAGES
+
+SUBPROTOCOLS = {
+    "centrifuge-json": Encoding.CENTRIFUGO_JSON,
+    "centrifuge-protobuf": Encoding.CENTRIFUGO_PROTOBUF,
+}
+
+
+class _Data(msgspec.Struct):
+    data: Raw = Raw(b"null")
+
+
+class _Line(msgspec.Struct):
+    publish: _Data | None = None
+
+
+_spans = msgspec.json.Decoder(_Line)
+
+
+def commands(data: bytes, text: bool, encoding: Encoding) -> Iterator[dict[str, Any]]:
+    """The commands of one frame, in order; an empty one is a pong.
+
+    Raises:
+        Malformed: as soon as it is reached; what came before it stands.
+    """
+    if text is not encoding.is_text:
+        raise Malformed("a frame of the other kind than this connection's")
+    if encoding is Encoding.CENTRIFUGO_PROTOBUF:
+        for body in protobuf.messages(data):
+            yield protobuf.decode("Command", body)
+        return
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        if line := data[at:end].strip():
+            yield _command(line)
+        at = end + 1
+
+
+def framed(replies: Sequence[Mapping[str, Any]], encoding: Encoding) -> bytes:
+    """Replies and pushes as one frame; nothing where there are none."""
+    if not replies:
+        return b""
+    if encoding is Encoding.CENTRIFUGO_JSON:
+        return frame(b"\n".join(_line(reply) for reply in replies), Encoding.JSON)
+    bodies = (protobuf.delimited(protobuf.encode("Reply", reply)) for reply in replies)
+    return frame(b"".join(bodies), Encoding.MSGPACK)
+
+
+def _line(reply: Mapping[str, Any]) -> bytes:
+    line = orjson.dumps(reply)
+    return line.replace(b"\n", b" ") if b"\n" in line else line  # a raw one stands between values only
+
+
+def _command(line: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(line)
+        command = _checked("Command", value)
+        if "publish" in command:
+            command["publish"]["data"] = bytes((_spans.decode(line).publish or _Data()).data)
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(str(error)) from None
+    return command
+
+
+def _checked(name: str, value: Any) -> dict[str, Any]:
+    """The fields that the table knows, each of its kind; null means that it is not there."""
+    if not isinstance(value, dict):
+        raise Malformed(f"a {name} is an object")
+    fields = MESSAGES[name]
+    return {
+        key: _value(key, fields[key][1], each)
+        for key, each in value.items()
+        if key in fields and each is not None
+    }
+
+
+def _value(key: str, kind: str, value: Any) -> Any:
+    if kind == "bytes":
+        return b""  # only a publication's is looked at, and that in its own bytes
+    if kind.startswith("{"):
+        if not isinstance(value, dict):
+            raise Malformed(f"{key} is an object")
+        return {name: _checked(kind[1:-1], each) for name, each in value.items()}
+    if kind == "int":
+        if type(value) is not int or not -INT_MAX <= value <= INT_MAX:
+            raise Malformed(f"{key} is an integer")
+        return value
+    if kind in ("string", "bool"):
+        if type(value) is not (str if kind == "string" else bool):
+            raise Malformed(f"{key} is a {kind}")
+        return value
+    return _checked(kind, value)

@@ -1,0 +1,45 @@
+"""The door of the Centrifugo protocol: the token comes with `connect`, the encoding by subprotocol or query."""
+
+from urllib.parse import parse_qs
+
+from ..commands.handshake import Handshaker, Upgrade, UpgradeRequest
+from ..connections.connection import Connection
+from ..connections.transport import Transport
+from ..delivery.outbox import NO_FD, Sink
+from ..protocol import dialects
+from ..protocol.frames import Encoding
+from .connection import CentrifugoConnection
+from .framing import SUBPROTOCOLS
+from .pushes import Pushes
+
+PATH = "/connection/websocket"
+
+
+class CentrifugoHandshaker(Handshaker):
+    """Decides on handshakes at `PATH`."""
+
+    def spoken(self, request: UpgradeRequest) -> tuple[str | None, Encoding]:
+        """JSON unless Protobuf is asked for; what else is offered is passed over."""
+        query = parse_qs(request.query)
+        if "protobuf" in (*query.get("format", ()), *query.get("cf_protocol", ())):
+            return None, Encoding.CENTRIFUGO_PROTOBUF
+        for name in request.subprotocols:
+            if name in SUBPROTOCOLS:
+                return name, SUBPROTOCOLS[name]
+        return None, Encoding.CENTRIFUGO_JSON
+
+    async def identify(self, _request: UpgradeRequest, _query: object) -> None:
+        """Not yet."""
+
+    def connection(
+        self, transport: Transport, entry: Upgrade, sink: Sink | None = None, fd: int = NO_FD
+    ) -> Connection:
+        """One that speaks it."""
+        return CentrifugoConnection(self.node, transport, entry.encoding, entry.address, sink, fd)
+
+
+def open_door(handshaker: Handshaker) -> None:
+    """From now on the hub speaks the protocol, at `PATH` beside its own."""
+    for encoding in SUBPROTOCOLS.values():
+        dialects.register(encoding, Pushes(encoding))
+    handshaker.open_beside(PATH, CentrifugoHandshaker)

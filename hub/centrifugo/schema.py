@@ -1,0 +1,133 @@
+"""The messages of the Centrifugo protocol, as far as the hub speaks it (client.proto of
+github.com/centrifugal/protocol): one table for JSON, where the names count, and for Protobuf, where the numbers do.
+
+A field is its number and its kind: ``int`` (any of the varint types), ``bool``, ``string``, ``bytes`` (JSON as it
+is), the name of a message, ``[name]`` for a repeated one and ``{name}`` for a map from strings to it.
+"""
+
+Field = tuple[int, str]
+
+INT_MAX = 2**63 - 1
+
+MESSAGES: dict[str, dict[str, Field]] = {
+    "Command": {
+        "id": (1, "int"),
+        "connect": (4, "ConnectRequest"),
+        "subscribe": (5, "SubscribeRequest"),
+        "unsubscribe": (6, "ChannelRequest"),
+        "publish": (7, "PublishRequest"),
+        "presence": (8, "ChannelRequest"),
+        "presence_stats": (9, "ChannelRequest"),
+        "history": (10, "HistoryRequest"),
+        "ping": (11, "Empty"),
+        "send": (12, "SendRequest"),
+        "rpc": (13, "RPCRequest"),
+        "refresh": (14, "RefreshRequest"),
+        "sub_refresh": (15, "SubRefreshRequest"),
+    },
+    "ConnectRequest": {
+        "token": (1, "string"),
+        "data": (2, "bytes"),
+        "subs": (3, "{SubscribeRequest}"),
+        "name": (4, "string"),
+        "version": (5, "string"),
+    },
+    "SubscribeRequest": {
+        "channel": (1, "string"),
+        "token": (2, "string"),
+        "recover": (3, "bool"),
+        "epoch": (6, "string"),
+        "offset": (7, "int"),
+        "flag": (14, "int"),
+    },
+    "ChannelRequest": {"channel": (1, "string")},
+    "PublishRequest": {"channel": (1, "string"), "data": (2, "bytes")},
+    "StreamPosition": {"offset": (1, "int"), "epoch": (2, "string")},
+    "HistoryRequest": {
+        "channel": (1, "string"),
+        "limit": (7, "int"),
+        "since": (8, "StreamPosition"),
+        "reverse": (9, "bool"),
+    },
+    "SendRequest": {"data": (1, "bytes")},
+    "RPCRequest": {"data": (1, "bytes"), "method": (2, "string")},
+    "RefreshRequest": {"token": (1, "string")},
+    "SubRefreshRequest": {"channel": (1, "string"), "token": (2, "string")},
+    "Empty": {},
+    "Reply": {
+        "id": (1, "int"),
+        "error": (2, "Error"),
+        "push": (4, "Push"),
+        "connect": (5, "ConnectResult"),
+        "subscribe": (6, "SubscribeResult"),
+        "unsubscribe": (7, "Empty"),
+        "publish": (8, "Empty"),
+        "presence": (9, "PresenceResult"),
+        "presence_stats": (10, "PresenceStatsResult"),
+        "history": (11, "HistoryResult"),
+        "ping": (12, "Empty"),
+        "refresh": (14, "RefreshResult"),
+        "sub_refresh": (15, "SubRefreshResult"),
+    },
+    "Error": {"code": (1, "int"), "message": (2, "string"), "temporary": (3, "bool")},
+    "Push": {
+        "channel": (2, "string"),
+        "pub": (4, "Publication"),
+        "join": (5, "JoinLeave"),
+        "leave": (6, "JoinLeave"),
+        "unsubscribe": (7, "Unsubscribe"),
+        "subscribe": (9, "Subscribe"),
+        "disconnect": (11, "Disconnect"),
+    },
+    "ClientInfo": {
+        "user": (1, "string"),
+        "client": (2, "string"),
+        "conn_info": (3, "bytes"),
+        "chan_info": (4, "bytes"),
+    },
+    "Publication": {
+        "data": (4, "bytes"),
+        "info": (5, "ClientInfo"),
+        "offset": (6, "int"),
+        "tags": (7, "{string}"),
+        "time": (9, "int"),
+    },
+    "JoinLeave": {"info": (1, "ClientInfo")},
+    "Unsubscribe": {"code": (2, "int"), "reason": (3, "string")},
+    "Subscribe": {
+        "recoverable": (1, "bool"),
+        "epoch": (4, "string"),
+        "offset": (5, "int"),
+        "positioned": (6, "bool"),
+    },
+    "Disconnect": {"code": (1, "int"), "reason": (2, "string"), "reconnect": (3, "bool")},
+    "ConnectResult": {
+        "client": (1, "string"),
+        "version": (2, "string"),
+        "expires": (3, "bool"),
+        "ttl": (4, "int"),
+        "ping": (7, "int"),
+        "pong": (8, "bool"),
+        "node": (10, "string"),
+    },
+    "SubscribeResult": {
+        "expires": (1, "bool"),
+        "ttl": (2, "int"),
+        "recoverable": (3, "bool"),
+        "epoch": (6, "string"),
+        "recovered": (8, "bool"),
+        "offset": (9, "int"),
+        "positioned": (10, "bool"),
+        "was_recovering": (12, "bool"),
+    },
+    "PresenceResult": {"presence": (1, "{ClientInfo}")},
+    "PresenceStatsResult": {"num_clients": (1, "int"), "num_users": (2, "int")},
+    "HistoryResult": {"publications": (1, "[Publication]"), "epoch": (2, "string"), "offset": (3, "int")},
+    "RefreshResult": {
+        "client": (1, "string"),
+        "version": (2, "string"),
+        "expires": (3, "bool"),
+        "ttl": (4, "int"),
+    },
+    "SubRefreshResult": {"expires": (1, "bool"), "ttl": (2, "int")},
+}

@@ -1,0 +1,122 @@
+"""Centrifugo's own SDKs, unchanged, against two nodes whose links are cut under flow: nothing lost or doubled."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from centrifuge import Client, PublicationContext, SubscribedContext, SubscriptionEventHandler
+
+from ..broker.redis.servers import RedisServer
+from ..support.pace import SCALE, patience
+from ..support.proxy import Proxy
+from ..support.server import RunningHub, running_hub
+from .conftest import SETTINGS
+
+READ = Path(__file__).with_name("read.mjs")
+EVENTS, CUTS = 300, 6
+CHANNEL = "chat:1"
+Message = dict[str, Any]
+Told = Callable[[Message], None]
+Reader = Callable[[str, str, bool, Told], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def python(url: str, token: str, binary: bool, told: Told) -> AsyncIterator[None]:
+    class Events(SubscriptionEventHandler):
+        async def on_subscribed(self, ctx: SubscribedContext) -> None:
+            told({"subscribed": ctx.recovered, "recovering": ctx.was_recovering})
+
+        async def on_publication(self, ctx: PublicationContext) -> None:
+            told({"offset": ctx.pub.offset, "data": json.loads(ctx.pub.data) if binary else ctx.pub.data})
+
+    client = Client(url, token=token, use_protobuf=binary, min_reconnect_delay=0.05, max_reconnect_delay=0.3)
+    subscription = client.new_subscription(CHANNEL, events=Events())
+    await subscription.subscribe()
+    await client.connect()
+    try:
+        yield
+    finally:
+        await client.disconnect()
+
+
+@asynccontextmanager
+async def javascript(url: str, token: str, binary: bool, told: Told) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(READ),
+        url,
+        token,
+        CHANNEL,
+        *(["protobuf"] if binary else []),
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+    async def read() -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            told(json.loads(line))
+
+    reading = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+        await reading
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with patience(30):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def flow(hub: RunningHub) -> None:
+    http = hub.http()
+    for number in range(1, EVENTS + 1):
+        body = {"channel": CHANNEL, "event": "note", "payload": {"n": number}}
+        answer = await asyncio.to_thread(http.post, "/v1/publish", json=body)
+        answer.raise_for_status()
+
+
+async def cuts(proxies: list[Proxy], publishing: Awaitable[None]) -> None:
+    """Reset all links at random times, each time onto the other node."""
+    done = asyncio.ensure_future(publishing)
+    for _ in range(CUTS):
+        await asyncio.wait([done], timeout=random.uniform(0.1, 0.3) * SCALE)
+        targets = [proxy.target for proxy in proxies]
+        for proxy, target in zip(proxies, reversed(targets), strict=True):
+            proxy.target = target
+            proxy.cut()
+    await done
+
+
+@pytest.mark.parametrize("binary", [False], ids=["json"])
+@pytest.mark.parametrize("reader", [python, javascript])
+async def test_nothing_is_lost_or_doubled(redis: RedisServer, reader: Reader, binary: bool) -> None:
+    told: list[Message] = []
+    with (
+        running_hub(broker=redis.url, **SETTINGS) as one,
+        running_hub(broker=redis.url, **SETTINGS) as other,
+    ):
+        proxies = [await Proxy("127.0.0.1", hub.port).start() for hub in (one, other)]
+        token = one.token("ann", subscribe=["chat:*"])
+        url = f"ws://127.0.0.1:{proxies[0].port}/connection/websocket"
+        if binary:
+            url += "?format=protobuf"
+        async with reader(url, token, binary, told.append):
+            await until(lambda: any("subscribed" in line for line in told))
+            await cuts(proxies, flow(other))
+            await until(lambda: any(line.get("offset", 0) >= EVENTS for line in told))
+        for proxy in proxies:
+            await proxy.close()
+    events = [(line["offset"], line["data"]["n"]) for line in told if "offset" in line]
+    assert events == [(number, number) for number in range(1, EVENTS + 1)]
+    again = [line for line in told if line.get("recovering")]
+    assert again, "no cut was noticed"
+    assert all(line["subscribed"] for line in again)
