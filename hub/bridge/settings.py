@@ -54,7 +54,6 @@ class BridgeSettings(MappingSettings):
     subject: str | None = None
     streams: list[str] = Field(default_factory=list)
     weights: list[int] | None = None
-    ttl: Seconds | None = None
     table: str = "hub_outbox"
     username: str | None = None
     password: SecretStr | None = None
@@ -65,14 +64,12 @@ class BridgeSettings(MappingSettings):
 
     # what becomes of a message
     tombstone: Literal["skip", "final", "letter"] = "skip"
-    mask: list[str] = Field(default_factory=list)
 
     # how much, how long
     batch: Annotated[int, Field(ge=1, le=1000)] = 500
     linger: Annotated[float, Field(ge=0, le=5)] = 0.005
     dead_per_minute: Count = 100
     divert_after: Seconds = 300.0
-    replicas: Annotated[int, Field(ge=0, le=10)] = 0
     dead_topic: bool = False
 
     @model_validator(mode="after")
