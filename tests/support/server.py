@@ -125,14 +125,15 @@ class RunningHub:
 
 
 @contextlib.contextmanager
-def running_hub(*args: str, **settings: Any) -> Iterator[RunningHub]:
+def running_hub(*args: str, source: Path | None = None, **settings: Any) -> Iterator[RunningHub]:
     """A hub that serves, with settings by their names in lower case; values that are no strings become JSON.
 
     `args` follow ``hub serve --host 127.0.0.1 --port N``. The signing secret and one API key are set; it
     drains at once. An async test closes its sockets before the block ends: stopping blocks its loop.
+    `source`: a folder with another release's package.
     """
     with tempfile.TemporaryDirectory(prefix="hub-test-") as folder:
-        hub = _start(args, _environment(settings), Path(folder))
+        hub = _start(args, _environment(settings), Path(folder), source)
         try:
             yield hub
         except BaseException:
@@ -158,12 +159,18 @@ def _environment(settings: dict[str, Any]) -> dict[str, str]:
     return environment
 
 
-def _start(args: tuple[str, ...], environment: dict[str, str], folder: Path) -> RunningHub:
+def _start(
+    args: tuple[str, ...], environment: dict[str, str], folder: Path, source: Path | None = None
+) -> RunningHub:
     """Start; again on another port where somebody else was quicker to take it."""
+    program = [_script()]
+    if source is not None:
+        program = [sys.executable, "-m", "hub"]
+        environment = {**environment, "PYTHONPATH": str(source)}
     for attempt in range(_BIND_TRIES):
         port = free_port()
         log_path = folder / f"hub-{attempt}.log"
-        command = [_script(), "serve", "--host", "127.0.0.1", "--port", str(port), *args]
+        command = [*program, "serve", "--host", "127.0.0.1", "--port", str(port), *args]
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 command,
