@@ -26,6 +26,8 @@ from ..schedules.visitors import ROOM, Visitor
 from ..support.proxy import Proxy
 from ..support.server import SCALE, RunningHub, running_hub
 
+pytestmark = pytest.mark.sources  # the release before is taken out of the history, which a bare copy lacks
+
 BEFORE = "0.1.0"
 SOME = 10  # events of each channel between two things that happen
 LEASE_MS = 2000
@@ -39,8 +41,6 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rf"^## {re.escape(BEFORE)} \((\w+)\)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
     )
     assert found is not None, f"the changelog names the commit of {BEFORE}"
-    if not (ROOT / ".git").exists():
-        pytest.skip("there is no history here")
     packed = subprocess.run(["git", "archive", found[1], "hub"], cwd=ROOT, capture_output=True, check=True)
     folder = tmp_path_factory.mktemp("before")
     with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
