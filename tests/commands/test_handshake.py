@@ -15,6 +15,7 @@ from hub.commands.handshake import Handshaker, UpgradeRequest
 from hub.connections.observer import NoObserver
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
+from hub.settings import Settings
 
 RESUMES = ResumeTokens(Signer("s" * 32, "resume"), time.time)
 RESUME = RESUMES.issue("c_1", "n_1", "ann")
@@ -30,6 +31,7 @@ def handshaker(asked: list[bool]) -> Handshaker:
         counters=SimpleNamespace(refused={"unavailable": 0}),
         returning=lambda resume, user: RESUMES.check(resume, user),
         observer=NoObserver(),
+        settings=Settings(),
     )
     return Handshaker(node, None, Origins(["*"]), TrustedProxies())  # type: ignore[arg-type]
 
