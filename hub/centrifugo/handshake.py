@@ -19,14 +19,13 @@ class CentrifugoHandshaker(Handshaker):
     """Decides on handshakes at `PATH`."""
 
     def spoken(self, request: UpgradeRequest) -> tuple[str | None, Encoding]:
-        """JSON unless Protobuf is asked for; what else is offered is passed over."""
+        """JSON unless Protobuf is asked for, in either place; what else is offered is passed over. An offer is
+        answered even where the query has said it: clients take an upgrade without for a failure."""
         query = parse_qs(request.query)
-        if "protobuf" in (*query.get("format", ()), *query.get("cf_protocol", ())):
-            return None, Encoding.CENTRIFUGO_PROTOBUF
-        for name in request.subprotocols:
-            if name in SUBPROTOCOLS:
-                return name, SUBPROTOCOLS[name]
-        return None, Encoding.CENTRIFUGO_JSON
+        binary = "protobuf" in (*query.get("format", ()), *query.get("cf_protocol", ()))
+        offered = next((name for name in request.subprotocols if name in SUBPROTOCOLS), None)
+        encoding = Encoding.CENTRIFUGO_PROTOBUF if binary else Encoding.CENTRIFUGO_JSON
+        return offered, encoding if binary or offered is None else SUBPROTOCOLS[offered]
 
     async def identify(self, _request: UpgradeRequest, _query: object) -> None:
         """Not yet."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ..support.server import RunningHub, running_hub
 from .wire import address, opened
@@ -254,6 +254,17 @@ async def test_commands_over_the_limit_are_answered_then_not_read(hub: RunningHu
         await wire.send(*({"id": id, "rpc": {"method": "x"}} for id in range(2, 1002)))
         codes = {(await wire.receive())["error"]["code"] for _ in range(450)}
         assert codes == {108, 111}
+
+
+@pytest.mark.parametrize("name", ["centrifuge-json", "centrifuge-protobuf"])
+async def test_an_offer_is_answered_also_where_the_query_says_it(hub: RunningHub, name: str) -> None:
+    async with connect(f"{address(hub)}?format=protobuf", subprotocols=[name]) as socket:  # type: ignore[list-item]
+        assert socket.subprotocol == name
+        await socket.send(b"\x00")
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None
+        assert "the other kind" not in closed.value.rcvd.reason
 
 
 async def test_off_it_is_not_there() -> None:
