@@ -259,13 +259,19 @@ def _until_back(scene: Scene, struck: float) -> None:
 
 
 def _settle(scene: Scene) -> None:
-    """Until the last event has reached everybody, or is lost."""
+    """Until the last event has reached everybody, or is lost: for 20 s nothing more has come."""
+    missing: int | None = None
     ends = time.monotonic() + 20.0
     while time.monotonic() < ends:
         scene.fleet.poll_for(0.3)
-        processes = (scene.staying, scene.moving)
-        if scene.publisher.idle and not any(p.ask("found", scene.feed.published).lost for p in processes):
+        before, missing = (
+            missing,
+            sum(process.ask("found", scene.feed.published).lost for process in (scene.staying, scene.moving)),
+        )
+        if scene.publisher.idle and not missing:
             return
+        if before is None or missing < before:
+            ends = time.monotonic() + 20.0
 
 
 def _judge(

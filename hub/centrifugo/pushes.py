@@ -96,10 +96,12 @@ def _is_lost(message: Message) -> bool:
 
 
 def _insufficient(message: Message) -> list[Message]:
-    if not _is_lost(message):
-        return []
+    return [_lost(message["channel"])] if _is_lost(message) else []
+
+
+def _lost(channel: str) -> Message:
     what = {"code": codes.INSUFFICIENT_STATE, "reason": "insufficient state"}
-    return [_push(message["channel"], "unsubscribe", what)]
+    return _push(channel, "unsubscribe", what)
 
 
 def _unsubscribed(message: Message) -> list[Message]:
@@ -114,9 +116,9 @@ def _subscribed(message: Message) -> list[Message]:
         position = {"epoch": message["epoch"], "offset": message["offset"]}
         what = {"recoverable": True, **position, "positioned": True}
     channel = message["channel"]
-    before = []
+    before: list[Message] = []
     if message.get("recovered") is False:  # a push can't say so: first it is over, and then it begins
-        before = _insufficient({"type": "hub.resubscribe", "channel": channel})
+        before = [_lost(channel)]
     return [*before, _push(channel, "subscribe", what), *snapshot(channel, message.get("snapshot", []))]
 
 

@@ -18,9 +18,14 @@ from ..support.server import RunningHub
 class Stand:
     """As much of `Requests` as making the routes asks for."""
 
+    paths = ("/ws",)
+
     def __init__(self) -> None:
         self.node = self
         self.settings = Settings()
+
+    def at(self, _path: str) -> object:
+        return self
 
 
 def test_the_document_is_openapi_3_1(hub: RunningHub) -> None:
@@ -34,7 +39,7 @@ def test_the_document_is_openapi_3_1(hub: RunningHub) -> None:
 def test_every_route_is_in_it_and_nothing_else() -> None:
     served = {
         (route.path, method)
-        for route in _routes(Stand(), None)  # type: ignore[arg-type]
+        for route in _routes(Stand(), Stand())  # type: ignore[arg-type]
         if isinstance(route, Route)
         for method in (route.methods or {"GET"}) - {"HEAD"}
     }
@@ -44,7 +49,7 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
         for method in operations
     }
     assert served == described
-    sockets = [route for route in _routes(Stand(), None) if isinstance(route, WebSocketRoute)]  # type: ignore[arg-type]
+    sockets = [route for route in _routes(Stand(), Stand()) if isinstance(route, WebSocketRoute)]  # type: ignore[arg-type]
     assert [route.path for route in sockets] == ["/ws"]
 
 

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.centrifugo import handshake as centrifugo
+from hub.centrifugo.pushes import Pushes
+from hub.protocol import dialects
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication
@@ -17,6 +20,13 @@ from hub.protocol.publications import Batch, Publish
 from hub.protocol.session import Session
 
 HEAD = b'{"type":"publish","id":7,"channel":"doc:7","event":"note","payload":'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _every_protocol() -> None:
+    """Each encoding that a hub can be set to speak is written here, whoever ran before."""
+    for encoding in centrifugo.SUBPROTOCOLS.values():
+        dialects.register(encoding, Pushes(encoding))
 
 
 def session(encoding: Encoding = Encoding.JSON) -> Session:

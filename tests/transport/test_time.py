@@ -16,7 +16,14 @@ from .test_contract import Raw, fresh, hang_up
 
 @pytest.fixture(scope="module")
 def quick(lane: Lane) -> Iterator[RunningHub]:
-    with running(lane, auth_timeout=1.0, heartbeat_ms=400, close_timeout=1.0, outbox_bytes=262_144) as hub:
+    with running(lane, auth_timeout=1.0, close_timeout=1.0, outbox_bytes=262_144) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def pinging(lane: Lane) -> Iterator[RunningHub]:
+    """A second of silence is the end of a connection: too little for tests whose client may be held up."""
+    with running(lane, heartbeat_ms=400, close_timeout=1.0) as hub:
         yield hub
 
 
@@ -40,10 +47,10 @@ async def test_a_token_that_ends(quick: RunningHub) -> None:
         assert abs(time.time() * 1000 - wire.welcome["expires_at"] - 1500) < 1500
 
 
-async def test_pings_come_and_silence_is_the_end(quick: RunningHub, lane: Lane) -> None:
+async def test_pings_come_and_silence_is_the_end(pinging: RunningHub, lane: Lane) -> None:
     if lane == "portable":
         pytest.skip("the server pings by itself there, every 20 s")
-    raw = await Raw.connect(quick, quick.token("ann"))
+    raw = await Raw.connect(pinging, pinging.token("ann"))
     begun = time.monotonic()
     seen = b""
     async with asyncio.timeout(5):
@@ -57,8 +64,8 @@ async def test_pings_come_and_silence_is_the_end(quick: RunningHub, lane: Lane) 
     await hang_up(raw.writer)
 
 
-async def test_who_answers_pings_stays(quick: RunningHub) -> None:
-    async with connect(quick.ws_url, quick.token("ann")) as wire:
+async def test_who_answers_pings_stays(pinging: RunningHub) -> None:
+    async with connect(pinging.ws_url, pinging.token("ann")) as wire:
         await wire.quiet(2.0)
         assert (await wire.ask("ping"))["type"] == "hub.pong"
 

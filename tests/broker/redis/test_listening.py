@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -385,7 +386,12 @@ class TestInterest:
             await publish(node.broker, channel)
         await node.heard.until(lambda: len(node.heard.announced) == 50)
 
-    async def test_thousands_are_subscribed_again_in_batches(self, server: RedisServer, node: Node) -> None:
+    async def test_thousands_are_subscribed_again_in_batches(
+        self, server: RedisServer, make_node: MakeNode
+    ) -> None:
+        node = await make_node(
+            server.url, tuning=replace(QUICK, patience=20.0)
+        )  # it counts, and races nothing
         channels = [f"log:{number}" for number in range(2000)]
         await asyncio.gather(*(node.broker.listen(channel) for channel in channels))
         await server.command("CONFIG", "RESETSTAT")
