@@ -1,14 +1,15 @@
-"""The commands that are more than one scenario: ``storm`` and ``figures``."""
+"""The commands that are more than one scenario: ``storm``, ``figures`` and ``source``."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from loadtest import figures, report, runner, storm
+from loadtest import figures, report, runner, source, storm
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 
 if TYPE_CHECKING:
@@ -55,6 +56,27 @@ def storm_cli(words: Sequence[str], console: Console) -> int:
     for line in missed:
         console.print(f"missed: {line}", style="red", highlight=False)
     return code or (FAILED if missed else OK)
+
+
+def source_cli(words: Sequence[str], console: Console) -> int:
+    """``source KIND``: a bridge beside the bare client; exit code 1 when a bound is missed."""
+    made = argparse.ArgumentParser(prog="python -m loadtest source", description=source.__doc__)
+    made.add_argument("kinds", nargs="+", choices=source.KINDS, metavar="KIND", help=", ".join(source.KINDS))
+    made.add_argument("--messages", type=positive, default=30_000, help="that wait before they are read")
+    made.add_argument("--seconds", type=positive, default=10, help="of the flow that latency is taken of")
+    args = made.parse_args(words)
+    rows: list[figures.Row] = []
+    code = OK
+    try:
+        for kind in args.kinds:
+            rows += asyncio.run(source.measure(kind, args.messages, args.seconds))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except TROUBLE as error:
+        console.print(f"source: {error}", style="red", highlight=False, markup=False)
+        code = UNFIT
+    figures.show(rows, console)
+    return code or (OK if all(row.held for row in rows) else FAILED)
 
 
 def figures_cli(words: Sequence[str], console: Console) -> int:

@@ -32,10 +32,11 @@ class Row:
     value: float
     bound: float
     unit: str
+    least: bool = False  # the bound is one from below
 
     @property
     def held(self) -> bool:
-        return self.value <= self.bound
+        return self.value >= self.bound if self.least else self.value <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,7 @@ def show(rows: list[Row], console: Console) -> None:
     for heading in ("figure", "measured", "bound", ""):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
     for row in rows:
+        least = "≥ " if row.least else ""
         verdict = "held" if row.held else "[bold red]missed[/]"
-        table.add_row(row.what, f"{row.value:,.2f} {row.unit}", f"{row.bound:g} {row.unit}", verdict)
+        table.add_row(row.what, f"{row.value:,.2f} {row.unit}", f"{least}{row.bound:g} {row.unit}", verdict)
     console.print(table)

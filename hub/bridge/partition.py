@@ -10,7 +10,8 @@ channel become dead letters, in order.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..sdk.delivery import TryAgain
 from .hand_over import HandOver
 from .letters import Letter, Letterbox, LetterRate, TooManyLetters, letter_id
 from .mapping import Mapper, Poison, event_id
+from .masks import masker
 from .records import Batch, Record, where
 from .settings import BridgeSettings
 from .source import Source, SourceError
@@ -31,10 +33,12 @@ log = logging.getLogger("hub.bridge")
 
 IN_FLIGHT = 2  # batches of a partition that were read and not settled
 RETRY_LOW_S, RETRY_HIGH_S = 0.1, 10.0
-OWN_REFUSALS = frozenset({"limit", "conflict", "too_large", "stale"})
+OWN_REFUSALS = frozenset({"limit", "conflict", "too_large"})
 """Codes by which one channel alone refuses what others take."""
 PASSES = frozenset(code.value for code in RETRYABLE)
 MOST_DIVERTED = 1024
+EXPIRED = "expired"
+"""The code of letters of what has waited for longer than its time to live."""
 
 
 class Stopped(Exception):
@@ -66,6 +70,7 @@ class PartitionWorker:
         rate: LetterRate,
         stats: BridgeStats,
         timing: Timing,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.partition = partition
         self.problem = ""
@@ -78,6 +83,8 @@ class PartitionWorker:
         self._rate = rate
         self._stats = stats
         self._timing = timing
+        self._wall = wall
+        self._mask = masker(settings)
         self._backoff = Backoff(timing, RETRY_LOW_S, RETRY_HIGH_S)
         self._queue: asyncio.Queue[Batch] = asyncio.Queue()
         self._diverted: dict[str, None] = {}
@@ -161,9 +168,23 @@ class PartitionWorker:
                 waiting = []
                 await self._give_up(record, poison.code, poison.reason)
                 continue
-            if mapped is not None:
-                waiting += [self._handing(record, event) for event in mapped.events]
+            handings = [self._handing(record, event) for event in mapped.events] if mapped is not None else []
+            if handings and (why := self._expired(record)):
+                await self._send_all(waiting)
+                waiting = []
+                for each in handings:
+                    await self._give_up(record, EXPIRED, why, each, counted=False)
+            else:
+                waiting += handings
         await self._send_all(waiting)
+
+    def _expired(self, record: Record) -> str:
+        """In words, where it has waited for longer than its time to live."""
+        ttl = self._settings.entry_ttl
+        if ttl is None or record.time_ms is None:
+            return ""
+        age = self._wall() - record.time_ms / 1000
+        return f"it has waited for {age:.0f} s, entry_ttl is {ttl:g} s" if age > ttl else ""
 
     def _handing(self, record: Record, event: dict[str, Any]) -> Handing:
         if record.place is not None:
@@ -263,7 +284,7 @@ class PartitionWorker:
     async def _give_up(
         self, record: Record, code: str, reason: str, each: Handing | None = None, *, counted: bool = True
     ) -> None:
-        if counted:  # a channel that is diverted is no sign of a broken mapping
+        if counted:  # a channel that is diverted, or a message's age, is no sign of a broken mapping
             self._rate.count(self._timing.now())
         channel = f"/{each.event['channel']}" if each is not None else ""
         origin = f"{self._settings.name}:{self.partition}@{where(record)}"
@@ -274,7 +295,7 @@ class PartitionWorker:
             }
         tries = max(record.tries, each.tries if each is not None else 1)
         letter = Letter(letter_id(f"{origin}{channel}"), origin, code, reason, tries, record.value, event)
-        await self._letters.post(letter)
+        await self._letters.post(self._mask(letter))
         await self._source.reject(record, code, reason)
         self._stats.dead(code)
         log.warning("a dead letter: %s: %s: %s", origin, code, reason)

@@ -14,6 +14,7 @@ KINDS = ("kafka", "rabbitmq", "nats", "redis_stream", "postgres")
 class MappingSettings(BaseModel):
     """What becomes of a message. Templates: `templates`; `filter` and `payload` are jmespath.
 
+    `mask`: paths (``payload.card.number``) whose values dead letters do not show, dropped or as their digest.
     `id_memory` (s): for how long the hub remembers the identities of what has no positions. `tombstone`: what
     becomes of a message without a body.
     """
@@ -32,6 +33,8 @@ class MappingSettings(BaseModel):
     filter: str | None = None
     final: str | None = None
     tombstone: Literal["skip", "final", "letter"] = "letter"
+    mask: list[Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]] = Field(default_factory=list)
+    mask_how: Literal["drop", "hash"] = "drop"
     id_memory: Annotated[float, Field(ge=300, le=7 * 86_400)] = 86_400.0
 
 
@@ -39,7 +42,8 @@ class BridgeSettings(MappingSettings):
     """What a bridge reads, and what becomes of it.
 
     `generation` tells one life of a source from the next where the source does not say so itself (Kafka): raise it
-    when a topic was made anew. `dead_per_minute`: more dead letters stop the bridge.
+    when a topic was made anew. `dead_per_minute`: more dead letters stop the bridge. `entry_ttl` (s): what is older
+    when it is read is not handed on, but kept as a dead letter (streams of unequal priority).
     """
 
     kind: Literal["kafka", "rabbitmq", "nats", "redis_stream", "postgres"]
@@ -68,6 +72,7 @@ class BridgeSettings(MappingSettings):
     # how much, how long
     batch: Annotated[int, Field(ge=1, le=1000)] = 500
     linger: Annotated[float, Field(ge=0, le=5)] = 0.005
+    entry_ttl: Seconds | None = None
     dead_per_minute: Count = 100
     divert_after: Seconds = 300.0
     dead_topic: bool = False

@@ -28,6 +28,14 @@ class Source(Protocol):
     * nothing is acknowledged that was not settled or rejected.
     """
 
+    async def probe(self) -> str:
+        """Connect, see that what is to be read is there, and let go; nothing is read or held. What was found, in
+        words.
+
+        Raises:
+            SourceError: why it can't be read.
+        """
+
     async def start(self, revoked: Revoked) -> None:
         """Connect. `revoked` is awaited before partitions go to another reader: what is in flight settles first.
 

@@ -1,6 +1,7 @@
 """``hub bridge``: what other systems have as messages, handed on to a hub."""
 
 import argparse
+import asyncio
 import json
 import logging
 import socket
@@ -13,14 +14,18 @@ from pydantic import ValidationError
 
 from ..bridge.kinds import SCHEMAS
 from ..bridge.mapping import Mapper, Poison
-from ..bridge.process import Bridges, NotInstalled, health_app
+from ..bridge.process import Bridges, NotInstalled, health_app, maker
 from ..bridge.records import Record
 from ..bridge.settings import BridgeSettings, bridges
+from ..bridge.source import SourceError
 from ..bridge.templates import BadTemplate
 from . import logs, remote
 from .failure import Failure
+from .replay import replay
 
 log = logging.getLogger("hub.bridge")
+
+PROBE_S = 20.0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
         print(SCHEMAS[args.schema].read_text())
         return 0
     settings = load(Path(args.config), args.only)
+    if args.action == "replay":
+        print("\n".join(replay(Path(args.config), settings)))
+        return 0
     if args.sample:
         return show_sample(settings, Path(args.sample))
     url, bearer = remote.base_url(args.url), remote.service_bearer(args.token)
@@ -77,24 +85,49 @@ def in_words(error: Any) -> str:
 
 def show_sample(settings: list[BridgeSettings], path: Path) -> int:
     """What each bridge would make of a message; nothing is sent."""
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        raise Failure(f"{path} can't be read: {type(error).__name__}") from None
-    status = 0
+    body = sample(path)
+    good = True
     for each in settings:
         try:
-            mapped = Mapper(each).map(Record(body, (0, 1)), "sample/0")
+            lines, well = mapped(Mapper(each), body)
         except BadTemplate as error:
             raise Failure(f"bridge {each.name}: {error}") from None
-        except Poison as poison:
-            print(f"{each.name}: a dead letter, {poison.code}: {poison.reason}")
-            status = 1
-            continue
-        if mapped is None:
-            print(f"{each.name}: left out by the filter")
-            continue
-        for event in mapped.events:
-            shown = {**event, "payload": "…"}
-            print(f"{each.name}: {json.dumps(shown, ensure_ascii=False)}")
-    return status
+        good = good and well
+        for line in lines:
+            print(f"{each.name}: {line}")
+    return 0 if good else 1
+
+
+def sample(path: Path) -> bytes:
+    """A message to try.
+
+    Raises:
+        Failure: the file can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{path} can't be read: {type(error).__name__}") from None
+
+
+def mapped(mapper: Mapper, body: bytes) -> tuple[list[str], bool]:
+    """What becomes of a message, a line for each event, and whether it can be handed on."""
+    try:
+        found = mapper.map(Record(body, (0, 1)), "sample/0")
+    except Poison as poison:
+        return [f"a dead letter, {poison.code}: {poison.reason}"], False
+    if found is None:
+        return ["left out by the filter"], True
+    events = ({**event, "payload": "…"} for event in found.events)
+    return [json.dumps(event, ensure_ascii=False) for event in events], True
+
+
+async def probed(settings: BridgeSettings) -> tuple[str, bool]:
+    """Whether the system that a bridge reads can be read, and what was found there or what is wrong."""
+    try:
+        async with asyncio.timeout(PROBE_S):
+            return await maker(settings)().probe(), True
+    except (SourceError, NotInstalled) as error:
+        return str(error), False
+    except TimeoutError:
+        return f"no answer in {PROBE_S:.0f} s", False

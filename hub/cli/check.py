@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 from ..app import make_broker
 from ..auth.jwks import JwksKeys
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     problems = [*configuration.unknown_variables(), *preflight.problems(settings)]
     if not problems:
         problems = asyncio.run(_try(settings))
+        problems += _try_bridges(settings, args.sample)
     _say("problem", problems)
     _say("note", preflight.remarks(settings))
     return 1 if problems else 0
@@ -56,6 +58,32 @@ async def _try(settings: Settings) -> list[str]:
         if not found:
             _say("ok", [f"keys: {provider.issuer} was discovered, and its key set fetched"])
     return problems + await _try_broker(settings)
+
+
+def _try_bridges(settings: Settings, sample: str | None) -> list[str]:
+    """Connect to what bridges read, and map a sample. Nothing is read, no group or lease is entered."""
+    if not settings.bridges:
+        return ["--sample: there are no [[bridges]] that it could be tried with"] if sample else []
+    from ..bridge.mapping import Mapper  # libraries that a hub without bridges need not have
+    from ..bridge.settings import bridges
+    from . import bridge
+
+    problems = []
+    body = None if sample is None else bridge.sample(Path(sample))
+    for each in bridges(settings.bridges):
+        found, good = asyncio.run(bridge.probed(each))
+        if good:
+            _say("ok", [f"bridge {each.name}: {each.kind}, {found}"])
+        else:
+            problems.append(f"bridge {each.name}: {found}")
+        if body is not None:
+            lines, well = bridge.mapped(Mapper(each), body)
+            said = [f"bridge {each.name}: the sample: {line}" for line in lines]
+            if well:
+                _say("ok", said)
+            else:
+                problems += said
+    return problems
 
 
 async def _try_broker(settings: Settings) -> list[str]:

@@ -166,6 +166,7 @@ def _subscribe(verbs: "Verbs") -> None:
 def _check(verbs: "Verbs") -> None:
     verb = _verb(verbs, "check", "check", "say what is wrong with the settings, the keys and the broker")
     verb.add_argument("--broker", metavar="URL", help="check this one instead of HUB_BROKER")
+    verb.add_argument("--sample", metavar="FILE", help="show what bridges would make of this message")
 
 
 def _explain(verbs: "Verbs") -> None:
@@ -202,6 +203,12 @@ def _why(verbs: "Verbs") -> None:
 def _bridge(verbs: "Verbs") -> None:
     text = "hand on messages of Kafka, RabbitMQ, NATS, Redis Streams or PostgreSQL to a running hub"
     verb = _verb(verbs, "bridge", "bridge", text)
+    verb.add_argument(
+        "action",
+        nargs="?",
+        choices=("replay",),
+        help="read a topic of Kafka from its beginning again, as new",
+    )
     verb.add_argument(
         "--config", default="hub.toml", metavar="FILE", help="where [[bridges]] stand (hub.toml)"
     )

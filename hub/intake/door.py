@@ -11,6 +11,7 @@ from ..auth.claims import grants
 from ..auth.identity import Identity
 from ..bridge.letters import Letter, letter_id
 from ..bridge.mapping import Mapper, Poison, event_id
+from ..bridge.masks import masker
 from ..bridge.records import Record, where
 from ..bridge.settings import MappingSettings
 from ..commands.batch import publish_all
@@ -40,6 +41,7 @@ class Door:
         self.settings = settings
         self.origin = origin
         self._mapper = Mapper(settings)
+        self._mask = masker(settings)
         # Its event ids are its own, as those of an API key are.
         name = f"hook:{settings.name}"
         self._identity = Identity(name, math.inf, grants((), ("*",), ()), service=True, name=f"key:{name}")
@@ -94,7 +96,7 @@ class Door:
         id = letter_id(origin if event is None else f"{origin}/{event['channel']}")
         kept = None if event is None else {name: event[name] for name in event if name != "event_id_ttl_ms"}
         letter = Letter(id, origin, code, reason, record.tries, record.value, kept)
-        await dead_letters.keep(context, letter.fields(), self._identity.user)
+        await dead_letters.keep(context, self._mask(letter).fields(), self._identity.user)
 
 
 async def publish(

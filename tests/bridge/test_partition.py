@@ -256,3 +256,30 @@ async def test_a_stop_does_not_wait_for_ever(within: float) -> None:
     await asyncio.sleep(0)
     await stand.worker.stop(within)
     assert stand.source.settled == []
+
+
+async def test_what_has_waited_for_longer_than_its_time_to_live_is_kept_and_the_rest_goes_on() -> None:
+    stand = Stand(FakeHub(), entry_ttl=60, dead_per_minute=1)
+    worker = stand.worker
+    worker._wall = lambda: 1_000.0
+    records = list(batch(0, 4).records)
+    for record, time_ms in zip(records, (939_000, 941_000, 900_000, None), strict=True):
+        record.time_ms = time_ms
+    await stand.run(Batch("orders/3", records))
+    assert stand.hub.taken == [1, 3]
+    assert [(letter.code, letter.reason) for letter in stand.letters.letters] == [
+        ("expired", "it has waited for 61 s, entry_ttl is 60 s"),
+        ("expired", "it has waited for 100 s, entry_ttl is 60 s"),
+    ]
+    assert stand.worker.problem == "", "however many: the mapping is right"
+
+
+async def test_letters_are_masked() -> None:
+    stand = Stand(FakeHub(lambda event: {"code": "forbidden"}), mask=["payload.card.number", "payload.mail"])
+    card = {"event_type": "e", "aggregate_id": "1", "card": {"number": "4111", "type": "x"}, "mail": "a@b"}
+    await stand.run(batch(0, 1, lambda number: orjson.dumps(card)), batch(1, 2, lambda number: b"4111 {"))
+    refused, unreadable = stand.letters.letters
+    assert refused.event is not None
+    assert refused.event["payload"] == {"event_type": "e", "aggregate_id": "1", "card": {"type": "x"}}
+    assert orjson.loads(refused.body) == refused.event["payload"]
+    assert set(orjson.loads(unreadable.body)) == {"bytes", "sha256"}

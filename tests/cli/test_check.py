@@ -162,7 +162,7 @@ def test_a_key_set_is_fetched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, ""),
+        ({}, "bridge orders: RabbitMQ of orders: AMQPConnectionError: "),
         ({"channel": "order:{"}, "bridge orders: a brace stands alone"),
         ({"filter": "[[["}, "bridge orders: filter is no jmespath expression"),
         ({"queue": None}, "bridges: a bridge: a bridge of kind rabbitmq needs queue"),
@@ -172,13 +172,52 @@ def test_a_bridge_that_can_not_work_is_said(changes: dict[str, object], words: s
     bridge = {
         "name": "orders",
         "kind": "rabbitmq",
-        "url": "amqp://guest:pass-word@127.0.0.1/",
+        "url": "amqp://guest:pass-word@127.0.0.1:1/",
         "queue": "orders",
         "channel": "order:{data.id}",
         "event": "changed",
         **changes,
     }
     result = hub("check", folder=tmp_path, jwt_secret=SECRET, bridges=json.dumps([bridge]))
-    assert result.status == (1 if words else 0)
+    assert result.status == 1
     assert words in result.out
     assert "pass-word" not in result.out + result.err
+
+
+def _streams(redis: int, **changes: object) -> str:
+    fields = {
+        "name": "orders",
+        "kind": "redis_stream",
+        "url": f"redis://:open-sesame@127.0.0.1:{redis}",
+        "streams": ["orders"],
+        "channel": "order:{data.order}",
+        "event": "{data.kind}",
+        **changes,
+    }
+    return json.dumps([fields])
+
+
+def test_what_a_bridge_reads_is_connected_to_and_a_sample_is_mapped(redis: int, tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text('{"order":"7","kind":"paid"}')
+    (tmp_path / "bad.json").write_text('{"order":"7"}')
+    good = hub("check", "--sample", "good.json", folder=tmp_path, jwt_secret=SECRET, bridges=_streams(redis))
+    assert good.status == 0
+    assert "ok       bridge orders: redis_stream, streams orders (0 entries)" in good.out
+    assert (
+        'ok       bridge orders: the sample: {"channel": "order:7", "event": "paid", "payload": "…"}'
+        in good.out
+    )
+    bad = hub("check", "--sample", "bad.json", folder=tmp_path, jwt_secret=SECRET, bridges=_streams(redis))
+    assert bad.status == 1
+    assert (
+        "problem  bridge orders: the sample: a dead letter, bad_message: the message has no data.kind"
+        in bad.out
+    )
+
+
+def test_wrong_credentials_of_a_bridge_are_said_and_not_shown(redis: int, tmp_path: Path) -> None:
+    wrong = _streams(redis, url=f"redis://:wr0ng-password@127.0.0.1:{redis}")
+    result = hub("check", folder=tmp_path, jwt_secret=SECRET, bridges=wrong)
+    assert result.status == 1
+    assert "problem  bridge orders: Redis refuses orders: " in result.out
+    assert "wr0ng-password" not in result.out + result.err

@@ -3,6 +3,9 @@
 --repeat N   each N times            --only NAME   this fault (again for more)
 --jobs N     so many at one time     --write FILE  put the table into the file, between its marks
 --list       the names
+
+``--only bridge-…`` inflicts the faults of bridges instead, whose names begin so (tests/sources/faults.py): the
+servers of other makers that they need are installed by ``make test-sources``.
 """
 
 import argparse
@@ -56,6 +59,10 @@ async def _all(faults: list[Fault], repeat: int, jobs: int, found: list[Outcome]
 
 def main() -> int:
     """0 where all passed. An interrupt ends it early, with the table of what was run."""
+    if any(word.removeprefix("--only=").startswith("bridge-") for word in sys.argv[1:]):
+        from ..sources.faults import main as bridges  # it needs the libraries of all kinds
+
+        return bridges()
     arguments = _arguments()
     if arguments.list:
         print("\n".join(fault.name for fault in FAULTS))

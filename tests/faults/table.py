@@ -45,13 +45,13 @@ def _range(numbers: Sequence[int]) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def write(file: Path, lines: Sequence[str]) -> None:
-    """Put the table where the marks are; of a table that is there, rows of other faults stay."""
-    before, rest = file.read_text().split(BEGIN)
-    there, after = rest.split(END)
-    rows = {_title(line): line for line in [*there.strip().splitlines(), *"\n".join(lines).splitlines()]}
-    file.write_text(f"{before}{BEGIN}\n" + "\n".join(rows.values()) + f"\n{END}{after}")
-
-
-def _title(line: str) -> str:
-    return line.split("|")[1]
+def write(file: Path, lines: Sequence[str], marks: tuple[str, str] = (BEGIN, END), columns: int = 1) -> None:
+    """Put the table where the marks are; rows of others stay there: the first `columns` tell."""
+    begin, end = marks
+    before, rest = file.read_text().split(begin)
+    there, after = rest.split(end)
+    rows = {
+        tuple(line.split("|")[1 : columns + 1]): line
+        for line in [*there.strip().splitlines(), *"\n".join(lines).splitlines()]
+    }
+    file.write_text(f"{before}{begin}\n" + "\n".join(rows.values()) + f"\n{end}{after}")

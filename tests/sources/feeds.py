@@ -2,24 +2,30 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import aio_pika
+import aio_pika.exceptions
 import aiokafka
 import aiokafka.admin
+import aiokafka.errors
 import asyncpg
 import nats
+import nats.errors
 import orjson
 import redis.asyncio
+import redis.exceptions
 
+from ..support.pace import SCALE
 from ..support.server import free_port
 from .process import Process, listens
 
@@ -28,9 +34,25 @@ Message = dict[str, Any]
 MAPPING = """
 channel = "order:{data.order}"
 event = "{data.kind}"
-id = "{data.id}"
 payload = "data.n"
 """
+
+
+T = TypeVar("T")
+
+
+def batched(items: Sequence[T], count: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), count):
+        yield items[start : start + count]
+
+
+async def again(attempt: Callable[[], Awaitable[T]], error: type[Exception]) -> T:
+    """What fails while a server starts, until it does not."""
+    async with asyncio.timeout(60 * SCALE):
+        while True:
+            with contextlib.suppress(error, OSError):
+                return await attempt()
+            await asyncio.sleep(0.2)
 
 
 class Feed(Protocol):
@@ -44,8 +66,17 @@ class Feed(Protocol):
     async def produce(self, messages: Sequence[Message]) -> None:
         """Hand messages in, in order, and wait until they are stored."""
 
+    async def stream(self, messages: AsyncIterator[Message]) -> None:
+        """Hand in each as it comes, over one connection."""
+
     async def raw(self, body: bytes) -> None:
         """Hand in bytes as they are."""
+
+    async def up(self) -> None:
+        """Wait until the server takes messages."""
+
+    async def anew(self) -> None:
+        """Delete the topic, queue, stream or table, and make it again, under whoever reads it."""
 
 
 class RedisFeed:
@@ -62,13 +93,27 @@ class RedisFeed:
         )
 
     async def produce(self, messages: Sequence[Message]) -> None:
-        async with redis.asyncio.from_url(self.url) as client:
+        async with redis.asyncio.from_url(self.url) as client, client.pipeline(transaction=False) as pipe:
             for message in messages:
+                pipe.xadd("orders", {"data": orjson.dumps(message)})
+            await pipe.execute()
+
+    async def stream(self, messages: AsyncIterator[Message]) -> None:
+        async with redis.asyncio.from_url(self.url) as client:
+            async for message in messages:
                 await client.xadd("orders", {"data": orjson.dumps(message)})
 
     async def raw(self, body: bytes) -> None:
         async with redis.asyncio.from_url(self.url) as client:
             await client.xadd("orders", {"data": body})
+
+    async def up(self) -> None:
+        async with redis.asyncio.from_url(self.url) as client:
+            await again(client.ping, redis.exceptions.RedisError)
+
+    async def anew(self) -> None:
+        async with redis.asyncio.from_url(self.url) as client:
+            await client.delete("orders")
 
 
 class NatsFeed:
@@ -87,14 +132,37 @@ class NatsFeed:
     async def produce(self, messages: Sequence[Message]) -> None:
         client = await nats.connect(self.url)
         stream = client.jetstream(timeout=30)
-        for message in messages:
-            await stream.publish("orders.new", orjson.dumps(message))
+        for some in batched(messages, 500):
+            answers = [await stream.publish_async("orders.new", orjson.dumps(each)) for each in some]
+            await asyncio.gather(*answers)
+        await client.close()
+
+    async def stream(self, messages: AsyncIterator[Message]) -> None:
+        client = await nats.connect(self.url)
+        async for message in messages:
+            await client.publish("orders.new", orjson.dumps(message))
         await client.close()
 
     async def raw(self, body: bytes) -> None:
         client = await nats.connect(self.url)
         await client.jetstream(timeout=30).publish("orders.new", body)
         await client.close()
+
+    async def make_stream(self) -> None:
+        client = await nats.connect(self.url)
+        await client.jetstream(timeout=30).add_stream(name="orders", subjects=["orders.*"])
+        await client.close()
+
+    async def up(self) -> None:
+        client = await nats.connect(self.url)
+        await again(lambda: client.jetstream(timeout=5).stream_info("orders"), nats.errors.Error)
+        await client.close()
+
+    async def anew(self) -> None:
+        client = await nats.connect(self.url)
+        await client.jetstream(timeout=30).delete_stream("orders")
+        await client.close()
+        await self.make_stream()
 
 
 class PostgresFeed:
@@ -112,19 +180,34 @@ class PostgresFeed:
 
     async def produce(self, messages: Sequence[Message]) -> None:
         link = await asyncpg.connect(self.dsn)
-        for message in messages:
-            await link.execute(
-                "SELECT hub_publish($1, $2, $3)",
-                f"order:{message['order']}",
-                message["kind"],
-                str(message["n"]),
-            )
+        for some in batched(messages, 50):
+            rows = [
+                (f"order:{each['order']}", each["kind"], orjson.dumps(each["n"]).decode()) for each in some
+            ]
+            await link.executemany("SELECT hub_publish($1, $2, $3)", rows)
+        await link.close()
+
+    async def stream(self, messages: AsyncIterator[Message]) -> None:
+        link = await asyncpg.connect(self.dsn)
+        async for each in messages:
+            row = (f"order:{each['order']}", each["kind"], orjson.dumps(each["n"]).decode())
+            await link.execute("SELECT hub_publish($1, $2, $3)", *row)
         await link.close()
 
     async def raw(self, body: bytes) -> None:
         link = await asyncpg.connect(self.dsn)
         await link.execute("SELECT hub_publish($1, 'x', '1')", body.decode())
         await link.close()
+
+    async def up(self) -> None:
+        link = await again(lambda: asyncpg.connect(self.dsn), asyncpg.PostgresError)
+        await link.close()
+
+    async def anew(self) -> None:
+        link = await asyncpg.connect(self.dsn)
+        await link.execute("DROP TABLE hub_outbox, hub_outbox_life")
+        await link.close()
+        await _make_outbox(self.dsn)
 
 
 class KafkaFeed:
@@ -141,9 +224,18 @@ class KafkaFeed:
         )
 
     async def produce(self, messages: Sequence[Message]) -> None:
-        async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, acks="all") as producer:
-            for message in messages:
-                await producer.send_and_wait("orders", orjson.dumps(message), key=message["order"].encode())
+        options = {"acks": "all", "enable_idempotence": True}
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, **options) as producer:
+            answers = [
+                await producer.send("orders", orjson.dumps(message), key=message["order"].encode())
+                for message in messages
+            ]
+            await asyncio.gather(*answers)
+
+    async def stream(self, messages: AsyncIterator[Message]) -> None:
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address) as producer:
+            async for message in messages:
+                await producer.send("orders", orjson.dumps(message), key=message["order"].encode())
 
     async def raw(self, body: bytes) -> None:
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, acks="all") as producer:
@@ -157,6 +249,26 @@ class KafkaFeed:
         finally:
             await admin.close()
 
+    async def up(self) -> None:
+        """The broker leads its partitions again."""
+
+        async def led() -> None:
+            async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, acks="all") as producer:
+                await producer.partitions_for("orders")
+
+        await again(led, aiokafka.errors.KafkaError)
+
+    async def anew(self) -> None:
+        admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=self.address)
+        await admin.start()
+        try:
+            await admin.delete_topics(["orders"])
+            while "orders" in await admin.list_topics():
+                await asyncio.sleep(0.1)
+        finally:
+            await admin.close()
+        await self.make_topic()
+
 
 class RabbitFeed:
     """A queue with a single active consumer, in a broker of its own; a message's identity is its message_id."""
@@ -166,14 +278,20 @@ class RabbitFeed:
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
 
     def settings(self) -> str:
-        mapping = "\n".join(line for line in MAPPING.splitlines() if not line.startswith("id "))
         return (
             f'[[bridges]]\nname = "orders"\nkind = "rabbitmq"\nurl = "{self.url}"\nqueue = "orders"\n'
-            f"batch = 50\n{mapping}"
+            f"batch = 50\n{MAPPING}"
         )
 
     async def produce(self, messages: Sequence[Message]) -> None:
         await self._publish([(orjson.dumps(message), message["id"]) for message in messages])
+
+    async def stream(self, messages: AsyncIterator[Message]) -> None:
+        async with await aio_pika.connect(self.url) as link:
+            exchange = (await link.channel(publisher_confirms=False)).default_exchange
+            async for each in messages:
+                message = aio_pika.Message(orjson.dumps(each), message_id=each["id"], delivery_mode=2)
+                await exchange.publish(message, "orders")
 
     async def raw(self, body: bytes) -> None:
         await self._publish([(body, None)])
@@ -184,14 +302,26 @@ class RabbitFeed:
             arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
             await channel.declare_queue("orders", durable=True, arguments=arguments)
 
+    async def up(self) -> None:
+        """The queue has its leader again."""
+
+        async def led() -> None:
+            async with await aio_pika.connect(self.url) as link:
+                await (await link.channel()).get_queue("orders")
+
+        await again(led, aio_pika.exceptions.AMQPError)
+
+    async def anew(self) -> None:
+        async with await aio_pika.connect(self.url) as link:
+            await (await link.channel()).queue_delete("orders")
+        await self.make_queue()
+
     async def _publish(self, messages: Sequence[tuple[bytes, str | None]]) -> None:
         async with await aio_pika.connect(self.url) as link:
             exchange = (await link.channel(publisher_confirms=True)).default_exchange
-            for body, id in messages:
-                message = aio_pika.Message(
-                    body, message_id=id, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
-                )
-                await exchange.publish(message, "orders")
+            for some in batched(messages, 200):
+                ready = [aio_pika.Message(body, message_id=id, delivery_mode=2) for body, id in some]
+                await asyncio.gather(*(exchange.publish(message, "orders") for message in ready))
 
 
 @asynccontextmanager
@@ -219,9 +349,7 @@ async def nats_feed(folder: Path) -> AsyncIterator[NatsFeed]:
     command = [str(program), "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(folder / "data")]
     with Process(command, folder, listens(port)) as server:
         feed = NatsFeed(server, port)
-        client = await nats.connect(feed.url)
-        await client.jetstream(timeout=30).add_stream(name="orders", subjects=["orders.*"])
-        await client.close()
+        await feed.make_stream()
         yield feed
 
 
@@ -254,12 +382,7 @@ async def _make_outbox(dsn: str) -> None:
         capture_output=True,
         text=True,
     ).stdout
-    for _ in range(100):
-        try:
-            link = await asyncpg.connect(dsn)
-            break
-        except (asyncpg.CannotConnectNowError, OSError):
-            await asyncio.sleep(0.1)
+    link = await again(lambda: asyncpg.connect(dsn), asyncpg.PostgresError)
     await link.execute(schema)
     await link.close()
 

@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 
 from ..support.pace import SCALE
-from ..support.server import RunningHub, free_port
+from ..support.server import free_port
 
 START_S = 60.0
 
@@ -72,6 +72,29 @@ class Process:
         """In order, or at once where that takes too long."""
         self._end(signal.SIGTERM)
 
+    def pause(self) -> None:
+        """It and what it has started stay, and do nothing."""
+        for pid in self._family():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in self._family():
+            os.kill(pid, signal.SIGCONT)
+
+    def _family(self) -> list[int]:
+        """The process and all that descends from it, by /proc (proc(5))."""
+        assert self.process is not None
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                children.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(
+                    int(stat.parent.name)
+                )
+        found = [self.process.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")[-4000:]
 
@@ -100,14 +123,14 @@ def listens(port: int) -> Callable[[], bool]:
 
 
 class BridgeProcess(Process):
-    """``hub bridge`` with the settings `text`, to `hub`."""
+    """``hub bridge`` with the settings `text`, to the hub at `url`."""
 
-    def __init__(self, hub: RunningHub, text: str, folder: Path) -> None:
+    def __init__(self, url: str, api_key: str, text: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         (folder / "hub.toml").write_text(text)
         command = [str(Path(sys.executable).with_name("hub")), "bridge", "--port", str(self.port)]
-        environment = {"HUB_URL": hub.url, "HUB_API_KEY": hub.api_key}
+        environment = {"HUB_URL": url, "HUB_API_KEY": api_key}
         super().__init__(command, folder, listens(self.port), environment=environment)
 
     def get(self, path: str) -> httpx.Response:

@@ -16,6 +16,7 @@ class Proxy:
         self.port = 0
         self.swallowing = False  # bytes of both directions vanish, and the sockets stay open
         self.muting = False  # bytes towards the server vanish, those from it come
+        self.holding = False  # bytes of both directions wait, and come when it is healed
         self.refusing = False  # new connections are closed at once
         self.delay_s = 0.0  # each way
         self.only: Callable[[int], bool] = lambda number: True
@@ -41,7 +42,7 @@ class Proxy:
 
     def heal(self) -> None:
         """No fault from now on. What was swallowed is gone."""
-        self.swallowing = self.muting = self.refusing = False
+        self.swallowing = self.muting = self.refusing = self.holding = False
         self.delay_s = 0.0
         self.only = lambda number: True
 
@@ -104,6 +105,8 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(_CHUNK):
+                while self.holding and self.only(number):
+                    await asyncio.sleep(0.02)
                 if self.delay_s and self.only(number):
                     await asyncio.sleep(self.delay_s)
                 if (self.swallowing or (self.muting and up)) and self.only(number):

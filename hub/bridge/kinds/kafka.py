@@ -1,16 +1,18 @@
 """Kafka: a consumer group; offsets are committed by hand, when everything below them was handed on.
 
 Positions are ``[generation, offset]``: offsets are unique in a partition of one life of a topic. A topic that was
-deleted and made anew begins at 0 again, and nothing in the protocol says so: the setting `generation` does.
+deleted and made anew begins at 0 again, and nothing in the protocol says so: the setting `generation` does. Each
+generation has a group of its own (``hub``, ``hub-1``), as what was committed belongs to one life of the topic.
 """
 
 import asyncio
 import ssl
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     IllegalStateError,
     KafkaError,
@@ -36,13 +38,37 @@ class KafkaSource:
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._ready: list[Batch] = []
-        self._lock = asyncio.Lock()
+        self._next: dict[str, int] = {}  # the offset that has to come next, or a later one
+
+    async def probe(self) -> str:
+        """See that the topics are there, and who else reads as this group."""
+        admin = AIOKafkaAdminClient(request_timeout_ms=REQUEST_MS, **_options(self._settings))
+        try:
+            await admin.start()
+            found = await admin.describe_topics()  # of all: asking for one by its name may make it
+            sizes = {each["topic"]: len(each["partitions"]) for each in found}
+            if missing := [name for name in self._settings.topics if name not in sizes]:
+                raise _no_topic(missing)
+            counts = [f"{name} ({sizes[name]} partitions)" for name in self._settings.topics]
+            return f"topics {', '.join(counts)}{await self._strangers(admin)}"
+        except KafkaError as error:
+            raise _in_words(error, self._settings) from None
+        finally:
+            await admin.close()
+
+    async def _strangers(self, admin: AIOKafkaAdminClient) -> str:
+        """Who shares the partitions and would take records that this bridge then never sees."""
+        group = _group(self._settings)
+        answers = await admin.describe_consumer_groups([group])
+        members = [member for answer in answers for each in answer.groups for member in each[5]]
+        others = {str(member[1]) for member in members} - {f"hub-bridge-{self._settings.name}"}
+        return f"; the group {group} has other members too: {', '.join(sorted(others))}" if others else ""
 
     async def start(self, revoked: Revoked) -> None:
         """Connect."""
         options = _options(self._settings)
         self._consumer = aiokafka.AIOKafkaConsumer(
-            group_id=self._settings.group,
+            group_id=_group(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -68,13 +94,13 @@ class KafkaSource:
         while not self._ready:
             try:
                 found = await self._consumer.getmany(timeout_ms=1000, max_records=self._settings.batch)
+                for place, records in found.items():
+                    if records:
+                        await self._follow(place, records)
+                        made = [_record(each, self._generation) for each in records]
+                        self._ready.append(Batch(_name(place), made))
             except KafkaError as error:
                 raise _in_words(error, self._settings) from None
-            self._ready = [
-                Batch(_name(place), [_record(each, self._generation) for each in records])
-                for place, records in found.items()
-                if records
-            ]
         return self._ready.pop(0)
 
     async def settle(self, batch: Batch) -> None:
@@ -147,6 +173,8 @@ class KafkaSource:
     def forget(self, partitions: Collection[str]) -> None:
         """What was fetched of partitions that go to another reader is not handed on here."""
         self._ready = [batch for batch in self._ready if batch.partition not in partitions]
+        for name in partitions:
+            self._next.pop(name, None)
 
     @property
     def _generation(self) -> int:
@@ -156,11 +184,29 @@ class KafkaSource:
         assert self._consumer is not None
         return next((place for place in self._consumer.assignment() if _name(place) == partition), None)
 
+    async def _follow(self, place: TopicPartition, records: "list[ConsumerRecord[bytes, bytes]]") -> None:
+        """See that a partition goes on where it was.
+
+        Raises:
+            SourceError: it begins anew: it would be taken for a repetition of what was handed on.
+        """
+        assert self._consumer is not None
+        name, first = _name(place), records[0].offset
+        if name not in self._next:
+            self._next[name] = await self._consumer.committed(place) or 0
+        if first < self._next[name]:
+            raise SourceError(
+                f"{name} begins anew at {first}, the hub stands at {self._next[name]}: "
+                f"raise `generation`, or commit where it goes on",
+                final=True,
+            )
+        self._next[name] = records[-1].offset + 1
+
     async def _known_topics(self) -> None:
         assert self._consumer is not None
         known = await self._consumer.topics()
         if missing := [topic for topic in self._settings.topics if topic not in known]:
-            raise SourceError(f"there is no topic {', '.join(missing)}", final=True)
+            raise _no_topic(missing)
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -177,6 +223,10 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Reading begins at the committed offsets by itself."""
+
+
+def _group(settings: BridgeSettings) -> str:
+    return f"{settings.group}-{settings.generation}" if settings.generation else settings.group
 
 
 def _name(place: TopicPartition) -> str:
@@ -215,6 +265,10 @@ def _options(settings: BridgeSettings) -> dict[str, Any]:
         (True, True): "SASL_SSL",
     }[settings.tls, settings.username is not None]
     return options
+
+
+def _no_topic(missing: Sequence[str]) -> SourceError:
+    return SourceError(f"there is no topic {', '.join(missing)}", final=True)
 
 
 def _in_words(error: KafkaError, settings: BridgeSettings) -> SourceError:

@@ -16,7 +16,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig, StreamInfo
 from nats.js.kv import KeyValue
 
 from ..records import Batch, Record
@@ -48,20 +48,20 @@ class NatsSource:
         self._read = 0
         self._revision = 0
 
+    async def probe(self) -> str:
+        """See that the stream is there."""
+        try:
+            with _in_words(self._settings):
+                info = await self._connect()
+        finally:
+            await self.close()
+        return f"stream {self._settings.stream} ({info.state.messages} messages)"
+
     async def start(self, revoked: Revoked) -> None:
         """Connect. Waits for the lease as a stand-by."""
         with _in_words(self._settings):
-            self._client = await nats.connect(
-                servers=[str(server) for server in self._settings.servers],
-                user=self._settings.username,
-                password=self._settings.password.get_secret_value() if self._settings.password else None,
-                name=f"hub-bridge-{self._settings.name}",
-                connect_timeout=5,
-                allow_reconnect=False,  # the bridge begins anew instead: positions and lease are read again
-            )
-            self._js = self._client.jetstream(timeout=REQUEST_S)
-            assert self._settings.stream is not None
-            info = await self._js.stream_info(self._settings.stream)
+            info = await self._connect()
+            assert self._js is not None
             self._generation = int(info.created.timestamp() * 1000) if info.created else 0
             self._positions = await self._bucket(POSITIONS, None)
             self._leases = await self._bucket(LEASES, LEASE_S)
@@ -94,6 +94,7 @@ class NatsSource:
                 try:
                     found = await self._pull.fetch(self._settings.batch, timeout=FETCH_S)
                 except nats.errors.TimeoutError:
+                    await self._pull.consumer_info()  # it goes with its stream, and nothing else says so
                     continue
             records = [_record(message, self._generation) for message in found]
             records = [record for record in records if record.handle > self._read]
@@ -149,6 +150,19 @@ class NatsSource:
     @property
     def _partition(self) -> str:
         return f"{self._settings.stream}/0"
+
+    async def _connect(self) -> StreamInfo:
+        assert self._settings.stream is not None
+        self._client = await nats.connect(
+            servers=[str(server) for server in self._settings.servers],
+            user=self._settings.username,
+            password=self._settings.password.get_secret_value() if self._settings.password else None,
+            name=f"hub-bridge-{self._settings.name}",
+            connect_timeout=5,
+            allow_reconnect=False,  # the bridge begins anew instead: positions and lease are read again
+        )
+        self._js = self._client.jetstream(timeout=REQUEST_S)
+        return await self._js.stream_info(self._settings.stream)
 
     async def _bucket(self, name: str, ttl: float | None) -> KeyValue:
         assert self._js is not None

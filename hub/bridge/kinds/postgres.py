@@ -35,22 +35,26 @@ class PostgresSource:
         self._generation = 0
         self._turn = asyncio.Lock()
 
+    async def probe(self) -> str:
+        """See that the tables are there."""
+        try:
+            with _in_words(self._settings):
+                self._link = await self._connect()
+                await self._link.fetchval(f"SELECT generation FROM {self._life}")  # noqa: S608
+            (count,) = (await self.lag()).values()
+        finally:
+            await self.close()
+        return f"table {self._settings.table} ({count} rows)"
+
     async def start(self, revoked: Revoked) -> None:
         """Connect. Waits for the lock as a stand-by."""
-        assert self._settings.url is not None
         with _in_words(self._settings):
-            self._link = await asyncpg.connect(
-                self._settings.url.get_secret_value(),
-                timeout=DEADLINE_S,
-                command_timeout=DEADLINE_S,
-                server_settings={"application_name": f"hub-bridge-{self._settings.name}"},
-            )
+            self._link = await self._connect()
             while not await self._link.fetchval(  # noqa: ASYNC110
                 "SELECT pg_try_advisory_lock($1, hashtext($2))", LOCK, self._table
             ):
                 # another process lets go of it, and nothing tells us
                 await asyncio.sleep(STAND_BY_S)
-            self._generation = await self._link.fetchval(f"SELECT generation FROM {self._life}")  # noqa: S608
             await self._link.add_listener("hub_outbox", lambda *_: self._news.set())
         self._open.set()
 
@@ -60,6 +64,9 @@ class PostgresSource:
             await self._open.wait()
             self._news.clear()
             rows = await self._rows()
+            if rows and rows[0]["generation"] != self._generation:  # the table was made anew
+                self._generation = rows[0]["generation"]
+                self._under_way.clear()
             if rows:
                 self._under_way |= {row["id"] for row in rows}
                 return Batch(self._partition, [self._record(row) for row in rows])
@@ -69,11 +76,17 @@ class PostgresSource:
 
     async def settle(self, batch: Batch) -> None:
         """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. The rows
-        are removed."""
+        are removed: of the table that they were read of, not of one that was made anew."""
         ids = [record.handle for record in batch.records]
+        place = batch.records[-1].place
+        life = place[0] if isinstance(place, tuple) else place
+        query = (
+            f"DELETE FROM {self._table} WHERE id = ANY($1::bigint[]) "  # noqa: S608
+            f"AND $2 = (SELECT generation FROM {self._life})"
+        )
         with _in_words(self._settings):
             async with self._turn:
-                await self._link.execute(f"DELETE FROM {self._table} WHERE id = ANY($1::bigint[])", ids)  # noqa: S608
+                await self._link.execute(query, ids, life)
         self._under_way.difference_update(ids)
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
@@ -100,6 +113,15 @@ class PostgresSource:
             with contextlib.suppress(asyncpg.PostgresError, OSError, TimeoutError):
                 await self._link.close(timeout=3.0)
 
+    async def _connect(self) -> Any:
+        assert self._settings.url is not None
+        return await asyncpg.connect(
+            self._settings.url.get_secret_value(),
+            timeout=DEADLINE_S,
+            command_timeout=DEADLINE_S,
+            server_settings={"application_name": f"hub-bridge-{self._settings.name}"},
+        )
+
     @property
     def _life(self) -> str:
         return self._table[:-1] + '_life"'
@@ -111,7 +133,8 @@ class PostgresSource:
     async def _rows(self) -> list[Any]:
         query = (
             f"SELECT id, channel, event, payload, key, final, version, meta, "  # noqa: S608
-            f"(extract(epoch FROM created_at) * 1000)::bigint AS time "
+            f"(extract(epoch FROM created_at) * 1000)::bigint AS time, "
+            f"(SELECT generation FROM {self._life}) AS generation "
             f"FROM {self._table} WHERE id <> ALL($1::bigint[]) ORDER BY id LIMIT $2"
         )
         with _in_words(self._settings):
@@ -137,7 +160,7 @@ def _in_words(settings: BridgeSettings) -> Iterator[None]:
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
         raise SourceError(f"PostgreSQL refuses {settings.name}: {error}"[:300], final=True) from None
     except asyncpg.UndefinedTableError as error:
-        why = f"{error}; `hub bridge schema` prints what makes the table"
+        why = f"{error}; `hub bridge --schema postgres` prints what makes the table"
         raise SourceError(f"PostgreSQL of {settings.name}: {why}"[:300], final=True) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise SourceError(f"PostgreSQL of {settings.name}: {type(error).__name__}: {error}"[:300]) from None

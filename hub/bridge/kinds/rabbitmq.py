@@ -36,21 +36,26 @@ class RabbitSource:
         self._open = asyncio.Event()
         self._told = False
 
+    async def probe(self) -> str:
+        """See that the queue is there."""
+        try:
+            with _in_words(self._settings):
+                await self._connect()
+            (count,) = (await self.lag()).values()
+        finally:
+            await self.close()
+        return f"queue {self._settings.queue} ({count} messages)"
+
     async def start(self, revoked: Revoked) -> None:
         """Connect."""
-        assert self._settings.url is not None
         assert self._settings.queue is not None
         with _in_words(self._settings):
-            self._connection = await aio_pika.connect(
-                self._settings.url.get_secret_value(),
-                timeout=10,
-                client_properties={"connection_name": f"hub-bridge-{self._settings.name}"},
-            )
-            self._connection.close_callbacks.add(lambda *_: self._closed.set())
-            self._channel = await self._connection.channel()
+            self._channel = await self._connect()
             self._channel.close_callbacks.add(lambda *_: self._closed.set())
             await self._channel.set_qos(prefetch_count=IN_FLIGHT * self._settings.batch)
             self._queue = await self._channel.get_queue(self._settings.queue)
+            underlay = await self._channel.get_underlay_channel()
+            underlay.on_consumer_cancel_callbacks.add(lambda *_: self._closed.set())  # the queue was deleted
             await self._queue.consume(self._arrived.put, no_ack=False)
         self._open.set()
 
@@ -102,6 +107,17 @@ class RabbitSource:
             with contextlib.suppress(aio_pika.exceptions.AMQPError, OSError, TimeoutError, RuntimeError):
                 async with asyncio.timeout(5.0):
                     await self._connection.close()
+
+    async def _connect(self) -> aio_pika.abc.AbstractChannel:
+        assert self._settings.url is not None
+        self._connection = await aio_pika.connect(
+            self._settings.url.get_secret_value(),
+            timeout=10,
+            client_properties={"connection_name": f"hub-bridge-{self._settings.name}"},
+        )
+        self._connection.close_callbacks.add(lambda *_: self._closed.set())
+        self._channel = await self._connection.channel()
+        return self._channel
 
     @property
     def _partition(self) -> str:

@@ -46,16 +46,24 @@ class RedisStreamSource:
         self._lease: asyncio.Task[None] | None = None
         self._lost: asyncio.Event = asyncio.Event()
 
+    async def probe(self) -> str:
+        """See what the keys are; a stream that is not there yet is made by who reads it."""
+        client = self._redis = self._connect()
+        try:
+            with _in_words(self._settings):
+                kinds = [_text(await client.type(name)) for name in self._settings.streams]
+                for name, kind in zip(self._settings.streams, kinds, strict=True):
+                    if kind not in ("stream", "none"):
+                        raise SourceError(f"the key {name} is a {kind}, no stream", final=True)
+                counts = [await client.xlen(name) for name in self._settings.streams]
+        finally:
+            await client.aclose()
+        streams = zip(self._settings.streams, counts, strict=True)
+        return f"streams {', '.join(f'{name} ({count} entries)' for name, count in streams)}"
+
     async def start(self, revoked: Revoked) -> None:
         """Connect. Waits for the lease as a stand-by."""
-        assert self._settings.url is not None
-        self._redis = redis.asyncio.from_url(
-            self._settings.url.get_secret_value(),
-            socket_connect_timeout=5.0,
-            socket_timeout=BLOCK_MS / 1000 + 5.0,
-            client_name=f"hub-bridge-{self._settings.name}",
-            protocol=3,
-        )
+        self._redis = self._connect()
         with _in_words(self._settings):
             while not await self._redis.set(self._key, self._me, nx=True, px=LEASE_MS):  # noqa: ASYNC110
                 await asyncio.sleep(RENEW_S / 2)
@@ -113,6 +121,16 @@ class RedisStreamSource:
                 await self._redis.eval(_END, 1, self._key, self._me)
             with contextlib.suppress(RedisError, OSError):
                 await self._redis.aclose()
+
+    def _connect(self) -> redis.asyncio.Redis:
+        assert self._settings.url is not None
+        return redis.asyncio.from_url(
+            self._settings.url.get_secret_value(),
+            socket_connect_timeout=5.0,
+            socket_timeout=BLOCK_MS / 1000 + 5.0,
+            client_name=f"hub-bridge-{self._settings.name}",
+            protocol=3,
+        )
 
     @property
     def _key(self) -> str:
