@@ -53,12 +53,12 @@ class Bridge:
         """Begin, and go on."""
         self._task = asyncio.create_task(self._run(), name=f"bridge {self.settings.name}")
 
-    async def stop(self) -> None:
-        """Hand on what is in flight, within 10 s, and let go."""
+    async def stop(self, within_s: float = STOP_S) -> None:
+        """Hand on what is in flight, within so many seconds, and let go."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._leave(list(self._workers), STOP_S)
+        await self._leave(list(self._workers), within_s)
         if self._source is not None:
             await self._source.close()
             self._source = None

@@ -24,7 +24,7 @@ from ..runtime.backoff import Timing
 from ..runtime.breaker import CircuitBreaker
 from ..sdk.delivery import HttpDelivery
 from ..sdk.tokens import TokenSource
-from .bridge import Bridge
+from .bridge import STOP_S, Bridge
 from .hand_over import HubHandOver, HubLetterbox
 from .settings import BridgeSettings
 from .source import Source
@@ -91,9 +91,9 @@ class Bridges:
         for bridge in self.all:
             bridge.start()
 
-    async def stop(self) -> None:
-        """Hand on what is in flight, within 10 s, and end."""
-        await asyncio.gather(*(bridge.stop() for bridge in self.all))
+    async def stop(self, within_s: float = STOP_S) -> None:
+        """Hand on what is in flight, within so many seconds, and end."""
+        await asyncio.gather(*(bridge.stop(within_s) for bridge in self.all))
         await self._http.aclose()
         await self._delivery.close()
 

@@ -94,6 +94,7 @@ def _serve(verbs: "Verbs") -> None:
     verb.add_argument("--broker", metavar="URL", help="memory:// (the default) or redis://…")
     verb.add_argument("--workers", type=int, metavar="N", help="processes on the same port; needs redis://")
     verb.add_argument("--dev", action="store_true", help="make keys up where none are set, and print them")
+    verb.add_argument("--bridges", action="store_true", help="run [[bridges]] inside, for development")
 
 
 def _token(verbs: "Verbs") -> None:

@@ -24,7 +24,12 @@ def run(args: argparse.Namespace) -> int:
     settings = configuration.load(host=args.host, port=args.port, broker=args.broker, workers=args.workers)
     if args.dev:
         settings = open_to_pages(with_made_up_keys(settings))
-    if problems := preflight.problems(settings):
+    problems = preflight.problems(settings)
+    if args.bridges and not problems:
+        from . import beside  # libraries that a hub without bridges need not have
+
+        problems = beside.lacks(settings)
+    if problems:
         raise Failure(*problems)
     logs.set_up(settings.log_level, settings.log_format)
     for text in configuration.unknown_variables():
@@ -36,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
     if args.dev:
         print("\n".join(dev_lines(settings)), flush=True)
     log.info("listening on %s, broker %s", remote.local_url(settings), _named(settings.broker))
-    return serve(settings, sockets)
+    if not args.bridges:
+        return serve(settings, sockets)
+    with beside.bridging(settings):
+        return serve(settings, sockets)
 
 
 def _named(broker: str) -> str:

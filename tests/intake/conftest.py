@@ -1,12 +1,16 @@
-"""A hub that takes in one hook of each kind, CloudEvents and a Dapr topic; and one whose storage can be ended."""
+"""A hub that takes in one hook of each kind, CloudEvents and a Dapr topic: on the fast lane with its own memory, on
+the portable lane over Redis; and one whose storage can be ended."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from ..sources.process import Process, listens
 from ..support.redis import redis as redis
-from ..support.server import API_KEY, RunningHub, running_hub
+from ..support.server import API_KEY, RunningHub, free_port
+from ..transport.lanes import running as lane
 
 OPS = "ops-write-key-0123456789"
 SECRET, OLD = "a-secret-of-32-bytes-for-webhooks", "the-secret-before-that-one-was-it"
@@ -65,9 +69,16 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
-def hub() -> Iterator[RunningHub]:
-    with running_hub(**SETTINGS) as running:
+@pytest.fixture(scope="session", params=["fast", "portable"])
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    with contextlib.ExitStack() as stack:
+        broker = "memory://"
+        if request.param == "portable":
+            port, folder = free_port(), tmp_path_factory.mktemp("redis")
+            command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+            stack.enter_context(Process(command, folder, listens(port)))
+            broker = f"redis://127.0.0.1:{port}"
+        running = stack.enter_context(lane(request.param, **SETTINGS, broker=broker))
         for text in (SECRET, OLD, STANDARD, DAPR_TOKEN):
             running.secret(text)
         yield running

@@ -175,6 +175,7 @@ async def run(on: Stage, fault: Fault, events: int, rounds: int) -> Outcome:
     """All rounds of a fault, and what is stored then."""
     rounds = min(rounds, fault.most)
     on.orders = Orders()
+    before = on.handed_in
     began = time.monotonic()
     verdict, trouble = Verdict(), ""
     try:
@@ -184,7 +185,7 @@ async def run(on: Stage, fault: Fault, events: int, rounds: int) -> Outcome:
         await on.ready()
     except (AssertionError, OSError, TimeoutError) as error:
         trouble = f"{type(error).__name__}: {str(error)[:2000]}"
-    return Outcome(fault, on.kind, rounds, on.orders.made_so_far, verdict, time.monotonic() - began, trouble)
+    return Outcome(fault, on.kind, rounds, on.handed_in - before, verdict, time.monotonic() - began, trouble)
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -63,6 +63,11 @@ class Feed(Protocol):
     def settings(self) -> str:
         """The ``[[bridges]]`` that read it."""
 
+    page: tuple[str, Mapping[str, str]]
+    """Its section of docs/sources.md, and what stands here for what stands there."""
+    wrong: tuple[str, str, str]
+    """What of its settings to replace by what, and what is to be said of it then."""
+
     async def produce(self, messages: Sequence[Message]) -> None:
         """Hand messages in, in order, and wait until they are stored."""
 
@@ -85,6 +90,11 @@ class RedisFeed:
     def __init__(self, server: Process, port: int) -> None:
         self.server = server
         self.url = f"redis://127.0.0.1:{port}"
+        self.page = (
+            "Redis Streams",
+            {"redis://127.0.0.1:6379": self.url, "redis-cli": f"redis-cli -p {port}"},
+        )
+        self.wrong = ("redis://", "redis://nobody:wr0ng@", "Redis refuses orders")
 
     def settings(self) -> str:
         return (
@@ -122,6 +132,8 @@ class NatsFeed:
     def __init__(self, server: Process, port: int) -> None:
         self.server = server
         self.url = f"nats://127.0.0.1:{port}"
+        self.page = ("NATS JetStream", {"nats://127.0.0.1:4222": self.url})
+        self.wrong = ('stream = "orders"', 'stream = "nowhere"', "stream not found")
 
     def settings(self) -> str:
         return (
@@ -171,6 +183,8 @@ class PostgresFeed:
     def __init__(self, server: Process, dsn: str) -> None:
         self.server = server
         self.dsn = dsn
+        self.page = ("PostgreSQL", {"postgresql://hub@127.0.0.1/shop": dsn})
+        self.wrong = ("hub@", "nobody:wr0ng@", "PostgreSQL refuses orders")
 
     def settings(self) -> str:
         return (
@@ -216,6 +230,8 @@ class KafkaFeed:
     def __init__(self, server: Process, port: int) -> None:
         self.server = server
         self.address = f"127.0.0.1:{port}"
+        self.page = ("Kafka", {"127.0.0.1:9092": self.address})
+        self.wrong = ('topics = ["orders"]', 'topics = ["nowhere"]', "there is no topic nowhere")
 
     def settings(self) -> str:
         return (
@@ -276,6 +292,8 @@ class RabbitFeed:
     def __init__(self, server: Process, port: int) -> None:
         self.server = server
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
+        self.page = ("RabbitMQ", {"amqp://guest:guest@127.0.0.1/": self.url})
+        self.wrong = ("guest:guest", "guest:wr0ng", "RabbitMQ refuses orders")
 
     def settings(self) -> str:
         return (
@@ -410,6 +428,18 @@ Configuration:
   Appenders: {Console: {name: out, PatternLayout: {pattern: "%d %p %c %m%n"}}}
   Loggers: {Root: {level: warn, AppenderRef: [{ref: out}]}}
 """
+
+
+KAFKA_TOOLS = {"kafka-topics.sh": "TopicCommand", "kafka-console-producer.sh": "ConsoleProducer"}
+
+
+def kafka_tools(folder: Path) -> None:
+    """The scripts of Kafka's own distribution, of which Maven has the classes alone."""
+    for name, tool in KAFKA_TOOLS.items():
+        script = folder / name
+        java = f"java -Xmx128m -XX:TieredStopAtLevel=1 -cp '{KAFKA}/*' org.apache.kafka.tools.{tool}"
+        script.write_text(f'#!/bin/sh\nexec {java} "$@"\n')
+        script.chmod(0o755)
 
 
 @asynccontextmanager

@@ -85,6 +85,7 @@ class Stage:
         self.link = link
         self.orders = Orders()
         self.generation = 0
+        self.handed_in = 0
         self.hubs = contextlib.ExitStack()
         self.nodes: list[RunningHub] = []
         self.bridges = contextlib.ExitStack()
@@ -150,6 +151,7 @@ class Stage:
 
     async def produce(self, count: int) -> None:
         await self.feed.produce(self.orders.some(count))
+        self.handed_in += count
 
     async def amid(self, count: int, fault: Callable[[], Awaitable[None]]) -> None:
         """The fault, after `count` messages were handed in and while they are read."""

@@ -1,8 +1,10 @@
-"""Each system into a hub: everything once, in order by channel, whoever is killed on the way.
-
-One round of each; `faults.py` has the many."""
+"""Each system into a hub: everything once, in order by channel, whoever is killed on the way; the page's example;
+and what is wrong is said. One round of each; `faults.py` has the many."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import pytest
 import pytest_asyncio
 
 from ..support.pace import SCALE
-from ..support.server import API_KEY, RunningHub, running_hub
-from .feeds import FEEDS, Feed
+from ..support.server import API_KEY, JWT_SECRET, RunningHub, running_hub
+from . import page
+from .feeds import FEEDS, Feed, kafka_tools
 from .process import BridgeProcess
 from .stage import Orders
 
@@ -80,6 +83,49 @@ async def test_a_second_bridge_stands_by_and_takes_over(feed: Feed, hub: Running
         first.kill()
         await feed.produce(orders.some(50))
         await arrived(orders, hub)
+
+
+async def test_the_example_of_the_page(feed: Feed, hub: RunningHub, tmp_path: Path) -> None:
+    def paid() -> int:
+        events: list[Any] = hub.http().get("/v1/channels/order:7/history").json()["events"]
+        return len([event for event in events if event["type"] == "paid"])
+
+    title, places = feed.page
+    example = page.placed(title, places)
+    kafka_tools(tmp_path)
+    before = paid()
+    await page.run(example, tmp_path)
+    with BridgeProcess(hub.url, hub.api_key, example.settings, tmp_path / "bridge"):
+        deadline = asyncio.get_running_loop().time() + WITHIN_S * SCALE
+        while paid() == before and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.1)
+    assert paid() == before + 1
+
+
+async def test_what_is_wrong_is_said_by_hub_check_and_by_readyz(
+    feed: Feed, hub: RunningHub, tmp_path: Path
+) -> None:
+    there, instead, words = feed.wrong
+    for text, good in ((feed.settings(), True), (feed.settings().replace(there, instead, 1), False)):
+        (tmp_path / "hub.toml").write_text(text)
+        check = subprocess.run(
+            [str(Path(sys.executable).with_name("hub")), "check"],
+            cwd=tmp_path,
+            env={**os.environ, "HUB_JWT_SECRET": JWT_SECRET},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ("ok       bridge orders: " in check.stdout) is good, check.stdout
+        assert (words in check.stdout) is not good, check.stdout
+        assert "wr0ng" not in check.stdout + check.stderr
+    with BridgeProcess(hub.url, hub.api_key, text, tmp_path / "bridge") as bridge:
+        deadline = asyncio.get_running_loop().time() + WITHIN_S * SCALE
+        while words not in (said := bridge.get("/readyz").text):
+            assert asyncio.get_running_loop().time() < deadline, said
+            await asyncio.sleep(0.1)
+        assert bridge.get("/readyz").status_code == 503
+        assert "wr0ng" not in said + bridge.log()
 
 
 async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on(
