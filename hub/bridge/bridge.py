@@ -89,6 +89,9 @@ class Bridge:
                 log.warning("%s can't be read: %s", self.settings.name, error)
             except asyncio.CancelledError:
                 raise  # `stop` hands on what is in flight
+            except Exception as error:  # a fault of ours, or of a library: red, and tried again
+                self._down = f"{type(error).__name__}: the log has more"
+                log.exception("%s can't be read", self.settings.name)
             await self._let_go()
             backoff.lived(self._timing.now() - began)
             await self._timing.sleep(0.1 + backoff.next())

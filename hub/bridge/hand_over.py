@@ -13,9 +13,12 @@ from hub.protocol.codec import dumps_json
 from ..runtime.backoff import Timing
 from ..runtime.breaker import CircuitBreaker
 from ..sdk.delivery import Delivery, TryAgain
+from ..sdk.errors import TokenRefused
 from .letters import Letter
 
 log = logging.getLogger("hub.bridge")
+
+REFUSED_S = 5.0  # between two attempts with a key that the hub does not take: somebody has to set another
 
 
 class HandOver(Protocol):
@@ -30,9 +33,11 @@ class HandOver(Protocol):
 
 
 class HubHandOver:
-    """A hub, by its `delivery`; `breaker` is shared by all partitions of a process."""
+    """A hub, by its `delivery`; `breaker` is shared by all partitions of a process. `problem` says what the hub
+    has against the bridge itself (its key), until that is over."""
 
     def __init__(self, delivery: Delivery, breaker: CircuitBreaker, timing: Timing) -> None:
+        self.problem = ""
         self._delivery = delivery
         self._breaker = breaker
         self._timing = timing
@@ -48,10 +53,15 @@ class HubHandOver:
         except asyncio.CancelledError:
             self._breaker.gave_up()
             raise
+        except TokenRefused as error:
+            self._breaker.succeeded()
+            self.problem = error.reason
+            raise TryAgain(error.reason, REFUSED_S, sent=False) from None
         except BaseException:
             self._breaker.succeeded()  # it answers, if only to refuse
             raise
         self._breaker.succeeded()
+        self.problem = ""
         return results
 
 
@@ -59,6 +69,7 @@ class HubLetterbox:
     """``POST /v1/deadletters`` of a hub. It waits for one that is away: a letter lost is an event lost."""
 
     def __init__(self, http: httpx.AsyncClient, breaker: CircuitBreaker, timing: Timing) -> None:
+        self.problem = ""
         self._http = http
         self._breaker = breaker
         self._timing = timing
@@ -78,11 +89,13 @@ class HubLetterbox:
             else:
                 self._breaker.succeeded()
                 if answer.status_code < 300:
+                    self.problem = ""
                     return
                 if answer.status_code in (400, 413) and "event" in fields:
                     del fields["event"]  # the bytes as they came are what counts
                     continue
-                log.warning("the hub keeps no dead letter: HTTP %d %s", answer.status_code, answer.text[:200])
+                self.problem = f"the hub keeps no dead letter: HTTP {answer.status_code}"
+                log.warning("%s %s", self.problem, answer.text[:200])
             await self._timing.sleep(0.2 + random.random())
 
 

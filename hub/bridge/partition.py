@@ -55,6 +55,20 @@ class Handing:
     since: float | None = None  # when its channel alone began to refuse it
 
 
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A record, or one publication of it, that is not handed on. `counted`: it says something of the mapping."""
+
+    record: Record
+    code: str
+    reason: str
+    each: Handing | None = None
+    counted: bool = True
+
+
+Steps = Sequence[list[Handing] | Dead]
+
+
 class PartitionWorker:
     """One partition of a source, handed on: batch after batch, in order. `problem` says why it stands, for
     ``/readyz``; empty while it goes on."""
@@ -86,7 +100,7 @@ class PartitionWorker:
         self._wall = wall
         self._mask = masker(settings)
         self._backoff = Backoff(timing, RETRY_LOW_S, RETRY_HIGH_S)
-        self._queue: asyncio.Queue[Batch] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Batch, Steps]] = asyncio.Queue()
         self._diverted: dict[str, None] = {}
         self._repeated = 0  # duplicates in a row
         self._held = False
@@ -110,8 +124,9 @@ class PartitionWorker:
         self._task = asyncio.create_task(self._run(), name=f"bridge {self.name}")
 
     def take(self, batch: Batch) -> None:
-        """The next batch; the source is held where enough is under way."""
-        self._queue.put_nowait(batch)
+        """The next batch; the source is held where enough is under way. It is mapped at once, while the hub has the
+        one before."""
+        self._queue.put_nowait((batch, self._mapped(batch)))
         self._in_flight += 1
         if not self.problem:
             self._idle.clear()
@@ -133,9 +148,9 @@ class PartitionWorker:
 
     async def _run(self) -> None:
         while True:
-            batch = await self._queue.get()
+            batch, steps = await self._queue.get()
             try:
-                await self._hand_on(batch)
+                await self._hand_on(steps)
                 await self._source.settle(batch)
             except (Stopped, TooManyLetters) as error:
                 self.problem = f"{self.name}: {error}"
@@ -146,6 +161,12 @@ class PartitionWorker:
             except SourceError as error:
                 # It can't be settled, so it comes again: what reads the source finds out by itself.
                 log.warning("%s: not settled: %s", self.name, error)
+            except Exception as error:  # a fault of ours: it stands and says so, rather than lose something
+                self.problem = f"{self.name}: {type(error).__name__}"
+                log.exception("the bridge stands: %s", self.name)
+                self._source.hold(self.partition)
+                self._idle.set()
+                return
             self._done()
             self._stats.settled(len(batch.records))
             if self._held and self.in_flight < IN_FLIGHT:
@@ -157,26 +178,32 @@ class PartitionWorker:
         if not self._in_flight:
             self._idle.set()
 
-    async def _hand_on(self, batch: Batch) -> None:
-        waiting: list[Handing] = []
+    def _mapped(self, batch: Batch) -> Steps:
+        """What is to be done with a batch, in order: publications in runs, and between them what is poison."""
+        steps: list[list[Handing] | Dead] = []
+        run: list[Handing] = []
         for record in batch.records:
             try:
-                mapped = self._mapper.map(record, self.partition)
+                found = self._mapper.map(record, self.partition)
             except Poison as poison:
-                # In order: what stands before it has to be through, or a crash here would lose its place.
-                await self._send_all(waiting)
-                waiting = []
-                await self._give_up(record, poison.code, poison.reason)
+                steps += [run, Dead(record, poison.code, poison.reason)]
+                run = []
                 continue
-            handings = [self._handing(record, event) for event in mapped.events] if mapped is not None else []
+            handings = [self._handing(record, event) for event in found.events] if found is not None else []
             if handings and (why := self._expired(record)):
-                await self._send_all(waiting)
-                waiting = []
-                for each in handings:
-                    await self._give_up(record, EXPIRED, why, each, counted=False)
+                steps += [run, *(Dead(record, EXPIRED, why, each, counted=False) for each in handings)]
+                run = []
             else:
-                waiting += handings
-        await self._send_all(waiting)
+                run += handings
+        return [*steps, run]
+
+    async def _hand_on(self, steps: Steps) -> None:
+        """In order: what stands before a dead letter has to be through, or a crash here would lose its place."""
+        for step in steps:
+            if isinstance(step, Dead):
+                await self._give_up(step.record, step.code, step.reason, step.each, counted=step.counted)
+            else:
+                await self._send_all(step)
 
     def _expired(self, record: Record) -> str:
         """In words, where it has waited for longer than its time to live."""

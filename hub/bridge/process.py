@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..runtime.backoff import Timing
-from ..runtime.breaker import CircuitBreaker
+from ..runtime.breaker import BreakerState, CircuitBreaker
 from ..sdk.delivery import HttpDelivery
 from ..sdk.tokens import TokenSource
 from .bridge import STOP_S, Bridge
@@ -82,9 +82,10 @@ class Bridges:
         )
         self._delivery = HttpDelivery(url, TokenSource(bearer, REQUEST_S), REQUEST_S, ordered=True)
         self.breaker = CircuitBreaker(failures=5, rest=5.0, trials=1)
-        hub = HubHandOver(self._delivery, self.breaker, timing)
-        letters = HubLetterbox(self._http, self.breaker, timing)
-        self.all = [Bridge(each, maker(each), hub, letters, timing) for each in settings]
+        self._url = url
+        self._hub = HubHandOver(self._delivery, self.breaker, timing)
+        self._letters = HubLetterbox(self._http, self.breaker, timing)
+        self.all = [Bridge(each, maker(each), self._hub, self._letters, timing) for each in settings]
 
     async def start(self) -> None:
         """Begin."""
@@ -99,8 +100,12 @@ class Bridges:
 
     @property
     def problems(self) -> list[str]:
-        """Why a bridge is not well; empty where all are."""
-        return [problem for bridge in self.all for problem in bridge.problems]
+        """Why a bridge is not well, or the way to the hub; empty where all are."""
+        found = [problem for bridge in self.all for problem in bridge.problems]
+        found += [each.problem for each in (self._hub, self._letters) if each.problem]
+        if self.breaker.state is not BreakerState.CLOSED:
+            found.append(f"the hub at {self._url} is not reached")
+        return found
 
 
 def health_app(bridges: Bridges) -> Starlette:
