@@ -6,6 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hub.protocol.codec import dumps_json
+from hub.protocol.errors import HubError
+
 LONGEST_REASON = 500
 LONGEST_BODY = 2_097_152  # bytes: what is longer is kept as far as that
 
@@ -39,6 +42,16 @@ class Letter:
 def letter_id(what: str) -> str:
     """The id of the letter of a record (and a channel): a crash in between makes no second one."""
     return hashlib.sha256(what.encode()).hexdigest()[:32]
+
+
+def publication(event: dict[str, Any]) -> dict[str, Any] | None:
+    """What a replay of a refused event would publish; None of one that can't even be written down."""
+    kept = {name: value for name, value in event.items() if name not in ("source", "event_id_ttl_ms")}
+    try:
+        dumps_json(kept)
+    except HubError:
+        return None
+    return kept
 
 
 class Letterbox(Protocol):

@@ -47,6 +47,6 @@ def _body(body: bytes, inside: list[str] | None, how: str) -> bytes:
     if inside is not None:
         try:
             return orjson.dumps(masked(orjson.loads(body), inside, how))
-        except orjson.JSONDecodeError:
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             pass
     return orjson.dumps({"bytes": len(body), "sha256": digest(body)})

@@ -21,7 +21,7 @@ from hub.protocol.errors import HubError
 from ..runtime.backoff import Backoff, Timing
 from ..sdk.delivery import TryAgain
 from .hand_over import HandOver
-from .letters import Letter, Letterbox, LetterRate, TooManyLetters, letter_id
+from .letters import Letter, Letterbox, LetterRate, TooManyLetters, letter_id, publication
 from .mapping import Mapper, Poison, event_id
 from .masks import masker
 from .records import Batch, Record, where
@@ -315,11 +315,7 @@ class PartitionWorker:
             self._rate.count(self._timing.now())
         channel = f"/{each.event['channel']}" if each is not None else ""
         origin = f"{self._settings.name}:{self.partition}@{where(record)}"
-        event = None
-        if each is not None:
-            event = {
-                name: value for name, value in each.event.items() if name not in ("source", "event_id_ttl_ms")
-            }
+        event = publication(each.event) if each is not None else None
         tries = max(record.tries, each.tries if each is not None else 1)
         letter = Letter(letter_id(f"{origin}{channel}"), origin, code, reason, tries, record.value, event)
         await self._letters.post(self._mask(letter))

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 
 from ..auth.claims import grants
 from ..auth.identity import Identity
-from ..bridge.letters import Letter, letter_id
+from ..bridge.letters import Letter, letter_id, publication
 from ..bridge.mapping import Mapper, Poison, event_id
 from ..bridge.masks import masker
 from ..bridge.records import Record, where
@@ -94,7 +94,7 @@ class Door:
         """A dead letter, once for each message and channel."""
         origin = f"{self.origin}@{where(record)}"
         id = letter_id(origin if event is None else f"{origin}/{event['channel']}")
-        kept = None if event is None else {name: event[name] for name in event if name != "event_id_ttl_ms"}
+        kept = None if event is None else publication(event)
         letter = Letter(id, origin, code, reason, record.tries, record.value, kept)
         await dead_letters.keep(context, self._mask(letter).fields(), self._identity.user)
 

@@ -35,19 +35,22 @@ def digest(data: bytes) -> str:
 
 def masked(document: Any, paths: Sequence[str], how: str = "drop") -> Any:
     """A copy of `document` in which the values at `paths` (``payload.card.number``) are gone, or are their digest.
-    Lists on the way are gone through. What is not on a path is shared with the original."""
+    Lists on the way are gone through, to a depth of 64: what lies deeper is gone whole. What is not on a path is
+    shared with the original."""
     for path in paths:
         document = _masked(document, path.split("."), how)
     return document
 
 
-def _masked(value: Any, steps: Sequence[str], how: str) -> Any:
+def _masked(value: Any, steps: Sequence[str], how: str, depth: int = 0) -> Any:
     if isinstance(value, list):
-        return [_masked(each, steps, how) for each in value]
+        if depth > MAX_DEPTH:
+            return "<deeper>"
+        return [_masked(each, steps, how, depth + 1) for each in value]
     if not isinstance(value, dict) or steps[0] not in value:
         return value
     if len(steps) > 1:
-        return {**value, steps[0]: _masked(value[steps[0]], steps[1:], how)}
+        return {**value, steps[0]: _masked(value[steps[0]], steps[1:], how, depth + 1)}
     if how == "drop":
         return {name: each for name, each in value.items() if name != steps[0]}
     return {**value, steps[0]: f"<{digest(repr(value[steps[0]]).encode())}>"}

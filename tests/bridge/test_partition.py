@@ -283,3 +283,23 @@ async def test_letters_are_masked() -> None:
     assert refused.event["payload"] == {"event_type": "e", "aggregate_id": "1", "card": {"type": "x"}}
     assert orjson.loads(refused.body) == refused.event["payload"]
     assert set(orjson.loads(unreadable.body)) == {"bytes", "sha256"}
+
+
+async def test_what_is_nested_too_deep_is_kept_by_its_bytes() -> None:
+    def answer(event: dict[str, Any]) -> dict[str, Any]:
+        try:
+            orjson.dumps(event)
+        except TypeError:
+            return {"code": "bad_message", "reason": "nested too deep"}
+        return {"offset": 1}
+
+    deep = b'{"event_type":"e","aggregate_id":"1","n":' + b"[" * 1000 + b"]" * 1000 + b"}"
+    for mask in ([], ["payload.card"]):
+        stand = Stand(FakeHub(answer), payload="data.n", mask=mask)
+        await stand.run(
+            batch(0, 2, lambda number: b'{"event_type":"e","aggregate_id":"1"}' if number else deep)
+        )
+        (letter,) = stand.letters.letters
+        assert letter.event is None
+        assert letter.fields()
+        assert stand.hub.taken == [1]
