@@ -112,16 +112,16 @@ def _bridge(feed: Feed, url: str, api_key: str, folder: Path) -> BridgeProcess:
 
 
 async def _drained(bridge: BridgeProcess, count: int) -> float:
-    """Messages a second, from the first that the hub has to the last."""
-    first, begun = 0, 0.0
-    deadline = time.perf_counter() + DEADLINE_S
+    """Messages a second, from the last look at which the hub had none to the one at which it had all."""
+    begun = time.perf_counter()
+    deadline = begun + DEADLINE_S
     while time.perf_counter() < deadline:
+        asked = time.perf_counter()
         done = await asyncio.to_thread(_counter, bridge, "hub_bridge_events_total")
-        now = time.perf_counter()
-        if done and not begun:
-            first, begun = done, now
+        if not done:
+            begun = asked
         if done >= count:
-            return (done - first) / (now - begun)
+            return done / (time.perf_counter() - begun)
         await asyncio.sleep(0.05)
     raise TimeoutError(f"the bridge has handed on {done} of {count} in {DEADLINE_S:.0f} s")
 

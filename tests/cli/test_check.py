@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ..sources.process import Process, listens
 from ..support.server import free_port
 from .command import hub
 
@@ -28,12 +29,8 @@ def redis(tmp_path: Path) -> Iterator[int]:
         f'port {port}\nbind 127.0.0.1\nsave ""\ndir {tmp_path}\nrequirepass open-sesame\n'
         "user shy on >hush ~* resetchannels +@all\n"
     )
-    process = subprocess.Popen([program, str(config)], stdout=subprocess.DEVNULL)
-    try:
+    with Process([program, str(config)], tmp_path, listens(port)):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def test_settings_that_are_right(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -230,6 +231,7 @@ class KafkaFeed:
     def __init__(self, server: Process, port: int) -> None:
         self.server = server
         self.address = f"127.0.0.1:{port}"
+        self._codecs = itertools.cycle((None, "gzip", "snappy", "lz4", "zstd"))  # of each hand-over another
         self.page = ("Kafka", {"127.0.0.1:9092": self.address})
         self.wrong = ('topics = ["orders"]', 'topics = ["nowhere"]', "there is no topic nowhere")
 
@@ -240,7 +242,7 @@ class KafkaFeed:
         )
 
     async def produce(self, messages: Sequence[Message]) -> None:
-        options = {"acks": "all", "enable_idempotence": True}
+        options = {"acks": "all", "enable_idempotence": True, "compression_type": next(self._codecs)}
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, **options) as producer:
             answers = [
                 await producer.send("orders", orjson.dumps(message), key=message["order"].encode())

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiokafka
 import httpx
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ import pytest_asyncio
 from ..support.pace import SCALE
 from ..support.server import API_KEY, JWT_SECRET, RunningHub, running_hub
 from . import page
-from .feeds import FEEDS, Feed, kafka_tools
+from .feeds import FEEDS, Feed, KafkaFeed, kafka_tools
 from .process import BridgeProcess
 from .stage import Orders
 
@@ -42,6 +43,20 @@ async def feed(
 
 def bridge_of(feed: Feed, hub: RunningHub, folder: Path) -> BridgeProcess:
     return BridgeProcess(hub.url, hub.api_key, feed.settings(), folder)
+
+
+def check(settings: str, folder: Path) -> str:
+    """What ``hub check`` says of the bridges of these settings."""
+    (folder / "hub.toml").write_text(settings)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("hub")), "check"],
+        cwd=folder,
+        env={**os.environ, "HUB_JWT_SECRET": JWT_SECRET},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.stdout + done.stderr
 
 
 async def arrived(orders: Orders, hub: RunningHub) -> None:
@@ -107,18 +122,10 @@ async def test_what_is_wrong_is_said_by_hub_check_and_by_readyz(
 ) -> None:
     there, instead, words = feed.wrong
     for text, good in ((feed.settings(), True), (feed.settings().replace(there, instead, 1), False)):
-        (tmp_path / "hub.toml").write_text(text)
-        check = subprocess.run(
-            [str(Path(sys.executable).with_name("hub")), "check"],
-            cwd=tmp_path,
-            env={**os.environ, "HUB_JWT_SECRET": JWT_SECRET},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert ("ok       bridge orders: " in check.stdout) is good, check.stdout
-        assert (words in check.stdout) is not good, check.stdout
-        assert "wr0ng" not in check.stdout + check.stderr
+        said = check(text, tmp_path)
+        assert ("ok       bridge orders: " in said) is good, said
+        assert (words in said) is not good, said
+        assert "wr0ng" not in said
     with BridgeProcess(hub.url, hub.api_key, text, tmp_path / "bridge") as bridge:
         deadline = asyncio.get_running_loop().time() + WITHIN_S * SCALE
         while words not in (said := bridge.get("/readyz").text):
@@ -126,6 +133,21 @@ async def test_what_is_wrong_is_said_by_hub_check_and_by_readyz(
             await asyncio.sleep(0.1)
         assert bridge.get("/readyz").status_code == 503
         assert "wr0ng" not in said + bridge.log()
+
+
+async def test_who_else_reads_as_a_group_of_kafka_is_said(feed: Feed, tmp_path: Path) -> None:
+    if not isinstance(feed, KafkaFeed):
+        pytest.skip("groups of several members are Kafka's")
+    other = aiokafka.AIOKafkaConsumer(
+        "orders", bootstrap_servers=feed.address, group_id="hub", client_id="another-mapping"
+    )
+    await other.start()
+    try:
+        await other.getmany(timeout_ms=1000)  # it has joined
+        said = await asyncio.to_thread(check, feed.settings(), tmp_path)
+    finally:
+        await other.stop()
+    assert "the group hub has other members too: another-mapping" in said
 
 
 async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on(
