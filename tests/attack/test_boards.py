@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from ..support.redis import RedisServer
+from ..broker.redis.servers import RedisServer
 from .boards import Outcome, open_board, stage
 
 CLIENTS, KEYS = 60, 2000

@@ -5,7 +5,7 @@ A broker joins the suite by a `Harness` in `conftest.HARNESSES`. One whose clock
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from hub.broker.base import Broker, Inbox, Member, Published
@@ -13,6 +13,7 @@ from hub.broker.memory.broker import MemoryBroker
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication, Version
+from hub.protocol.position import Top
 
 HISTORY_SIZE = 10
 SNAPSHOT_KEYS = 4
@@ -39,6 +40,13 @@ def namespaces(unit: float) -> Namespaces:
             ),
         }
     )
+
+
+async def tops(broker: Broker, channels: Sequence[str]) -> list[Top]:
+    """As `Broker.tops`, of channels that can all be asked."""
+    found = await broker.tops(channels)
+    assert all(isinstance(top, Top) for top in found), found
+    return [top for top in found if isinstance(top, Top)]
 
 
 class Recorder:

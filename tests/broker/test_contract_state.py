@@ -9,7 +9,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.event import Event
 from hub.protocol.position import Position
 
-from .harness import SNAPSHOT_KEYS, Harness, Recorder, attempt, publication, publish
+from .harness import SNAPSHOT_KEYS, Harness, Recorder, attempt, publication, publish, tops
 
 
 async def snapshot(broker: Broker, channel: str) -> list[tuple[str | None, bytes]]:
@@ -241,7 +241,7 @@ class TestLeases:
         await publish(broker, "state:s", key="k", lease_ms=self.lease(harness))
         await harness.advance(1)
         await broker.listen("state:s")
-        if (await broker.tops(["state:s"]))[0].offset < 2:
+        if (await tops(broker, ["state:s"]))[0].offset < 2:
             await self.expired(harness, 1)
         assert [event.type for event in (await broker.read("state:s", 1, 9)).events] == ["lease_expired"]
 

@@ -21,7 +21,7 @@ from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 
-from .harness import HISTORY_SIZE, Clock, MemoryHarness, Recorder, namespaces, publication, publish
+from .harness import HISTORY_SIZE, Clock, MemoryHarness, Recorder, namespaces, publication, publish, tops
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def at_once(verb: Coroutine[Any, Any, object]) -> bool:
 class TestTheHotPath:
     async def test_the_verbs_of_the_streams_never_suspend(self, harness: MemoryHarness) -> None:
         broker = harness.broker
-        epoch = (await broker.tops(["log:a"]))[0].epoch
+        epoch = (await tops(broker, ["log:a"]))[0].epoch
         verbs: list[Coroutine[Any, Any, object]] = [
             broker.listen("log:a"),
             broker.publish([publication("log:a"), publication("state:a", key="k", lease_ms=1000)]),
@@ -234,10 +234,10 @@ async def test_a_numbering_that_was_only_looked_at_lives_for_minutes() -> None:
     broker = MemoryBroker(Namespaces.shipped(), clock)
     first = (await broker.read("doc:1", None, 10)).top.epoch
     clock.now += EMPTY_S - 1
-    assert (await broker.tops(["doc:1"]))[0].epoch == first, "who listens keeps it"
+    assert (await tops(broker, ["doc:1"]))[0].epoch == first, "who listens keeps it"
     clock.now += EMPTY_S + 1
-    second = (await broker.tops(["doc:1"]))[0].epoch
+    second = (await tops(broker, ["doc:1"]))[0].epoch
     assert second != first
     await publish(broker, "doc:1")
     clock.now += EMPTY_S + 1
-    assert (await broker.tops(["doc:1"]))[0].epoch == second
+    assert (await tops(broker, ["doc:1"]))[0].epoch == second

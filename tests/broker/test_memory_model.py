@@ -4,7 +4,9 @@ The model knows no heap and no lazy deletion: when time passes, it looks at ever
 earliest first. Whatever the broker answers and announces must be what the model says.
 """
 
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -18,7 +20,7 @@ from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication, Version
-from hub.protocol.position import Position
+from hub.protocol.position import Position, Top
 
 from ..support.stories import stories
 from .harness import Clock, Recorder
@@ -114,6 +116,9 @@ def body(publication: Publication) -> object:
     )
 
 
+T = TypeVar("T")
+
+
 class BrokerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -127,12 +132,13 @@ class BrokerMachine(RuleBasedStateMachine):
         self.announced: list[tuple[str, Event]] = []
         self.epochs: list[str] = []
 
-    def now(self, verb):  # type: ignore[no-untyped-def]
+    def now(self, verb: Coroutine[Any, Any, T]) -> T:
         """The answer of a verb, which must not suspend."""
         try:
             verb.send(None)
         except StopIteration as stop:
-            return stop.value
+            answer: T = stop.value
+            return answer
         raise AssertionError("the verb suspended")
 
     def model(self, channel: str) -> Model:
@@ -253,6 +259,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def check(self, channels: list[str]) -> None:
         models = [self.model(channel) for channel in channels]
         for model, top in zip(models, self.now(self.broker.tops(channels)), strict=True):
+            assert isinstance(top, Top)
             self.agrees(model, top.epoch)
             assert (top.offset, top.first, top.ancestors) == (model.offset, model.first(), ())
             life = model.rules.meta_ttl if model.offset else min(model.rules.meta_ttl, EMPTY_S)

@@ -69,7 +69,8 @@ def nth(source: str, number: int) -> Publication:
 class World(Protocol):
     """A hub whose storage fails on demand."""
 
-    broker: Broker
+    @property
+    def broker(self) -> Broker: ...
 
     async def hand_on(self, batch: Sequence[Publication], fault: Fault) -> list[Published | HubError]: ...
 
@@ -86,7 +87,7 @@ class MemoryWorld:
     def __init__(self) -> None:
         self.clock = Clock()
         self.memory = MemoryBroker(SPACES, self.clock)
-        self.broker: Broker = self.memory
+        self.broker = self.memory
 
     async def hand_on(self, batch: Sequence[Publication], fault: Fault) -> list[Published | HubError]:
         kind, first, _ = fault

@@ -1,6 +1,7 @@
 """A hub a lane, and a Redis for tests of two nodes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from ..support.redis import redis as redis
 from ..support.server import RunningHub
 from ..transport.lanes import Lane, running
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "centrifugo": True,
     "namespaces": {
         "chat": {"mode": "log", "client_publish": True, "presence": True},

@@ -27,7 +27,7 @@ Reader = Callable[[str, str, bool, Told], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def python(url: str, token: str, binary: bool, told: Told) -> AsyncIterator[None]:
-    class Events(SubscriptionEventHandler):
+    class Events(SubscriptionEventHandler):  # type: ignore[misc]
         async def on_subscribed(self, ctx: SubscribedContext) -> None:
             told({"subscribed": ctx.recovered, "recovering": ctx.was_recovering})
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..support.server import SCALE
+from ..support.pace import SCALE
 
 DEADLINE_S = 20.0
 

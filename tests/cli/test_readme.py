@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..support.server import SCALE, free_port
+from ..support.pace import SCALE
+from ..support.server import free_port
 from . import readme
 from .browser import browser
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from hub.cli import remote
 from hub.cli.failure import Failure
 from hub.settings import Settings
 
-from ..support.server import API_KEY, JWT_SECRET, SCALE, RunningHub, _script, free_port
+from ..support.pace import SCALE
+from ..support.server import API_KEY, JWT_SECRET, RunningHub, _script, free_port
 from ..support.wire import connect
 from .command import clean_environment, hub
 
@@ -100,7 +102,7 @@ async def test_inspecting_shows_why_it_did_not_come(running: RunningHub, tmp_pat
     async with connect(running.ws_url, token) as wire:
         place = await wire.ask("subscribe", channel="job:i1")
         assert (await wire.ask("subscribe", channel="job:i2"))["code"] == "forbidden"
-        given = {"folder": tmp_path, "url": running.url, "api_key": API_KEY}
+        given: dict[str, Any] = {"folder": tmp_path, "url": running.url, "api_key": API_KEY}
         by_user = hub("inspect", "--user", "ida", **given)
         assert by_user.status == 0
         lines = by_user.out.splitlines()

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ..broker.redis.servers import PROGRAM, _die_with_parent
-from ..support.server import SCALE, RunningHub, free_port, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, free_port, running_hub
 from .pair import Pair
 
 GRACE_S = 1.2

@@ -12,7 +12,8 @@ import httpx
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.typing import Subprotocol
 
-from ..support.server import SCALE, RunningHub
+from ..support.pace import SCALE
+from ..support.server import RunningHub
 from ..support.wire import DEADLINE_S, Message, Wire, connect
 
 _numbers = itertools.count(1)

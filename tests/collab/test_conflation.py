@@ -1,6 +1,7 @@
 """Merging by pressure and by `max_rate`, through real sockets."""
 
 import time
+from typing import Any
 
 from ..support.wire import Message, Wire
 from .pair import Board, Pair, batch, fresh, publish, slow
@@ -50,7 +51,7 @@ async def test_a_slow_reader_gets_less_and_ends_right(pair: Pair) -> None:
 async def test_a_slow_reader_in_the_middle_of_a_long_snapshot(pair: Pair) -> None:
     """Its pages and what follows them, at its own pace."""
     channel = fresh("job")
-    events = [
+    events: list[dict[str, Any]] = [
         {"channel": channel, "event": "n", "payload": [n, PAD], "key": f"k{n}", "final": n % 10 == 0}
         for n in range(2000)
     ]

@@ -1,6 +1,7 @@
 """Ephemeral channels, publishing over sockets, and payload checks."""
 
 import asyncio
+from typing import Any
 
 from .pair import Pair, fresh, http, slow
 
@@ -89,12 +90,12 @@ async def test_publishing_by_grant(pair: Pair) -> None:
         big = await ann.ask("publish", channel=mine, event="e", payload="x" * 60_000)
         assert big["type"] == "hub.published"
     async with http(pair.a, pair.token("ann", publish=[mine])) as client:
-        body = {"channel": mine, "event": "e", "payload": "x" * 65_536}
-        refused = await client.post("/v1/publish", json=body)
-        assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+        body: dict[str, Any] = {"channel": mine, "event": "e", "payload": "x" * 65_536}
+        answer = await client.post("/v1/publish", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         body = {"channel": mine, "event": "e", "payload": 1, "key": "k", "lease_ms": 1000}
-        refused = await client.post("/v1/publish", json=body)
-        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        answer = await client.post("/v1/publish", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 async def test_a_schema_of_the_namespace(pair: Pair) -> None:
@@ -114,5 +115,5 @@ async def test_a_schema_of_the_namespace(pair: Pair) -> None:
             assert "secret" not in refused["reason"]
         assert (await ann.ask("publish", channel=channel, event="s", payload={"x": 1, "y": 2}))["offset"] == 2
     async with http(pair.b) as client:
-        refused = await client.post("/v1/publish", json={"channel": channel, "event": "s", "payload": 3})
-        assert (refused.status_code, refused.json()["code"]) == (400, "bad_message")
+        answer = await client.post("/v1/publish", json={"channel": channel, "event": "s", "payload": 3})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_message")

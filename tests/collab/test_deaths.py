@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..support.server import SCALE
+from ..support.pace import SCALE
 from ..support.wire import connect
 from .conftest import hubs, redis_server
 from .pair import Pair, fresh, get, publish, until

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ..cli.command import clean_environment
-from ..support.server import JWT_SECRET, SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import JWT_SECRET, RunningHub, running_hub
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)

@@ -7,7 +7,8 @@ import random
 import time
 from typing import Any
 
-from ..support.server import SCALE, RunningHub
+from ..support.pace import SCALE
+from ..support.server import RunningHub
 from ..support.wire import Message, Wire
 from .conftest import GRACE_S
 from .pair import Pair, fresh, get, slow, until
@@ -305,8 +306,8 @@ async def test_a_watcher_that_does_not_read_falls_behind_and_ends_right(pair: Pa
         seen = await enter(healthy, channel, {"as": "a"})
         crowd = []
         for number in range(40):
-            wire = pair.connect(pair.nodes[number % 2], f"user{number}", info="i" * 4000)
-            crowd.append(await stack.enter_async_context(wire))
+            entering = pair.connect(pair.nodes[number % 2], f"user{number}", info="i" * 4000)
+            crowd.append(await stack.enter_async_context(entering))
             await enter(crowd[-1], channel, {"as": "tab"})
         names = {f"user{number}/tab" for number in range(40)}
         for turn in range(rounds):

@@ -37,7 +37,7 @@ async def test_a_snapshot_and_its_tail_leave_nothing_out(pair: Pair) -> None:
     async def write(which: int) -> None:
         for round in range(15):
             keys = random.sample(range(200), 40)
-            events = [
+            events: list[dict[str, Any]] = [
                 {"channel": channel, "event": "n", "payload": [which, round, key], "key": f"k{key}"}
                 for key in keys
             ]
@@ -226,7 +226,9 @@ async def test_the_snapshot_after_a_gap(pair: Pair, since: bool) -> None:
     await batch(
         pair.a, [{"channel": channel, "event": "n", "payload": n, "key": f"k{n % 3}"} for n in range(1500)]
     )
-    position = {"since": {"epoch": (await get(pair.a, f"/v1/channels/{channel}"))["epoch"], "offset": 10}}
+    position: dict[str, Any] = {
+        "since": {"epoch": (await get(pair.a, f"/v1/channels/{channel}"))["epoch"], "offset": 10}
+    }
     async with pair.connect(pair.b, "ann") as wire:
         reply = await wire.ask("subscribe", channel=channel, **(position if since else {}))
         assert [event["payload"] for event in reply["snapshot"]] == [1497, 1498, 1499]

@@ -12,7 +12,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from ..cli.browser import Page, browser
-from ..support.server import SCALE, free_port
+from ..support.pace import SCALE
+from ..support.server import free_port
 
 STROKES = "document.querySelectorAll('#strokes polyline').length"
 CURSOR = "document.querySelector('#cursors g text')?.textContent"

@@ -1,6 +1,7 @@
 """Admission: the rate, the order, the queue's bound, and what is refused."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ async def outcome(gate: Admission, returning: bool, log: list[tuple[str, float]]
 
 def test_returning_clients_go_first_and_the_rate_is_kept() -> None:
     async def story() -> None:
-        gate, log = admission(), []
+        gate, log = admission(), list[Any]()
         fresh = [outcome(gate, False, log) for _ in range(100)]
         await asyncio.gather(*fresh, *(outcome(gate, True, log) for _ in range(100)))
         assert len(log) == 200
@@ -42,7 +43,7 @@ def test_returning_clients_go_first_and_the_rate_is_kept() -> None:
 
 def test_what_the_queue_cannot_take_is_refused_and_held_back() -> None:
     async def story() -> None:
-        gate, log = admission(), []
+        gate, log = admission(), list[Any]()
         most = int(100 * QUEUE_S)
         await asyncio.gather(*(outcome(gate, True, log) for _ in range(most + 100)))
         refused = [waited for kind, waited in log if kind == "unavailable"]
@@ -55,7 +56,7 @@ def test_what_the_queue_cannot_take_is_refused_and_held_back() -> None:
 
 def test_the_window_grows_with_the_queue() -> None:
     async def story() -> None:
-        gate, log = admission(), []
+        gate, log = admission(), list[Any]()
         tasks = [asyncio.ensure_future(outcome(gate, True, log)) for _ in range(int(100 * QUEUE_S) + 20)]
         await asyncio.sleep(0)
         for _ in range(20):
@@ -87,7 +88,7 @@ def test_a_late_loop_lowers_the_rate_and_a_timely_one_restores_it() -> None:
 
 def test_a_departing_node_sends_those_who_wait_elsewhere() -> None:
     async def story() -> None:
-        gate, log = admission(), []
+        gate, log = admission(), list[Any]()
         tasks = [asyncio.ensure_future(outcome(gate, True, log)) for _ in range(50)]
         await asyncio.sleep(0)
         gate.stop_accepting()
@@ -120,7 +121,7 @@ def test_limits_of_the_node_and_of_an_address() -> None:
 
 def test_a_full_node_holds_its_refusals_back_while_there_are_sockets_for_it() -> None:
     async def story() -> None:
-        gate, log = admission(most=3), []
+        gate, log = admission(most=3), list[Any]()
         for number in range(3):
             gate.opened(str(number))
         await asyncio.gather(*(outcome(gate, True, log) for _ in range(HELD_OVER + 50)))

@@ -30,6 +30,9 @@ class Counting(Outbox):
 
     __slots__ = ("nothing", "parts")
 
+    parts: int
+    nothing: int
+
     def send_rest(self, frames: bytes, written: int) -> None:
         self.parts += written > 0
         self.nothing += written == 0

@@ -1,5 +1,7 @@
 """The send queue of a connection: order, merging, bounds; against a transport that blocks when it likes."""
 
+from typing import Any
+
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +111,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.booleans(), st.booleans())
-def test_offsets_rise_and_every_jump_is_counted(steps: list, conflates: bool, plain: bool) -> None:
+def test_offsets_rise_and_every_jump_is_counted(steps: list[Any], conflates: bool, plain: bool) -> None:
     outbox, wire, turn, overflows = make()
     receiver = Receiver(conflates=conflates, plain=plain)
     sent: list[Event] = []
@@ -144,7 +146,7 @@ def test_offsets_rise_and_every_jump_is_counted(steps: list, conflates: bool, pl
     at = 0
     for message in got:
         assert message["offset"] == at + 1 + message.get("conflated", 0)  # type: ignore[operator]
-        at = message["offset"]  # type: ignore[assignment]
+        at = message["offset"]
     offsets = {m["offset"] for m in got}
     newest = {one.key: one.offset for one in sent}
     for one in sent:

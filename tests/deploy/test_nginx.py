@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,8 @@ from websockets.exceptions import InvalidStatus
 
 from ..broker.redis.servers import RedisServer
 from ..cli.readme import ROOT
-from ..support.server import SCALE, RunningHub, free_port, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, free_port, running_hub
 from ..support.wire import Wire, connect
 
 DEADLINE_S = 20.0
@@ -26,7 +28,7 @@ CONFIG = (ROOT / "deploy" / "nginx.conf").read_text()
 @pytest.fixture
 def nodes(redis: RedisServer) -> Iterator[list[RunningHub]]:
     with contextlib.ExitStack() as stack:
-        settings = {"broker": redis.url, "trusted_proxies": ["127.0.0.1"]}
+        settings: dict[str, Any] = {"broker": redis.url, "trusted_proxies": ["127.0.0.1"]}
         yield [stack.enter_context(running_hub(**settings)) for _ in range(2)]
 
 

@@ -23,8 +23,9 @@ from ..faults.judge import Ledger, judge
 from ..faults.scenario import _at_rest, _settle
 from ..faults.stage import CHANNELS, HISTORY, PREFIX, Stage, _leave
 from ..schedules.visitors import ROOM, Visitor
+from ..support.pace import SCALE
 from ..support.proxy import Proxy
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.server import RunningHub, running_hub
 
 pytestmark = pytest.mark.sources  # the release before is taken out of the history, which a bare copy lacks
 
@@ -150,8 +151,10 @@ async def _roll(
     one, two = places
     for watch in stage.watches:
         watch.start()
-    for client in (*stage.everyone, *visitors):
-        client.come()
+    for witness in stage.everyone:
+        witness.come()
+    for visitor in visitors:
+        visitor.come()
     await stage.until(
         lambda: all(w.place(channel)[0] for w in stage.everyone for channel in CHANNELS), "subscriptions"
     )

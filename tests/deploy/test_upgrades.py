@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ..cli.readme import ROOT
-from ..support.server import API_KEY, SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import API_KEY, RunningHub, running_hub
 from .test_nginx import Nginx
 
 CLIENTS = Path(__file__).with_name("clients")

@@ -6,7 +6,8 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from ..support.server import SCALE, RunningHub, free_port
+from ..support.pace import SCALE
+from ..support.server import RunningHub, free_port
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 START_S = 10.0

@@ -9,7 +9,7 @@ from statistics import median
 
 import httpx
 
-from ..support.server import SCALE
+from ..support.pace import SCALE
 from .flow import Attempt
 from .judge import Ledger, Verdict, judge
 from .stage import CHANNELS, HISTORY, STATE, Stage, stage

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ..broker.redis.sentinel import Set, replicated_set
 from ..broker.redis.servers import RedisServer
+from ..support.pace import SCALE
 from ..support.proxy import Proxy
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.server import RunningHub, running_hub
 from .flow import Flow
 from .front import nginx
 from .watch import Watch

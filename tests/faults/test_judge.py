@@ -1,5 +1,6 @@
 """The judge itself: a suite that finds nothing wrong must be able to."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,7 @@ def seen(number: int, offset: int | None = None, conflated: int = 0) -> Seen:
     return Seen(0.0, number if offset is None else offset, number, None, conflated)
 
 
-def verdict(notes: list[Item], record: list[Told], lossless: bool = True) -> Verdict:
+def verdict(notes: Sequence[Item], record: list[Told], lossless: bool = True) -> Verdict:
     return judge([BEGIN, *notes], Ledger.of(record), lossless)
 
 
@@ -32,7 +33,11 @@ def test_everything_in_order_is_right() -> None:
 
 
 def test_a_filled_hole_is_right() -> None:
-    notes = [seen(1), Hole(0.0, Gap(2, 4, "backplane"), True), *(seen(number) for number in range(2, 6))]
+    notes: list[Item] = [
+        seen(1),
+        Hole(0.0, Gap(2, 4, "backplane"), True),
+        *(seen(number) for number in range(2, 6)),
+    ]
     found = verdict(notes, FIVE)
     assert (found.wrong, found.losses) == ([], [])
 
@@ -51,7 +56,7 @@ def test_a_new_numbering_covers_what_the_old_one_still_had() -> None:
 
 def test_a_fork_keeps_offsets() -> None:
     record = [*FIVE[:3], told(4, "e2", 4)]
-    notes = [seen(1), Again(0.0, "e2", 1, None, None), seen(2), seen(3), seen(4)]
+    notes: list[Item] = [seen(1), Again(0.0, "e2", 1, None, None), seen(2), seen(3), seen(4)]
     assert verdict(notes, record).wrong == []
 
 

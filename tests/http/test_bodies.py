@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, running_hub
 from .test_publish import refused
 
 BODIES = ["/v1/publish", "/v1/batch", "/v1/broadcast", "/v1/disconnect", "/v1/revoke"]

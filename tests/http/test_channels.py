@@ -1,5 +1,7 @@
 """Reading channels by HTTP."""
 
+from typing import Any
+
 import pytest
 
 from ..support.server import RunningHub, running_hub
@@ -140,7 +142,7 @@ def test_no_snapshot_of_a_log(hub: RunningHub) -> None:
 
 async def test_presence(hub: RunningHub) -> None:
     http = hub.http()
-    grants = {"subscribe": ["doc:*"], "presence": ["doc:*"], "info": {"name": "Ann"}}
+    grants: dict[str, Any] = {"subscribe": ["doc:*"], "presence": ["doc:*"], "info": {"name": "Ann"}}
     token = hub.token("ann", **grants)
     async with connect(hub.ws_url, token) as one, connect(hub.ws_url, token) as two:
         for wire in (one, two):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, running_hub
 from ..support.wire import connect, problem
 from .test_publish import refused
 

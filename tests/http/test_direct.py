@@ -242,7 +242,7 @@ async def test_pipelined_requests_do_not_overtake(server: Server) -> None:
             await gate.wait()
         return await store(events, ordered=ordered)
 
-    node.broker.publish = slow  # type: ignore[method-assign]
+    node.broker.publish = slow  # type: ignore[assignment, method-assign]
     connection, line = server.connect()
     connection.data_received(publish(key="slow") + publish() + request("GET", "/livez"))
     for _ in range(5):
@@ -268,7 +268,7 @@ async def test_a_client_that_leaves_while_the_storage_answers(server: Server) ->
         await gate.wait()
         return await store(events, ordered=ordered)
 
-    node.broker.publish = slow  # type: ignore[method-assign]
+    node.broker.publish = slow  # type: ignore[assignment, method-assign]
     connection, line = server.connect()
     connection.data_received(publish())
     connection.connection_lost(None)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, running_hub
 from .test_bodies import dial, memory
 
 HEAD_S = 0.4

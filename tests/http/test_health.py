@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
 from ..broker.redis.servers import RedisServer
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, running_hub
 from ..support.wire import connect
 from .test_publish import refused
 

@@ -32,7 +32,7 @@ def test_bad_tokens_are_refused_in_exact_words(hub: RunningHub) -> None:
         ("no-such-key-and-no-token", "token_invalid", "three parts"),
         (hub.token("ann", ttl=-60), "token_expired", "expired"),
         (jwt.encode(claims, "x" * 32, "HS256"), "token_invalid", "signature"),
-        (jwt.encode(claims, None, "none"), "token_invalid", "none"),
+        (jwt.encode(claims, "", "none"), "token_invalid", "none"),
         (jwt.encode({"sub": "ann"}, JWT_SECRET, "HS256"), "token_invalid", "exp"),
         (good[:-4] + "AAAA", "token_invalid", "signature"),
     ):

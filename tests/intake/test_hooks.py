@@ -102,7 +102,7 @@ def test_a_wrong_signature_is_refused_without_a_hint(hub: RunningHub, kind: str)
         {name: f"\xff{value}" for name, value in good.items()},
     ]
     http = hub.http(None)
-    raw = [{name: value.encode("latin-1") for name, value in each.items()} for each in attempts]
+    raw = [[(name.encode(), value.encode("latin-1")) for name, value in each.items()] for each in attempts]
     answers = [http.post(f"/v1/hooks/{kind}", content=body, headers=each) for each in raw]
     twice = [(name, value) for name, value in good.items() for _ in range(2)]
     answers.append(http.post(f"/v1/hooks/{kind}", content=body, headers=twice))

@@ -4,7 +4,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from loadtest import cli, machine
+from loadtest import cli, exits, machine
 from loadtest.feed import Feed
 from loadtest.machine import free_port
 
@@ -19,18 +19,18 @@ def test_a_target_that_is_down_is_said_so(
 ) -> None:
     monkeypatch.setattr("loadtest.server._START_SECONDS", 0.2)
     code = cli.main(["fan-out", "--url", f"ws://127.0.0.1:{free_port()}"])
-    assert code == cli.UNFIT
+    assert code == exits.UNFIT
     assert "does not accept connections" in capsys.readouterr().out
 
 
 def test_too_few_descriptors_are_said_so(capsys: pytest.CaptureFixture[str]) -> None:
     code = cli.main(["fan-out", "--clients", "100000000", "--target", "starlette"])
-    assert code == cli.UNFIT
+    assert code == exits.UNFIT
     assert "file descriptors" in capsys.readouterr().out
 
 
 def test_a_scenario_that_peers_cannot_do_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["resume", "--peers"]) == cli.UNFIT
+    assert cli.main(["resume", "--peers"]) == exits.UNFIT
     assert "comparable" in capsys.readouterr().out
 
 
@@ -53,7 +53,7 @@ def test_a_run_prints_the_table_and_writes_the_figures(
             str(figures),
         ]
     )
-    assert code == cli.OK, capsys.readouterr().out
+    assert code == exits.OK, capsys.readouterr().out
     (result,) = json.loads(figures.read_text())["results"]
     assert result["figures"]["deliveries"] == 100
     assert result["figures"]["lost"] == 0
@@ -76,7 +76,7 @@ def test_ctrl_c_prints_what_was_measured_so_far(
     code = cli.main(
         ["fan-out", "--target", "starlette", "--clients", "20", "--rate", "50", "--json", str(figures)]
     )
-    assert code == cli.INTERRUPTED
+    assert code == exits.INTERRUPTED
     assert "interrupted" in capsys.readouterr().out
     (result,) = json.loads(figures.read_text())["results"]
     assert result["interrupted"]

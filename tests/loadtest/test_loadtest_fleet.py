@@ -4,12 +4,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tiny_server import TinyServer
 
 from loadtest.feed import Feed
 from loadtest.fleet import ClientFailed, Fleet
 from loadtest.publishing import Publisher
 from loadtest.targets.starlette import StarletteLoop
+
+from .tiny_server import TinyServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ def fed(server: TinyServer) -> Iterator[tuple[Fleet, Feed]]:
     target = StarletteLoop(server.port, secret="s" * 32)
     fleet = Fleet(target, sources=("127.0.0.1", "127.0.1.1"))
     try:
-        plan = [(slot, (1,)) for slot in range(CLIENTS)]
+        plan: list[tuple[int, tuple[int, ...]]] = [(slot, (1,)) for slot in range(CLIENTS)]
         fleet.connect_all(plan, deadline=10)
         publisher = Publisher(target)
         fleet.attach(publisher)
@@ -36,9 +37,9 @@ def fed(server: TinyServer) -> Iterator[tuple[Fleet, Feed]]:
 def emit(fleet: Fleet, feed: Feed, times: int) -> None:
     """Publish one by one, so that the tiny server sees one request in each read."""
     for _ in range(times):
-        answered = feed._publisher.answered
+        due = feed._publisher.answered + 1
         feed.emit(1)
-        assert fleet.poll_until(lambda before=answered: feed._publisher.answered > before, 10)
+        assert fleet.poll_until(lambda due=due: feed._publisher.answered >= due, 10)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("pieces", [0, 7])

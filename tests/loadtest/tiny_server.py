@@ -49,6 +49,7 @@ class TinyServer:
         self._stop_write.send(b"x")
         self._thread.join(10)
         for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
             key.fileobj.close()
         self._stop_write.close()
         self._selector.close()
@@ -60,7 +61,7 @@ class TinyServer:
                     return
                 if key.fileobj is self._listener:
                     self._selector.register(self._listener.accept()[0], selectors.EVENT_READ)
-                else:
+                elif isinstance(key.fileobj, socket.socket):
                     self._read(key.fileobj)
 
     def _read(self, sock: socket.socket) -> None:

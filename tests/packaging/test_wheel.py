@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..support.server import SCALE
+from ..support.pace import SCALE
 from .tools import ROOT, project
 
 NEW_PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]

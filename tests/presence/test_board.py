@@ -30,7 +30,7 @@ class Watcher:
 
     def __init__(self, node: Node, user: str) -> None:
         self.socket = Socket()
-        self.connection = Connection(node, self.socket, Encoding.JSON, False, "test")  # type: ignore[arg-type]
+        self.connection = Connection(node, self.socket, Encoding.JSON, False, "test")
         self.socket.connection = self.connection
         node.enter(self.connection, Identity(user, float("inf"), Grants(ALL, ALL, ALL)), None)
         command = {"type": "subscribe", "channel": "doc:1", "presence": {"as": "tab"}}

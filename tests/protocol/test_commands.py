@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from hub.protocol.codes import ErrorCode
 from hub.protocol.commands import (
     MAX_ENTRIES,
-    MAX_NAME,
     Ack,
     Authenticate,
     Command,
     ListPresence,
     Ping,
-    Publish,
     ReadHistory,
     SetPresence,
     Subscribe,
@@ -25,7 +23,9 @@ from hub.protocol.commands import (
 )
 from hub.protocol.errors import HubError
 from hub.protocol.event import Version
+from hub.protocol.fields import MAX_NAME
 from hub.protocol.position import Position
+from hub.protocol.publications import Publish
 
 POSITION = {"epoch": "k3f9", "offset": 12}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.centrifugo import handshake as centrifugo
+from hub.centrifugo.framing import SUBPROTOCOLS as CENTRIFUGO
 from hub.centrifugo.pushes import Pushes
 from hub.protocol import dialects
 from hub.protocol.codes import ErrorCode
@@ -25,7 +25,7 @@ HEAD = b'{"type":"publish","id":7,"channel":"doc:7","event":"note","payload":'
 @pytest.fixture(scope="module", autouse=True)
 def _every_protocol() -> None:
     """Each encoding that a hub can be set to speak is written here, whoever ran before."""
-    for encoding in centrifugo.SUBPROTOCOLS.values():
+    for encoding in CENTRIFUGO.values():
         dialects.register(encoding, Pushes(encoding))
 
 

@@ -14,7 +14,6 @@ from hub.protocol.commands import (
     Authenticate,
     ListPresence,
     Ping,
-    Publish,
     ReadHistory,
     Subscribe,
     Unsubscribe,
@@ -23,6 +22,7 @@ from hub.protocol.console import USAGE, parse_line
 from hub.protocol.errors import HubError
 from hub.protocol.frames import Encoding
 from hub.protocol.position import Position
+from hub.protocol.publications import Publish
 from hub.protocol.session import MAX_BEFORE_AUTH, HelpRequested, Session
 
 PING = b'{"type":"ping","id":7}'

@@ -41,7 +41,8 @@ def test_half_open_it_takes_one_trial_at_a_time_and_closes_after_good_ones() -> 
     assert breaker.state is BreakerState.HALF_OPEN
     assert breaker.enter(10.0) == 0.0
     breaker.succeeded()
-    assert breaker.state is BreakerState.CLOSED
+    closed: BreakerState = breaker.state
+    assert closed is BreakerState.CLOSED
 
 
 def test_a_bad_trial_opens_it_again() -> None:

@@ -40,7 +40,7 @@ def test_what_stays_is_not_looked_at_again() -> None:
 
 def test_a_young_cycle_goes_and_an_old_one_at_long_last(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(gc_tuning.time, "monotonic", lambda: now)
+    monkeypatch.setattr("hub.runtime.gc_tuning.time.monotonic", lambda: now)
     made = GcTuner()
     knot = Knot()
     old = weakref.ref(knot)

@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from ..faults.items import Item
 from ..faults.judge import Ledger, Verdict, judge
 from ..faults.scenario import _at_rest, _settle
 from ..faults.stage import CHANNELS, HISTORY, PREFIX, Stage, _leave
 from ..faults.witness import Witness
+from ..support.pace import SCALE
 from ..support.proxy import Proxy
-from ..support.server import SCALE, RunningHub, running_hub
+from ..support.server import RunningHub, running_hub
 from .saboteur import Sabotage
 from .schedule import Schedule
 from .topologies import Topology, topology
@@ -179,7 +182,7 @@ def _judge(stage: Stage, outcome: Outcome, sabotage: Sabotage | None) -> dict[tu
         ledger = Ledger.of(told)
         ledger.kept = stage.kept[channel]
         for witness in stage.everyone:
-            notes = witness.notes[channel]
+            notes: Sequence[Item] = witness.notes[channel]
             if sabotage is not None:
                 notes = sabotage(notes)
             verdict = judge(notes, ledger, lossless=lossless)

@@ -12,8 +12,9 @@ DEADLINE = 60.0
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        ours = isinstance(item, pytest.Function) and "tests/sdk" in item.path.as_posix()
-        if ours and inspect.iscoroutinefunction(item.obj):
+        if not isinstance(item, pytest.Function) or "tests/sdk" not in item.path.as_posix():
+            continue
+        if inspect.iscoroutinefunction(item.obj):
             item.obj = _limited(item.obj)
 
 

@@ -10,6 +10,7 @@ import msgpack
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 DEADLINE = 10.0
 
@@ -25,10 +26,12 @@ class Peer:
 
     @property
     def token(self) -> str:
+        assert self.socket.request is not None
         return self.socket.request.headers["Authorization"].removeprefix("Bearer ")
 
     @property
     def path(self) -> str:
+        assert self.socket.request is not None
         return self.socket.request.path
 
     async def say(self, kind: str, **fields: Any) -> None:
@@ -64,7 +67,8 @@ class Peer:
         if gap is not None:
             entry |= {"recovered": False, "gap": gap}
         await self.say("hub.subscribed", id=asked["id"], results=[entry])
-        return asked["channels"][0]
+        entry_of: dict[str, Any] = asked["channels"][0]
+        return entry_of
 
     async def event(self, channel: str, offset: int | None, payload: Any = None, **fields: Any) -> None:
         numbered = {} if offset is None else {"offset": offset}
@@ -111,7 +115,7 @@ class FakeHub:
             self._connection,
             "127.0.0.1",
             0,
-            subprotocols=["hub.v1.json", "hub.v1.msgpack"],
+            subprotocols=[Subprotocol("hub.v1.json"), Subprotocol("hub.v1.msgpack")],
             process_request=self._request,
             ping_interval=None,
             close_timeout=1,
@@ -129,9 +133,10 @@ class FakeHub:
             assert not self._scripts, f"{len(self._scripts)} scripts were not run"
 
     def _request(self, _socket: ServerConnection, _request: Request) -> Response | None:
-        if self._scripts and isinstance(self._scripts[0], Response):
+        if self._scripts and isinstance(response := self._scripts[0], Response):
             self.refused += 1
-            return self._scripts.pop(0)
+            del self._scripts[0]
+            return response
         return None
 
     async def _connection(self, socket: ServerConnection) -> None:
@@ -139,6 +144,7 @@ class FakeHub:
             self.errors.append(AssertionError("a connection that no script expects"))
             return
         script = self._scripts.pop(0)
+        assert not isinstance(script, Response)
         peer = Peer(socket)
         self.peers.append(peer)
         reader = asyncio.create_task(peer.read())

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,7 @@ async def test_subscribe_says_what_is_wrong_with_its_arguments(
 async def test_publish_prints_the_answer_or_says_what_is_wrong() -> None:
     out, err = io.StringIO(), io.StringIO()
     async with HttpHub() as hub:
-        options = {"token": "k", "out": out, "err": err}
+        options: dict[str, Any] = {"token": "k", "out": out, "err": err}
         assert await run_publish(hub.url, "job:1", "x", '{"a":1}', key="1", event_id="m", **options) == 0
         assert hub.batches[0][0]["payload"] == {"a": 1}
         assert await run_publish(hub.url, "job:1", "x", "{", **options) == 1

@@ -212,7 +212,8 @@ async def test_what_cannot_be_sent_does_not_stop_the_batch_that_it_would_be_in()
     half = "\ud83d"
     async with HttpHub() as hub, Publisher(hub.url, api_key="k") as publisher:
         good = publisher.publish_nowait("job:1", "x", 1)
-        for fields in ({"key": half}, {"event_id": half}):
+        wrong: list[dict[str, Any]] = [{"key": half}, {"event_id": half}]
+        for fields in wrong:
             with pytest.raises(HubError) as error:
                 publisher.publish_nowait("job:1", "x", 2, **fields)
             assert (error.value.code, error.value.outcome) == (ErrorCode.BAD_MESSAGE, "not_done")

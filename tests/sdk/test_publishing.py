@@ -65,7 +65,7 @@ async def test_a_publication_is_waited_for_while_the_old_connection_owes_answers
         assert sent["payload"] == 2
         await peer.say("hub.published", id=sent["id"], channel="doc:1", epoch="k", offset=2)
 
-    connected, seen = asyncio.Event(), []
+    connected, seen = asyncio.Event(), list[Any]()
     async with FakeHub(first, second) as hub:
         client = Client(hub.url, "t", timing=Clock().timing, on_status=seen.append)
         async with client:
@@ -210,7 +210,7 @@ async def test_the_queue_is_bounded_and_may_be_refused() -> None:
         await peer.welcome()
         await cut(peer)
 
-    hold, seen = asyncio.Event(), []
+    hold, seen = asyncio.Event(), list[Any]()
 
     async def token() -> str:
         if seen and any(status.state == "waiting" for status in seen):

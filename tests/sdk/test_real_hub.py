@@ -256,7 +256,7 @@ async def test_own_edits_left_out_are_no_hole(hub: RealHub) -> None:
 
 
 async def test_an_inbox_counts_and_is_read_on_every_device(hub: RealHub) -> None:
-    grants = {"channels": ["user:cleo"]}
+    grants: dict[str, Any] = {"channels": ["user:cleo"]}
     found: asyncio.Queue[Any] = asyncio.Queue()
     async with Publisher(hub.http, api_key=KEY) as publisher:
         for n in range(3):
@@ -461,7 +461,9 @@ async def test_a_channel_has_a_token_of_its_own(hub: RealHub) -> None:
             # Longer than two tokens live: renewed, or asked for anew by position, none is lost.
             for number in range(10):
                 await publisher.publish("doc:own-token", "note", number)
-                got.append((await anext(aiter(subscription))).payload)
+                event = await anext(aiter(subscription))
+                assert isinstance(event, Event)
+                got.append(event.payload)
                 await asyncio.sleep(0.5)
         assert got == list(range(10))
         assert len(asked) >= 3

@@ -111,7 +111,7 @@ async def test_a_window_of_the_hub_is_kept() -> None:
         await peer.welcome()
         await peer.socket.close(1012)
 
-    clock, seen = Clock(), []
+    clock, seen = Clock(), list[Any]()
     async with FakeHub(first, second, welcome) as hub:
         async with Client(hub.url, "t", timing=clock.timing, on_status=seen.append) as client:
             await until(seen, lambda: [s.state for s in seen].count("connected") == 3)
@@ -127,7 +127,7 @@ async def test_a_window_that_comes_with_another_code_is_not_waited_for() -> None
         await peer.say("hub.close", code=4101, reason="too slow", reconnect=window)
         await peer.socket.close(4101)
 
-    clock, seen = Clock(), []
+    clock, seen = Clock(), list[Any]()
     async with FakeHub(slow, welcome) as hub:
         async with Client(hub.url, "t", timing=clock.timing, on_status=seen.append):
             await until(seen, lambda: [s.state for s in seen].count("connected") == 2)
@@ -170,7 +170,7 @@ async def test_codes_after_which_a_client_stays_away(code: int) -> None:
 
 
 async def test_backoff_grows_to_the_cap_of_the_welcome_and_starts_anew_after_a_stable_time() -> None:
-    clock, seen = Clock(1.0), []
+    clock, seen = Clock(1.0), list[Any]()
 
     async def short(peer: Peer) -> None:
         await peer.welcome(reconnect={"min_ms": 1000, "max_ms": 4000})

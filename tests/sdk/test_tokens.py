@@ -74,7 +74,7 @@ async def test_an_async_token_callable_that_fails_is_asked_again() -> None:
             raise ConnectionError("https://idp/?secret=1")
         return "t3"
 
-    clock, seen = Clock(), []
+    clock, seen = Clock(), list[Any]()
     async with FakeHub(welcome) as hub:
         async with Client(hub.url, token, timing=clock.timing, on_status=seen.append):
             assert hub.peers[0].token == "t3"

@@ -18,7 +18,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ..broker.redis.servers import RedisServer
-from ..support.server import SCALE, RunningHub, _environment, _script, free_port, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, _environment, _script, free_port, running_hub
 from ..support.wire import Message, Wire, connect, problem
 
 NOTICE_S = 0.5
@@ -403,7 +404,7 @@ async def test_the_wall_clock_jumps_in_the_middle(tmp_path: Path, monkeypatch: p
     script.write_text(JUMPY.format(python=sys.executable))
     script.chmod(0o755)
     monkeypatch.setattr("tests.support.server._script", lambda: str(script))
-    settings = {"drain_notice": NOTICE_S, "drain_seconds": 1.0, "heartbeat_ms": 1000}
+    settings: dict[str, Any] = {"drain_notice": NOTICE_S, "drain_seconds": 1.0, "heartbeat_ms": 1000}
     with running_hub(**settings) as forth, running_hub(**settings) as back:
         await asyncio.gather(_depart(forth, signal.SIGUSR1, 3600), _depart(back, signal.SIGUSR2, -3600))
 

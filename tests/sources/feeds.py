@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -319,7 +319,7 @@ class RabbitFeed:
     async def make_queue(self) -> None:
         async with await aio_pika.connect(self.url) as link:
             channel = await link.channel()
-            arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+            arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-single-active-consumer": True}
             await channel.declare_queue("orders", durable=True, arguments=arguments)
 
     async def up(self) -> None:
@@ -493,7 +493,7 @@ async def rabbitmq_feed(folder: Path) -> AsyncIterator[RabbitFeed]:
         yield feed
 
 
-FEEDS = {
+FEEDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Feed]]] = {
     "kafka": kafka_feed,
     "rabbitmq": rabbitmq_feed,
     "redis_stream": redis_feed,

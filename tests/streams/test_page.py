@@ -18,7 +18,8 @@ from ..broker.redis.servers import RedisServer
 from ..cli.browser import Page, browser
 from ..cli.readme import ROOT
 from ..sdk.real import Proxy, RealHub, token
-from ..support.server import API_KEY, SCALE
+from ..support.pace import SCALE
+from ..support.server import API_KEY
 
 FOLDER = Path(__file__).parent
 TICKET_S = 10  # more than one ends while the test runs
@@ -48,7 +49,7 @@ class Reader:
         self.kinds: set[str] = set()
 
     def take(self, message: dict[str, Any]) -> None:
-        kind, channel = message["type"], message.get("channel")
+        kind, channel = message["type"], message.get("channel", "")
         self.kinds.add(kind)
         self.welcomes += kind == "hub.welcome"
         if kind in ("hub.subscribed", "hub.resubscribe") and not message.get("recovered"):

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..support.server import SCALE, RunningHub, free_port, running_hub
+from ..support.pace import SCALE
+from ..support.server import RunningHub, free_port, running_hub
 from ..support.sse import stream
 
 FIRST_MS = 50

@@ -10,6 +10,7 @@ from hub.auth.identity import Grants, Identity
 from hub.connections.connection import Connection
 from hub.node import Node
 from hub.protocol.frames import Encoding, bodies
+from hub.protocol.replies import Window
 
 from .backplane import Backplane
 
@@ -56,7 +57,7 @@ class Socket:
         if self.connection is not None:
             self.connection.heard()
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str, window: Window | None = None) -> None:
         self.closed = code
         self.connection = None
 
@@ -65,6 +66,11 @@ class Socket:
     def resume_reading(self) -> None: ...
 
     def admitted(self) -> None: ...
+
+    def sent_away(self, window: Window) -> None: ...
+
+    def unacknowledged(self) -> int | None:
+        return None
 
 
 class Client:

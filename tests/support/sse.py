@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx
 
-from .server import SCALE
+from .pace import SCALE
 
 DEADLINE_S = 5.0
 

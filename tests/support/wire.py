@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from .server import SCALE
+from .pace import SCALE
 
 DEADLINE_S = 5.0
 

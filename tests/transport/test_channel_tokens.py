@@ -83,8 +83,9 @@ async def test_what_is_no_token_for_this(hub: RunningHub, encoding: Encoding) ->
             reply = await wire.ask("subscribe", channel=job, token=token)
             assert (reply["type"], reply["code"]) == ("hub.error", code), what
             assert reply["channel"] == job
-        for token in (5, "", {}):
-            assert (await wire.ask("subscribe", channel=job, token=token))["code"] == "bad_message"
+        no_tokens: list[Any] = [5, "", {}]
+        for wrong in no_tokens:
+            assert (await wire.ask("subscribe", channel=job, token=wrong))["code"] == "bad_message"
         # Nor does it let anybody in, or renew.
         reply = await wire.ask("authenticate", token=channel_token(hub, "ann", job))
         assert reply["code"] == "token_invalid"
@@ -164,7 +165,7 @@ async def test_it_is_revoked(hub: RunningHub, encoding: Encoding) -> None:
 
 
 async def test_the_namespace_hub_is_reserved(hub: RunningHub, encoding: Encoding) -> None:
-    everything = {"subscribe": ["*", "hub:nodes"], "publish": ["*"], "presence": ["*"]}
+    everything: dict[str, Any] = {"subscribe": ["*", "hub:nodes"], "publish": ["*"], "presence": ["*"]}
     async with connect(hub.ws_url, hub.token("ann", **everything), encoding=encoding) as wire:
         assert (await wire.ask("subscribe", channel="hub:nodes"))["code"] == "forbidden"
         assert (await wire.ask("publish", channel="hub:nodes", event="x", payload=1))["code"] == "forbidden"

@@ -72,7 +72,7 @@ def bad_tokens(hub: RunningHub) -> dict[str, tuple[str, str]]:
     now = time.time()
     claims = {"sub": "ann", "exp": now + 60}
     return {
-        "none": (jwt.encode(claims, None, "none"), "token_invalid"),
+        "none": (jwt.encode(claims, "", "none"), "token_invalid"),
         "foreign algorithm": (jwt.encode(claims, JWT_SECRET * 2, "HS512"), "token_invalid"),
         "foreign key": (jwt.encode(claims, "another-secret-of-at-least-32-bytes!", "HS256"), "token_invalid"),
         "unknown kid": (jwt.encode(claims, "x" * 40, "HS256", {"kid": "nobody"}), "token_invalid"),
@@ -251,7 +251,7 @@ async def test_a_batch_does_not_pass_the_limit_of_channels(hub: RunningHub) -> N
 async def test_what_is_wrong_is_said_and_the_connection_stays(
     hub: RunningHub, message: str | bytes, code: str
 ) -> None:
-    grants = {"subscribe": ["doc:*", "cursor:*"], "publish": ["doc:*"], "presence": ["doc:*"]}
+    grants: dict[str, Any] = {"subscribe": ["doc:*", "cursor:*"], "publish": ["doc:*"], "presence": ["doc:*"]}
     async with connect(hub.ws_url, hub.token("ann", **grants)) as wire:
         await wire.send_raw(message)
         error = await wire.expect("hub.error")
@@ -429,7 +429,7 @@ async def test_many_connections_of_a_user_may_ask_no_more_than_the_user(lane: La
             for user in ("ann", "ann", "ann", "bob")
         ]
         asked = [await wire.ask("history", channel=f"doc:u{n}") for wire in wires[:3] for n in range(15)]
-        many = {"channels": [{"channel": f"doc:u{n}"} for n in range(16)]}
+        many: dict[str, Any] = {"channels": [{"channel": f"doc:u{n}"} for n in range(16)]}
         asked.append(await wires[0].ask("subscribe", **many))
         assert [reply.get("code") for reply in asked] == [*[None] * 45, "rate_limited"], "each name counts"
         assert asked[-1]["reason"].startswith("too many commands of this user")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from ..support.server import SCALE, running_hub
+from ..support.pace import SCALE
+from ..support.server import running_hub
 from ..support.wire import connect
 
 CENSUS = """

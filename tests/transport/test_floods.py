@@ -6,7 +6,8 @@ import contextlib
 
 import pytest
 
-from ..support.server import SCALE, RunningHub
+from ..support.pace import SCALE
+from ..support.server import RunningHub
 from ..support.wire import connect
 from .test_contract import Raw, hang_up
 

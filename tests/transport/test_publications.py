@@ -29,7 +29,7 @@ async def refused(wire: Wire, **fields: Any) -> tuple[str, str]:
     return answer["code"], answer["reason"]
 
 
-EVENT = {"event": "note", "payload": {"a": 1}}
+EVENT: dict[str, Any] = {"event": "note", "payload": {"a": 1}}
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -9,7 +9,8 @@ import pytest
 
 from hub.protocol.frames import bodies
 
-from ..support.server import API_KEY, SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import API_KEY, RunningHub, running_hub
 
 EVENTS = 60
 PAYLOAD = "x" * 8000  # in all more than the sockets hold

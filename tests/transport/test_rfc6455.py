@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from ..support.server import SCALE, RunningHub
+from ..support.pace import SCALE
+from ..support.server import RunningHub
 from .test_contract import Raw, hang_up
 
 MASK = b"\x37\xfa\x21\x3d"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..support.server import API_KEY, SCALE, RunningHub, running_hub
+from ..support.pace import SCALE
+from ..support.server import API_KEY, RunningHub, running_hub
 
 HOST = b"Host: hub\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"

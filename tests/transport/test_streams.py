@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.server import SCALE, RunningHub
+from ..support.pace import SCALE
+from ..support.server import RunningHub
 from ..support.sse import Stream, stream
 from .lanes import Lane, running
 from .test_contract import fresh
@@ -66,12 +67,13 @@ async def test_it_resumes_by_last_event_id_which_goes_before_the_query(hub: Runn
     hub.publish(doc, "note", 2)
     hub.publish(doc, "note", 3)
     epoch = at["epoch"]
-    for given, header, first in (
+    cases: list[tuple[dict[str, str], dict[str, Any], int]] = [
         ({"since": f"{doc}@{epoch}:0"}, {}, 1),
         ({"since": f"{doc}@{epoch}:0", "last_event_id": f"{epoch}:1"}, {}, 2),
         ({"last_event_id": f"{epoch}:0"}, {"Last_Event_ID": f"{epoch}:2"}, 3),
         ({"last_event_id": f"{epoch}:2"}, {"Last_Event_ID": ""}, 3),
-    ):
+    ]
+    for given, header, first in cases:
         async with stream(url(hub, doc, **given), token(hub), **header) as opened:
             (subscribed,) = await begun(opened)
             assert subscribed.data["recovered"] is True
@@ -127,7 +129,7 @@ async def test_a_snapshot_of_several_pages(hub: RunningHub) -> None:
     for channels in ((job,), (job, doc)):
         async with stream(url(hub, *channels), token(hub)) as opened:
             keys: set[str] = set()
-            pages = []
+            pages: list[Any] = []
             while not pages or pages[-1].data["more"]:
                 block = await opened.next()
                 if block.event == "hub.snapshot":
@@ -383,7 +385,7 @@ async def test_curl(hub: RunningHub) -> None:
     assert curl.stdout is not None
     try:
         async with asyncio.timeout(10 * SCALE):
-            lines = []
+            lines: list[Any] = []
             while not lines or b"hello" not in lines[-1]:
                 lines.append(await curl.stdout.readline())
         assert lines[0].startswith(b"retry: ")

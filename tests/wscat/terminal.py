@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..support.server import SCALE
+from ..support.pace import SCALE
 
 DEADLINE_S = 15.0
 PROGRAM = Path(__file__).parent / "node_modules" / ".bin" / "wscat"

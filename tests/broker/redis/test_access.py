@@ -10,10 +10,10 @@ from redis.credentials import CredentialProvider, UsernamePasswordCredentialProv
 from hub.broker.redis import access
 
 from ..harness import publish
+from .cluster import Cluster
 from .conftest import MakeNode
 from .sentinel import Set, replicated_set
 from .servers import RedisServer
-from .test_cluster import Cluster
 from .test_listening import until
 
 

@@ -10,7 +10,7 @@ import pytest
 from hub.broker.base import Published
 from hub.broker.redis.client.hash_slot import canary_tag, slot_of
 
-from ..harness import attempt, publication, publish
+from ..harness import attempt, publication, publish, tops
 from .cluster import Cluster
 from .conftest import MakeNode
 from .test_listening import until
@@ -110,7 +110,7 @@ async def test_a_slot_that_moves_takes_its_listeners_with_it(cluster: Cluster, m
     assert before is not None
     assert after is not None
     assert after.offset == 2
-    assert (await node.broker.tops(["log:s"]))[0].ancestors == (
+    assert (await tops(node.broker, ["log:s"]))[0].ancestors == (
         before,
     )  # another process: the numbering forked
     await node.heard.until(lambda: [event.offset for event in node.heard.events("log:s")][-1:] == [2])

@@ -13,9 +13,9 @@ from hub.broker.base import Published
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
+from ...support.pace import SCALE
 from ...support.proxy import Proxy
-from ...support.server import SCALE
-from ..harness import attempt, publication, publish
+from ..harness import attempt, publication, publish, tops
 from .conftest import MakeNode, Node
 from .harness import QUICK
 from .servers import RedisServer, free_port
@@ -141,10 +141,10 @@ class TestFaults:
         await node.heard.until(lambda: len(node.heard.announced) > 10)
         await server.command("CLIENT", "KILL", "TYPE", "pubsub")
         await until(lambda: "log:s" in node.heard.lost)
-        top = (await node.broker.tops(["log:s"]))[0].offset
+        top = (await tops(node.broker, ["log:s"]))[0].offset
         await asyncio.sleep(0.3)
         await flow.stop()
-        last = (await node.broker.tops(["log:s"]))[0].offset
+        last = (await tops(node.broker, ["log:s"]))[0].offset
         assert last > top
         await until(lambda: node.heard.events("log:s")[-1].offset == last)
         after = [event.offset for event in node.heard.events("log:s") if event.offset > top]

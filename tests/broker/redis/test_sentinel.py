@@ -11,7 +11,7 @@ import pytest
 from hub.broker.base import Published
 from hub.protocol.position import Position
 
-from ..harness import attempt, publish
+from ..harness import attempt, publish, tops
 from .conftest import MakeNode, Node
 from .sentinel import Set, replicated_set
 from .test_listening import heard_again, until
@@ -24,7 +24,7 @@ async def replicated(tmp_path: Path) -> AsyncIterator[Set]:
 
 
 async def position(node: Node) -> Position:
-    return (await node.broker.tops(["log:s"]))[0].position
+    return (await tops(node.broker, ["log:s"]))[0].position
 
 
 async def until_stored(node: Node) -> Position:
@@ -47,7 +47,7 @@ async def test_a_dead_master_is_followed_by_its_replica(replicated: Set, make_no
     await replicated.failed_over()
     after = await until_stored(node)
     await until(lambda: "log:s" in node.heard.lost)
-    (top,) = await node.broker.tops(["log:s"])
+    (top,) = await tops(node.broker, ["log:s"])
     assert after == Position(top.epoch, 6)
     assert top.ancestors == (before,)  # nothing was lost: every position is still good
     await heard_again(node, node)
@@ -66,7 +66,7 @@ async def test_writes_that_the_replica_did_not_have_are_beyond_the_fork(
         lost = (await publish(node.broker, "log:s")).position
     await replicated.lose_master()
     after = await until_stored(node)
-    (top,) = await node.broker.tops(["log:s"])
+    (top,) = await tops(node.broker, ["log:s"])
     assert common is not None
     assert lost is not None
     assert lost.offset == 7

@@ -11,7 +11,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.event import Source, Version
 from hub.protocol.position import Position
 
-from ...support.server import SCALE
+from ...support.pace import SCALE
 from ..harness import attempt, publication, publish
 from .conftest import MakeNode, Node
 from .servers import RedisServer

@@ -15,9 +15,10 @@ from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.event import Publication
 
-from ...support.server import SCALE, running_hub
+from ...support.pace import SCALE
+from ...support.server import running_hub
 from ...support.wire import Encoding, connect
-from ..harness import attempt, namespaces, publish
+from ..harness import attempt, namespaces, publish, tops
 from .conftest import MakeNode, Node
 from .servers import RedisServer
 from .test_listening import until
@@ -215,7 +216,8 @@ class TestRights:
         """What Redis 7 gives to a new user: all keys and no channel."""
         await server.command("ACL", "SETUSER", "hub", "on", ">secret", "resetchannels", *self.RIGHTS)
         poor = await make_node(f"redis://hub:secret@127.0.0.1:{server.port}")
-        for channel, fields in (("log:s", {}), ("state:s", {"key": "a"})):
+        cases: list[tuple[str, dict[str, Any]]] = [("log:s", {}), ("state:s", {"key": "a"})]
+        for channel, fields in cases:
             refused = await attempt(poor.broker, channel, **fields)
             assert isinstance(refused, HubError)
             assert refused.code is ErrorCode.UNAVAILABLE
@@ -267,7 +269,7 @@ class TestEviction:
         assert last.position is not None
         await node.broker.ack("state:s", "ann", last.position)
         await server.command("DEL", *(key("state:s", part) for part in lost))
-        (top,) = await node.broker.tops(["state:s"])
+        (top,) = await tops(node.broker, ["state:s"])
         assert top.epoch != last.position.epoch
         assert (top.offset, top.ancestors) == (2, ())
         await node.heard.until(lambda: "state:s" in node.heard.lost)
@@ -279,7 +281,7 @@ class TestEviction:
         again = await publish(node.broker, "state:s", key="b", version=(1, 0))
         assert again.position is not None
         assert (again.position.epoch, again.position.offset) == (top.epoch, 3)
-        (after,) = await node.broker.tops(["state:s"])
+        (after,) = await tops(node.broker, ["state:s"])
         assert after.epoch == top.epoch
 
     @pytest.mark.parametrize("part", PARTS)
@@ -301,7 +303,7 @@ class TestEviction:
         await publish(node.broker, "fleet:s", key="b")
         for _ in range(4):
             await asyncio.sleep(0.15)
-            (top,) = await node.broker.tops(["fleet:s"])
+            (top,) = await tops(node.broker, ["fleet:s"])
         assert before.position is not None
         assert top.epoch == before.position.epoch
         assert node.count("lost_parts") == 0
@@ -313,7 +315,7 @@ class TestEviction:
         before = await publish(node.broker, "fleet:s", key="a", version=1)
         for _ in range(12):
             await asyncio.sleep(0.2)
-            (top,) = await node.broker.tops(["fleet:s"])
+            (top,) = await tops(node.broker, ["fleet:s"])
         assert before.position is not None
         assert top.epoch == before.position.epoch
 
@@ -322,7 +324,7 @@ class TestEviction:
         await publish(node.broker, "state:s", key="a", version=2)  # without: no lease stands now
         assert await server.command("EXISTS", key("state:s", "l")) == 0
         await publish(node.broker, "state:s", key="a")  # without version: nor a guard, if there was none
-        (top,) = await node.broker.tops(["state:s"])
+        (top,) = await tops(node.broker, ["state:s"])
         assert first.position is not None
         assert top.epoch == first.position.epoch
         assert node.count("lost_parts") == 0
