@@ -85,7 +85,8 @@ async def _redis_stream(address: str, count: int) -> float:
         await client.xgroup_create("orders", "bare", id="0", mkstream=True)
         done, begun = 0, time.perf_counter()
         while done < count:
-            ((_, entries),) = await client.xreadgroup("bare", "bare", {"orders": ">"}, count=BATCH)
+            answer: Any = await client.xreadgroup("bare", "bare", {"orders": ">"}, count=BATCH)
+            ((_, entries),) = answer
             await client.xack("orders", "bare", *(id for id, _ in entries))
             done += len(entries)
         took = time.perf_counter() - begun

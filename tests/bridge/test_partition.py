@@ -42,6 +42,9 @@ class FakeSource:
 
     async def start(self, revoked: object) -> None: ...
 
+    async def probe(self) -> str:
+        return "there"
+
     async def next(self) -> Batch:
         raise NotImplementedError
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ PUSHING = ("Webhooks", "CloudEvents", "Dapr")
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[RunningHub]:
-    settings = {}
+    settings: dict[str, Any] = {}
     for title in PUSHING:
         settings |= tomllib.loads(section(title).settings)
     modes = {name: {"mode": "log"} for name in ("order", "repo")}

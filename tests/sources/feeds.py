@@ -493,7 +493,7 @@ async def rabbitmq_feed(folder: Path) -> AsyncIterator[RabbitFeed]:
         yield feed
 
 
-FEEDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Feed]]] = {
+FEEDS: dict[str, Callable[[Path], AbstractAsyncContextManager[Any]]] = {
     "kafka": kafka_feed,
     "rabbitmq": rabbitmq_feed,
     "redis_stream": redis_feed,
