@@ -129,7 +129,7 @@ LOST = (
         failover_with_loss,
         gap=True,
         all_told=True,
-        sentinel=True,
+        setup="sentinel",
         counted=(*GAPS, "incident:disconnects"),
     ),
     Fault(

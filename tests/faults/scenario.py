@@ -12,7 +12,7 @@ import httpx
 from ..support.pace import SCALE
 from .flow import Attempt
 from .judge import Ledger, Verdict, judge
-from .stage import CHANNELS, HISTORY, STATE, Stage, stage
+from .stage import CHANNELS, HISTORY, STATE, Setup, Stage, stage
 
 WARM = 12  # events of each channel before the fault
 AFTER = 12  # and after all is well again
@@ -28,7 +28,7 @@ class Fault:
     """`inflict` returns when the fault is over. `gap`: whether subscribers must be told of one; else a gap is
     a failure. `counted`: counters of which each must rise on some node. `red`: nodes that must be red within
     5 s. `open`: sockets must stay open. `refusing`: publishing must be refused at once while it lasts.
-    `all_told`: everybody is to be told of a gap, in every channel. `options`, `history`, `sentinel`, `front`: as
+    `all_told`: everybody is to be told of a gap, in every channel. `options`, `history`, `setup`, `front`: as
     `stage` takes them.
     """
 
@@ -42,7 +42,7 @@ class Fault:
     refusing: bool = False
     options: tuple[str, ...] = ()
     history: int = HISTORY
-    sentinel: bool = False
+    setup: Setup = "server"
     front: bool = False
     all_told: bool = False
 
@@ -69,7 +69,7 @@ async def run(fault: Fault, folder: Path) -> Outcome:
     """Inflict it under a flow of events, and look at everything."""
     outcome = Outcome(fault)
     async with stage(
-        folder, *fault.options, history=fault.history, sentinel=fault.sentinel, front=fault.front
+        folder, *fault.options, history=fault.history, setup=fault.setup, front=fault.front
     ) as made:
         try:
             await _play(made, outcome)

@@ -1,4 +1,5 @@
-"""Two nodes over one Redis, a witness on each, publishers through both, and proxies where faults go.
+"""Two nodes over one Redis, a set with Sentinels or a Cluster; a witness on each, publishers through both, and
+proxies where faults go.
 
     publishers ─HTTP─▶ node 0 ── link (proxy) ──▶ Redis
                ─HTTP─▶ node 1 ──────────────────▶ Redis
@@ -15,7 +16,9 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Literal
 
+from ..broker.redis.cluster import Cluster
 from ..broker.redis.sentinel import Set, replicated_set
 from ..broker.redis.servers import RedisServer
 from ..support.pace import SCALE
@@ -32,6 +35,8 @@ EVERY_S = 0.06  # of each of four publishers: some 60 events a second
 HISTORY = 5000
 PREFIX = "hub"
 
+Setup = Literal["server", "sentinel", "cluster"]
+
 
 class Stage:
     """See the module's head. Made by `stage`. `began` and `over`: when the fault was, where that is not all
@@ -44,9 +49,11 @@ class Stage:
         link: Proxy,
         hubs: list[RunningHub],
         front: int | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.server = server
         self.replicas = replicas
+        self.cluster = cluster
         self.link = link
         self.hubs = hubs
         self.began = 0.0
@@ -130,25 +137,34 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(
-    folder: Path, *options: str, history: int = HISTORY, sentinel: bool = False, front: bool = False
+    folder: Path, *options: str, history: int = HISTORY, setup: Setup = "server", front: bool = False
 ) -> AsyncIterator[Stage]:
-    """A stage whose witnesses listen; nothing flows yet. `options` are lines of redis.conf. With `sentinel` the
-    nodes find the server by Sentinels, and there is no link between. With `front` all traffic passes nginx."""
+    """A stage whose witnesses listen; nothing flows yet. `options` are lines of redis.conf. The nodes find the
+    server by Sentinels, or are on a Cluster of three masters with a replica each, where `setup` says so: then there
+    is no link between. With `front` all traffic passes nginx."""
     async with contextlib.AsyncExitStack() as stack:
         replicas: Set | None = None
-        if sentinel:
+        cluster: Cluster | None = None
+        if setup == "sentinel":
             replicas = await stack.enter_async_context(replicated_set(folder))
             server = replicas.master
+        elif setup == "cluster":
+            cluster = Cluster(folder, 6)
+            stack.push_async_callback(cluster.stop)
+            await cluster.start(replicas=1)
+            server = cluster.servers[0]
         else:
             server = RedisServer(folder / "redis", *options)
             await server.start()
             stack.push_async_callback(server.stop)
         link = await Proxy("127.0.0.1", server.port).start()
         stack.push_async_callback(link.close)
-        brokers = [replicas.url] * 2 if replicas else [f"redis://127.0.0.1:{link.port}", server.url]
+        brokers = [f"redis://127.0.0.1:{link.port}", server.url]
+        if found := replicas or cluster:
+            brokers = [found.url] * 2
         hubs = await asyncio.gather(*(_hub(stack, broker, history) for broker in brokers))
         port = await stack.enter_async_context(nginx(folder, hubs)) if front else None
-        made = Stage(server, replicas, link, list(hubs), port)
+        made = Stage(server, replicas, link, list(hubs), port, cluster)
         stack.push_async_callback(_leave, made)
         for watch in made.watches:
             watch.start()

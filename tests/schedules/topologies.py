@@ -10,7 +10,6 @@ from pathlib import Path
 import hiredis
 
 from hub.broker.redis.client.connection import LinkError
-from hub.broker.redis.client.hash_slot import slot_of
 
 from ..broker.redis.cluster import Cluster
 from ..broker.redis.sentinel import Set, replicated_set
@@ -187,33 +186,19 @@ class OfCluster(Topology):
         self._cluster = cluster
 
     async def _failover_planned(self, hardness: float) -> None:
-        """The replica of a channel's master asks for its place: nothing is lost."""
-        master = await self._cluster.owner(CHANNELS[int(hardness * 1e4) % 2])
-        theirs = (await master.command("CLUSTER", "MYID")).decode()
-        for server in self.servers:
-            role = await server.command("ROLE")
-            if role[0] == b"slave" and int(role[2]) == master.port:
-                await server.command("CLUSTER", "FAILOVER")
-                async with asyncio.timeout(20):
-                    while (await server.command("ROLE"))[0] != b"master":
-                        await asyncio.sleep(0.1)
-                return
-        raise AssertionError(f"the master {theirs} has no replica")
+        await self._cluster.fail_over(self._channel(hardness))
 
     async def _move_slot(self, hardness: float) -> None:
-        await self._move(CHANNELS[int(hardness * 1e4) % 2])
+        await self._cluster.move_away(self._channel(hardness))
 
     async def _move_slot_back(self, hardness: float) -> None:
-        channel = CHANNELS[int(hardness * 1e4) % 2]
-        await self._move(channel)
+        await self._cluster.move_away(self._channel(hardness))
         await self.stage.until_published(5)
-        await self._move(channel)
+        await self._cluster.move_away(self._channel(hardness))
 
-    async def _move(self, channel: str) -> None:
-        old = await self._cluster.owner(channel)
-        masters = [server for server in self.servers if (await server.command("ROLE"))[0] == b"master"]
-        new = next(server for server in masters if server is not old)
-        await self._cluster.move(slot_of(channel), old, new)
+    @staticmethod
+    def _channel(hardness: float) -> str:
+        return CHANNELS[int(hardness * 1e4) % 2]
 
 
 @contextlib.asynccontextmanager

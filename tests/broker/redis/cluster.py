@@ -80,5 +80,40 @@ class Cluster:
             with contextlib.suppress(hiredis.ReplyError):
                 await server.command("CLUSTER", "SETSLOT", slot, "NODE", ids[new])
 
+    async def move_away(self, channel: str) -> None:
+        """A channel's slot goes to another master."""
+        old = await self.owner(channel)
+        masters = [each for each in self.servers if (await each.command("ROLE"))[0] == b"master"]
+        await self.move(slot_of(channel), old, next(each for each in masters if each is not old))
+
+    async def fail_over(self, channel: str) -> None:
+        """The replica of a channel's master asks for its place, and gets it: nothing is lost."""
+        replica = await self.replica(await self.owner(channel))
+        await replica.command("CLUSTER", "FAILOVER")
+        await self._leads(replica)
+
+    async def lose_master(self, channel: str) -> RedisServer:
+        """A channel's master is killed, and followed by its replica. The dead one."""
+        master = await self.owner(channel)
+        replica = await self.replica(master)
+        await master.kill()
+        await self._leads(replica)
+        return master
+
+    async def replica(self, master: RedisServer) -> RedisServer:
+        """Who follows a master."""
+        for server in self.servers:
+            if not server.running:
+                continue
+            role = await server.command("ROLE")
+            if role[0] == b"slave" and int(role[2]) == master.port:
+                return server
+        raise LookupError(master.port)
+
+    async def _leads(self, server: RedisServer) -> None:
+        async with asyncio.timeout(40):
+            while (await server.command("ROLE"))[0] != b"master":
+                await asyncio.sleep(0.1)
+
     async def stop(self) -> None:
         await asyncio.gather(*(server.stop() for server in self.servers))
