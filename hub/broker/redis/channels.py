@@ -33,7 +33,7 @@ MAX_PAYLOAD = 8 * 1024 * 1024
 
 _SLICE = 200  # entries of a snapshot that are read in one turn of the loop
 
-MOST_IN_ORDER = 100
+MOST_AT_ONCE = 100
 """Publications that one call of the script takes: while it runs, nobody else is served."""
 
 Answer = tuple[Published | HubError, str]
@@ -89,32 +89,27 @@ class RedisChannels:
                 asked.append(self._asked(place, publication, now_ms, leases[place] if leases else None))
             except HubError as error:
                 answers[place] = (error, "")
-        if ordered:
-            await self._in_order([each for each in asked if each.rules.stored], answers)
-            asked = [each for each in asked if not each.rules.stored]
-        replies = await self._store.run([self._asking([each]) for each in asked])
-        for each, reply in zip(asked, replies, strict=True):
-            answers[each.place] = await self._settled(each, reply)
+        await self._publish(asked, answers, ordered)
         return [answers[place] for place in range(len(publications))]
 
-    async def _in_order(self, asked: Sequence[Asked], answers: dict[int, Answer]) -> None:
-        """A channel's entries by one call of the script, so that none is stored behind one that is not."""
-        waiting: dict[str, list[Asked]] = {}
+    async def _publish(self, asked: Sequence[Asked], answers: dict[int, Answer], ordered: bool) -> None:
+        """A channel's entries by one call of the script: its numbering is read and written once for all of them.
+        `ordered`: none is stored behind one that has to wait."""
+        waiting: dict[str | int, list[Asked]] = {}
         for each in asked:
-            waiting.setdefault(each.publication.channel, []).append(each)
+            waiting.setdefault(each.publication.channel if each.rules.stored else each.place, []).append(each)
         while waiting:
-            pieces = [entries[:MOST_IN_ORDER] for entries in waiting.values()]
-            replies = await self._store.run([self._asking(piece) for piece in pieces])
-            for piece, reply in zip(pieces, replies, strict=True):
-                channel = piece[0].publication.channel
-                rest = waiting.pop(channel)[len(piece) :]
+            pieces = [entries[:MOST_AT_ONCE] for entries in waiting.values()]
+            replies = await self._store.run([self._asking(piece, ordered) for piece in pieces])
+            for name, piece, reply in zip(list(waiting), pieces, replies, strict=True):
+                rest = waiting.pop(name)[len(piece) :]
                 for each, part in zip(piece, _parts(reply, piece), strict=True):
-                    answers[each.place] = await self._settled(each, part)
+                    answers[each.place] = _stored(each, part) or await self._settled(each, part)
                 last, _ = answers[piece[-1].place]
-                if isinstance(last, HubError) and last.retry:
-                    answers |= {each.place: (untried(channel), "") for each in rest}
+                if ordered and isinstance(last, HubError) and last.retry:
+                    answers |= {each.place: (untried(str(name)), "") for each in rest}
                 elif rest:
-                    waiting[channel] = rest
+                    waiting[name] = rest
 
     async def expire(self, publication: Publication, lease: str) -> Published | None:
         """Publish that a lease has run out; None where it no longer stands."""
@@ -226,7 +221,7 @@ class RedisChannels:
             args = (*args, source.name, *source.position)
         return Asked(place, publication, event_id, rules, answer_key, args)
 
-    def _asking(self, asked: Sequence[Asked]) -> Request:
+    def _asking(self, asked: Sequence[Asked], ordered: bool = False) -> Request:
         """The request for entries of one channel."""
         first = asked[0]
         rules, channel = first.rules, first.publication.channel
@@ -238,6 +233,7 @@ class RedisChannels:
             self._keys.announcements(channel),
             rules.history_size,
             int(rules.history_ttl * 1000),
+            "1" if ordered else "",
         )
         names = self._keys.stored(channel)
         if len(asked) == 1:
@@ -255,14 +251,14 @@ class RedisChannels:
         if not isinstance(reply, list):  # the number of receivers: an ephemeral event
             return Published(asked.event_id, None), ""
         status = reply[0]
-        if status == b"ok":
-            position = Position(reply[1].decode(), int(reply[2]))
-            if len(reply) > 4:
-                why = "%s: an event is stored, and was not announced: %s"
-                self._stats.note(
-                    "unannounced", why, asked.publication.channel, reply[4].decode("utf-8", "replace")
-                )
-            return Published(asked.event_id, position), reply[3].decode("utf-8", "replace")
+        if status == b"ok" and len(reply) > 4:
+            why = "%s: an event is stored, and was not announced: %s"
+            self._stats.note(
+                "unannounced", why, asked.publication.channel, reply[4].decode("utf-8", "replace")
+            )
+            reply = reply[:4]
+        if (answer := _stored(asked, reply)) is not None:
+            return answer
         if status in (b"dup", b"stale"):
             position = Position(reply[1].decode(), int(reply[2]))
             stale = status == b"stale"
@@ -333,6 +329,14 @@ class RedisChannels:
 
     def _unreadable(self, channel: str, error: ValueError) -> None:
         self._stats.note("unreadable_entries", "%s: an entry was skipped: %s", channel, error)
+
+
+def _stored(asked: Asked, reply: Any) -> Answer | None:
+    """The answer where nothing is to be said beside it; None where there is."""
+    if not isinstance(reply, list) or reply[0] != b"ok" or len(reply) > 4:
+        return None
+    position = Position(reply[1].decode(), int(reply[2]))
+    return Published(asked.event_id, position), reply[3].decode("utf-8", "replace")
 
 
 def _parts(reply: Any, piece: Sequence[Asked]) -> list[Any]:

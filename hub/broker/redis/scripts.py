@@ -27,7 +27,7 @@ def _script(name: str, *parts: str) -> Script:
     return Script(name, source, sha1(source, usedforsecurity=False).hexdigest())
 
 
-PUBLISH = _script("publish", "numbering", "snapshot_keys", "sources")
+PUBLISH = _script("publish", "plain", "numbering", "snapshot_keys", "sources")
 READ = _script("read", "numbering")
 SNAPSHOT = _script("snapshot", "numbering", "snapshot_keys")
 TOP = _script("top", "numbering")

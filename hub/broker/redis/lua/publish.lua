@@ -1,7 +1,8 @@
 -- Publications, one after the other: the source, the answer of then, the guard, the next offset, the entry, the
--- snapshot, the announcement. The first that has to wait ends it: what is stored of them is a prefix.
+-- snapshot, the announcement.
 -- KEYS[8…] the answers under the event_ids, of those publications that have one
--- ARGV[8] history_size  [9] history_ttl in ms, then for each publication
+-- ARGV[8] history_size  [9] history_ttl in ms  [10] '1': the first that has to wait ends it, so that what is stored of
+--     them is a prefix; then for each publication
 --     entry · digest of the body ('' without event_id) · for how long that is remembered, in ms · what follows:
 --     's' in a state channel with a key: key · attempt ('' without version) · number · '1': final
 --         · how long the key stays in the snapshot, in ms · snapshot_keys
@@ -10,8 +11,6 @@
 -- → for one: 'ok' epoch offset replaced-lease [why it was not announced] · 'dup' epoch offset
 --   · 'conflict' digest epoch offset · 'stale' epoch offset · 'limit' of-what · 'unleased' · 'healed' why
 -- → for more: 'all' {as for one, …}
-
-local at, answers = 10, 8
 
 local function publish()
   local entry, digest, remembered, follows = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -178,11 +177,11 @@ local function publish()
 end
 
 local reply = publish()
-if at > #ARGV then
+if at > #ARGV and #replies == 0 then
   return reply
 end
-local replies = {reply}
-while at <= #ARGV and not (reply.err or reply[1] == 'limit' or reply[1] == 'healed') do
+replies[#replies + 1] = reply
+while at <= #ARGV and not (ARGV[10] == '1' and (reply.err or reply[1] == 'limit' or reply[1] == 'healed')) do
   reply = publish()
   replies[#replies + 1] = reply
 end
