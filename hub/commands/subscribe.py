@@ -20,6 +20,7 @@ from ..protocol.position import Position
 from ..protocol.replies import Subscribed
 from ..recovery import replay
 from ..recovery.start import Start, decide_start
+from ..runtime.first_step import together
 from .channel_rights import check_right, right_for
 from .host import Subscribes
 from .permissions import check_presence, check_subscribe, identity_of, owns_inbox, rights_in
@@ -132,7 +133,7 @@ async def _join_all(
     ready: set[str] = set()
     for at in range(0, len(entries), BATCH):
         batch = entries[at : at + BATCH]
-        joined = await asyncio.gather(*(_try_join(node, connection, entry, ready) for entry in batch))
+        joined = await together(_try_join(node, connection, entry, ready) for entry in batch)
         results += (_admitted(node, connection, result, ready) for result in joined)
     return [_admitted(node, connection, result, ready) for result in results]
 

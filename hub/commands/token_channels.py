@@ -13,6 +13,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.commands import Subscribe
 from ..protocol.errors import HubError
 from ..runtime.backoff import REAL_TIME, Backoff
+from ..runtime.first_step import together
 from .host import Subscribes
 from .subscribe import subscribe
 
@@ -27,7 +28,7 @@ async def subscribe_by_token(node: Subscribes, connection: Connection, commands:
         return
     connection.awaited = {*(connection.awaited or ()), *(command.channel for command in commands)}
     for at in range(0, len(commands), AT_ONCE):
-        await asyncio.gather(*(_first(node, connection, each) for each in commands[at : at + AT_ONCE]))
+        await together(_first(node, connection, each) for each in commands[at : at + AT_ONCE])
 
 
 async def _first(node: Subscribes, connection: Connection, command: Subscribe) -> None:

@@ -28,7 +28,7 @@ BURST_S = 0.05  # what may come at once is what the rate brings in this time: a 
 FRESH_PART = 0.4  # of the rate, for clients that do not come back from anywhere
 RATE_LEAST = 20.0
 PUMP_S = 0.02
-ACCEPT_SLICE_S = 0.0015  # of each 5 ms, for newcomers of whom nothing was read yet
+ACCEPT_SLICE_S = 0.0015  # of a turn, or of each 5 ms, for newcomers of whom nothing was read yet
 READ_SLICE_S = 0.002  # of each 5 ms, for what floods leave to be read
 
 
@@ -47,7 +47,7 @@ class Admission:
         self.rate = rate
         self.accepting = True
         # To know who knocks, a request has to be parsed: a herd of 2,000 would keep the loop for half a second.
-        self.accept_queue = TimeShare(ACCEPT_SLICE_S)
+        self.accept_queue = TimeShare(ACCEPT_SLICE_S, eager=True)
         self.read_queue = TimeShare(READ_SLICE_S)  # of clients that send more than one turn takes
         self.http_connections = HttpConnections(most + SPARE, most_http_by_address)
         self.sockets = 0

@@ -7,8 +7,8 @@ the outbox queues, and what a command does is in `commands`.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable
-from typing import Protocol
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Protocol
 
 from ..auth.channel_right import ChannelRight
 from ..auth.identity import Identity
@@ -34,6 +34,7 @@ from ..protocol.replies import Window
 from ..protocol.session import HelpRequested, Session, SessionState
 from ..runtime.bucket import TokenBucket
 from ..runtime.counters import Counters
+from ..runtime.first_step import rest_of
 from ..runtime.floods import Floods
 from ..runtime.flush import FlushScheduler
 from ..runtime.tasks import Tasks
@@ -261,17 +262,31 @@ class Connection:
             self.transport.resume_reading()
 
     def start(self, command: Command) -> None:
-        """Run a command in a task of its own, after the commands before it on the same channels."""
-        if self._order is None:
-            self._order = CommandOrder()
-        place = self._order.enter(_channels_of(command))
-        if len(self._order) >= self.node.settings.max_pending_commands:
+        """Run a command, after the commands before it on the same channels; in a task, where it has to wait."""
+        rest: Coroutine[Any, Any, None] | None = None
+        if self._order is None:  # nothing is under way: most are through at once, and need no place
+            rest = rest_of(self._run(command))
+            if rest is None:
+                return
+        order = self._order = self._order or CommandOrder()
+        place = order.enter(_channels_of(command))
+        if len(order) >= self.node.settings.max_pending_commands:
             self._pause(_BY_PENDING)
-        self.node.tasks.spawn(self._run(command, self._order, place))
+        self.node.tasks.spawn(self._in_place(rest or self._run(command), order, place))
 
-    async def _run(self, command: Command, order: CommandOrder, place: CommandPlace) -> None:
+    async def _in_place(
+        self, work: Coroutine[Any, Any, None], order: CommandOrder, place: CommandPlace
+    ) -> None:
         try:
             await place.reached()
+            await work
+        finally:
+            work.close()
+            order.leave(place)
+            self._finished(len(order))
+
+    async def _run(self, command: Command) -> None:
+        try:
             if not self.closed:
                 await self.execute(command)
         except HubError as error:
@@ -280,9 +295,6 @@ class Connection:
             log.exception("%s failed on %s", type(command).__name__, self.id)
             failed = HubError(ErrorCode.INTERNAL, "the hub failed; its log says why")
             self.refuse(command.id, about(command, failed))
-        finally:
-            order.leave(place)
-            self._finished(len(order))
 
     async def execute(self, command: Command) -> None:
         """Do what a command asks for; raises `HubError`."""

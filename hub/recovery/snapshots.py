@@ -24,6 +24,7 @@ from ..namespaces import Namespace
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..runtime.counters import Counters
+from ..runtime.first_step import in_task
 from ..runtime.floods import Floods
 from .single_flight import Flights
 
@@ -111,6 +112,7 @@ class Snapshots:
 
     async def _enter(self, name: str) -> None:
         """Wait until one more may be read and held."""
+        await in_task()
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._reads.acquire()

@@ -1,11 +1,47 @@
 """A coroutine's first step without a task: most never wait, and a task costs more than what they do.
 
-In such a step there is no current task: what calls `asyncio.timeout` has to wait for something first, or be a task.
+In such a step there is no current task, whoever calls: `asyncio.timeout` would else bind to the caller's, and cut
+that one. What needs a task has one after `in_task`.
 """
 
-from collections.abc import Coroutine, Generator
-from types import coroutine
-from typing import Any
+import asyncio
+from asyncio.tasks import _enter_task, _leave_task  # documented for those who step coroutines by themselves
+from collections.abc import Coroutine, Generator, Iterable
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+_BEGUN = object()
+
+
+class _Rest(Coroutine[Any, Any, T]):
+    """What is left of a coroutine after its first step; it begins with what that waits for."""
+
+    __slots__ = ("_awaited", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, T], awaited: Any) -> None:
+        self._work = work
+        self._awaited = awaited
+
+    def send(self, value: Any) -> Any:
+        awaited, self._awaited = self._awaited, _BEGUN
+        return self._work.send(value) if awaited is _BEGUN else awaited
+
+    def throw(self, *error: Any) -> Any:
+        self._awaited = _BEGUN
+        return self._work.throw(*error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return cast("Generator[Any, None, T]", self)
+
+    def __iter__(self) -> "_Rest[T]":
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
 
 def rest_of(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
@@ -14,30 +50,46 @@ def rest_of(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None
     Raises:
         Exception: what `work` raises before it waits.
     """
+    found = _begun(work)
+    return found if isinstance(found, _Rest) else None
+
+
+async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """As `asyncio.gather`, with a task only for each that has to wait."""
+    begun = list(works)
+    found: list[Any] = []
     try:
-        awaited = work.send(None)
-    except StopIteration:
-        return None
-    return _rest(work, awaited)
+        for work in begun:
+            found.append(_begun(work))
+    except BaseException:
+        for work in begun:
+            work.close()
+        raise
+    waiting = [place for place, each in enumerate(found) if isinstance(each, _Rest)]
+    if waiting:
+        results = await asyncio.gather(*(found[place] for place in waiting))
+        for place, result in zip(waiting, results, strict=True):
+            found[place] = result
+    return found
 
 
-async def _rest(work: Coroutine[Any, Any, None], awaited: Any) -> None:
-    await _steps(work, awaited)
+async def in_task() -> None:
+    """Wait for nothing, in a task: for what needs one, and may be called in a step without."""
+    if asyncio.current_task() is None:
+        await asyncio.sleep(0)
 
 
-@coroutine
-def _steps(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, None, None]:
-    """What the loop would do with `work` itself, from the first thing that it waits for."""
+def _begun(work: Coroutine[Any, Any, T]) -> "T | _Rest[T]":
+    """What `work` gives, or what is left of it."""
+    loop = asyncio.get_running_loop()
+    caller = asyncio.current_task(loop)
+    if caller is not None:
+        _leave_task(loop, caller)
     try:
-        while True:
-            try:
-                yield awaited
-            except GeneratorExit:
-                work.close()
-                raise
-            except BaseException as error:
-                awaited = work.throw(error)
-            else:
-                awaited = work.send(None)
-    except StopIteration:
-        return
+        return _Rest(work, work.send(None))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        if caller is not None:
+            _enter_task(loop, caller)

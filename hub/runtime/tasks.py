@@ -5,6 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from .first_step import rest_of
+
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +25,20 @@ class Tasks:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """As `spawn`, but its first step at once, and without a task where that is all. In it there is no current
+        task (`first_step`)."""
+        if self._closed:
+            coroutine.close()
+            return
+        try:
+            rest = rest_of(coroutine)
+        except Exception:
+            log.exception("a first step failed")
+            return
+        if rest is not None:
+            self.spawn(rest)
 
     def __len__(self) -> int:
         return len(self._tasks)

@@ -6,23 +6,30 @@ from collections.abc import Callable
 from time import perf_counter
 
 PERIOD_S = 0.005
+SHORT_S = 0.001  # a turn in which the loop had hardly anything else to do
 
 
 class TimeShare:
     """Runs pieces of work in the order of coming, for at most `slice_s` in each `PERIOD_S`; a piece that has begun
     is not interrupted. Its queue holds one entry a connection: the limit of connections bounds it.
 
-    `call_later` is the running loop's where it is not handed in."""
+    `eager`: after each slice the loop has a turn, and the next slice follows at once where that was short; so work
+    that is better done soon takes what nobody else needs. `call_later` is the running loop's where it is not handed
+    in."""
 
     def __init__(
         self,
         slice_s: float,
         clock: Callable[[], float] = perf_counter,
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
+        *,
+        eager: bool = False,
     ) -> None:
         self._slice_s = slice_s
         self._clock = clock
         self._call_later = call_later
+        self._eager = eager
+        self._left = 0.0
         self._waiting: deque[Callable[[], None]] = deque()
         self._began = 0.0
         self._spent = 0.0
@@ -75,8 +82,31 @@ class TimeShare:
     def _schedule(self) -> None:
         if not self._scheduled and self._waiting:
             self._scheduled = True
-            call_later = self._call_later or asyncio.get_running_loop().call_later
-            call_later(PERIOD_S, self._release)
+            if self._eager:
+                self._left = self._clock()
+                self._later(0.0, self._give_turn)
+            else:
+                self._later(PERIOD_S, self._release)
+
+    def _give_turn(self) -> None:
+        """What was ready has run; what comes by the poll that follows shall, too."""
+        self._later(0.0, self._look)
+
+    def _look(self) -> None:
+        took = self._clock() - self._left
+        if took < SHORT_S:
+            self._began, self._spent = self._clock(), 0.0
+            self._release()
+        else:
+            self._later(max(0.0, PERIOD_S - took), self._release)
+
+    def _later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        if self._call_later is not None:
+            self._call_later(delay_s, callback)
+        elif delay_s:
+            asyncio.get_running_loop().call_later(delay_s, callback)
+        else:
+            asyncio.get_running_loop().call_soon(callback)
 
     def _release(self) -> None:
         self._scheduled = False

@@ -221,7 +221,7 @@ class WebSocketTransport(asyncio.Protocol):
         handshake = UpgradeRequest(
             head.query.decode(), headers, [entry for entry in offered if entry], self._peer, self._tls
         )
-        self._handshaker.node.tasks.spawn(self._decide(handshake, response, early))
+        self._handshaker.node.tasks.begin(self._decide(handshake, response, early))
 
     async def _decide(self, handshake: UpgradeRequest, response: Response, early: bytes) -> None:
         try:

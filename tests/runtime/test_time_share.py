@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.runtime.time_share import PERIOD_S, TimeShare
+from hub.runtime.time_share import PERIOD_S, SHORT_S, TimeShare
 
 SLICE_S = 0.0015
 
@@ -91,6 +91,42 @@ def test_what_is_for_later_waits_even_alone(loop: Loop, share: TimeShare) -> Non
     assert not done
     loop.turn()
     assert done == [1]
+
+
+class Turns(Loop):
+    """A loop whose every turn takes others `busy` seconds."""
+
+    def __init__(self, busy: float) -> None:
+        super().__init__()
+        self.busy = busy
+        self.waited = 0
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self.waited += delay > 0
+        self.timers.append(lambda: self.pass_by(delay, callback))
+
+    def pass_by(self, delay: float, callback: Callable[[], None]) -> None:
+        self.now += delay
+        callback()
+
+    def turn(self) -> None:
+        self.now += self.busy
+        self.timers.pop(0)()
+
+
+@pytest.mark.parametrize(("busy", "waits"), [(SHORT_S / 4, 0), (SHORT_S, 19)])
+def test_an_eager_one_takes_what_nobody_else_needs(busy: float, waits: int) -> None:
+    loop, done = Turns(busy), list[int]()
+    share = TimeShare(SLICE_S, lambda: loop.now, loop.call_later, eager=True)
+    for number in range(20):
+        share.enter(loop.work(1.1 * SLICE_S, lambda number=number: done.append(number)))  # type: ignore[misc]
+    assert done == [0]
+    while loop.timers:
+        before = len(done)
+        loop.turn()
+        assert len(done) - before <= 1, "each slice is followed by a turn"
+    assert done == list(range(20))
+    assert loop.waited == waits
 
 
 def test_an_owner_has_one_slice_by_many_small_pieces(loop: Loop, share: TimeShare) -> None:

@@ -309,8 +309,8 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = None
         protocol = WebSocketTransport(self._config, self._server_state, self._app_state)
         protocol.connection_made(transport)
-        protocol.upgrade(head, early, full)
         transport.set_protocol(protocol)
+        protocol.upgrade(head, early, full)
 
     def _is_operator(self, head: Head) -> bool:
         """Who is served from the reserve: who looks at the hub's health, and services."""

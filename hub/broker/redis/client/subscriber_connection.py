@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import hiredis
 
+from ....runtime.first_step import in_task
 from ....runtime.tasks import Tasks
 from .address import Address
 from .command_connection import Resolve
@@ -125,6 +126,7 @@ class ShardListener:
             waiter = self._waiters[name] = asyncio.get_running_loop().create_future()
             waiter.add_done_callback(_seen)
         self._touch(name)  # also where another waits: the name may have been given up since
+        await in_task()
         try:
             async with asyncio.timeout(self._tuning.patience):
                 await asyncio.shield(waiter)
