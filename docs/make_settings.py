@@ -34,7 +34,8 @@ client_publish = true
 `hub check` reads the same settings and says in words what is wrong with them: names that are no settings, keys
 that are too short, a broker that does not answer. Keep secrets out of files that others can read.
 
-Three more variables are for the commands that talk to a running hub: `HUB_URL`, `HUB_TOKEN` and `HUB_API_KEY`.
+Three more variables are for the commands that talk to a running hub: `HUB_URL` (with its path, where the hub is mounted in
+another app), `HUB_API_KEY` and `HUB_TOKEN`: the key is tried first, but for `hub subscribe`.
 """
 
 NAMESPACES_HEAD = """

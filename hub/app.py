@@ -26,6 +26,7 @@ from .observe.client_log import ClientLog
 from .observe.facts import NodeFacts
 from .observe.observers import Observers
 from .observe.recorder import FlightRecorder
+from .observe.traffic import NodeTraffic
 from .protocol import ids
 from .runtime.redaction import redact_loggers
 from .settings import Settings
@@ -116,6 +117,7 @@ class Hub:
             facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)
             node.cluster.answer("past", facts.past)
             node.cluster.answer("facts", facts.about)
+            node.cluster.answer("traffic", NodeTraffic(node).sample)
             # A host's own server writes each request with its query, which may hold a token.
             redact_loggers("uvicorn.access", "uvicorn.error")
             await node.start()

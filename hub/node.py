@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from .auth.channel_right import ChannelRight
+from .auth.explain import explain
 from .auth.identity import Identity
 from .auth.resume import ResumeTokens, Returning
 from .auth.revocations import Revocations
@@ -198,7 +199,9 @@ class Node:
         rate = 0.0 if self.readiness.draining else self.admission.rate
         heavy = self.connections.heavy(max(2, self.settings.max_connections_per_user // HEAVY_PART))
         registry = self.broker.registry
-        await registry.register_node(self.id, describe(len(self.connections), rate, heavy), 3 * REGISTER_S)
+        deaf_s = max((shard.deaf_s for shard in self.broker.health()), default=0.0)
+        said = describe(len(self.connections), rate, heavy, deaf_s)
+        await registry.register_node(self.id, said, 3 * REGISTER_S)
         self.peers.heard(await registry.nodes())
         await self.cluster.learn_revocations()
 
@@ -227,6 +230,10 @@ class Node:
         right = await self._authenticator.verify_channel(token)
         self.revocations.check(right)
         return right
+
+    async def explain_token(self, token: str) -> list[str]:
+        """Whether a token is good here and now, exactly why, and what it allows: lines for its holder."""
+        return await explain(self._authenticator, token, self.wall(), self.revocations.check)
 
     def returning(self, resume: str | None, user: str) -> Returning | None:
         """The connection that a `resume` value continues; it may be any node's."""

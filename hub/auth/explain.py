@@ -1,6 +1,6 @@
 """What a token is, in words for the person who holds it: the text of ``hub explain-token``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,14 +14,21 @@ from .identity import Identity
 from .tokens import Authenticator
 
 
-async def explain(authenticator: Authenticator, token: str, now: float) -> list[str]:
+async def explain(
+    authenticator: Authenticator,
+    token: str,
+    now: float,
+    check: Callable[[Identity | ChannelRight], None] = lambda _proven: None,
+) -> list[str]:
     """Lines that say whether a token is good at the Unix time `now`, exactly why, what it allows, until when.
 
+    `check` raises `HubError` for a token that is good by itself and was revoked.
     The first line begins with ``valid`` or ``refused``. A refused token's claims are shown as it tells them.
     The lines quote the token: they are for its holder, never for a log.
     """
     try:
         proven = await authenticator.read(token)
+        check(proven)
     except HubError as error:
         return [f"refused ({error.code.value}): {error.reason}", *_told(token)]
     parsed = jws.parse(token)

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.sample:
         return show_sample(settings, Path(args.sample))
-    url, bearer = remote.base_url(args.url), remote.service_bearer(args.token)
+    url, bearer = remote.base_url(args.url), remote.service_bearer(args.bearer)
     try:
         made = Bridges(settings, url, bearer)
     except (NotInstalled, BadTemplate) as error:

@@ -2,18 +2,13 @@
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 
-import httpx
-
 from ..auth.explain import explain
 from ..auth.from_settings import make_authenticator, make_keys
-from . import configuration, remote
-from .plain import plain
-
-_DEADLINE_S = 10.0
+from . import configuration, output, remote
+from .failure import Failure
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,27 +16,38 @@ def run(args: argparse.Namespace) -> int:
     token = sys.stdin.read() if args.token == "-" else args.token  # noqa: S105  # a dash is no password
     token = token.strip()
     lines = asyncio.run(_explain(token))
+    known = None
     if lines[0].startswith("valid"):
-        lines = _asked(token, lines, args.url)
-    print("\n".join(map(plain, lines)))
-    return 0 if lines[0].startswith("valid") else 1
+        known, lines = _asked(token, lines, args)
+    valid = lines[0].startswith("valid")
+    if args.json:
+        output.as_json({"valid": valid, "revocation_known": known, "lines": lines})
+    else:
+        output.lines(lines)
+    return 0 if valid else 1
 
 
-def _asked(token: str, lines: list[str], url: str | None) -> list[str]:
-    """What a running hub says of a token that is good by the settings: it knows what was revoked."""
-    if url is None and not os.environ.get("HUB_URL"):
-        return [*lines, "whether it was revoked only a running hub knows: --url or HUB_URL asks one"]
-    base = remote.base_url(url)
-    try:
-        answer = httpx.get(
-            f"{base}/v1/connections", headers={"Authorization": f"Bearer {token}"}, timeout=_DEADLINE_S
-        )
-        body = answer.json()
-    except (httpx.HTTPError, ValueError):
-        return [*lines, f"whether it was revoked is not known: no hub answers at {base}"]
-    if answer.status_code == httpx.codes.UNAUTHORIZED and "revoked" in str(body.get("reason")):
-        return [f"refused ({body.get('code')}): {body.get('reason')}, says the hub at {base}", *lines[1:]]
-    return [*lines, f"the hub at {base} knows of no revocation"]
+def _asked(token: str, lines: list[str], args: argparse.Namespace) -> tuple[bool, list[str]]:
+    """What the running hub says of a token that is good by the settings: it knows what was revoked, and it may have
+    other settings. And whether it said anything."""
+    # Who may ask: a service, else the token itself, where it is no channel token.
+    credentials = [*remote.bearers(args.bearer), token]
+    with remote.RunningHub(args.url, credentials[:1]) as hub:
+        try:
+            said = hub.post("/v1/tokens/explain", {"token": token})
+        except remote.Refused as refused:
+            if credentials[0] == token and refused.http_status == 401:
+                return True, [f"{_refusal(refused)}, says the hub at {hub.url}", *lines[1:]]
+            return False, [*lines, f"whether it was revoked is not known: {refused.lines[0]}"]
+        except Failure as failure:
+            return False, [*lines, f"whether it was revoked is not known: {failure.lines[0]}"]
+    if said["valid"]:
+        return True, [*lines, f"the hub at {hub.url} takes it, and knows of no revocation"]
+    return True, [f"{said['lines'][0]}, says the hub at {hub.url}", *lines[1:]]
+
+
+def _refusal(refused: remote.Refused) -> str:
+    return f"refused ({refused.body.get('code')}): {refused.body.get('reason')}"
 
 
 async def _explain(token: str) -> list[str]:

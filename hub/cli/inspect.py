@@ -1,35 +1,27 @@
 """``hub inspect``: the answer at 3 a.m. to "why did it not come?"."""
 
 import argparse
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
-
-import httpx
 
 from ..auth.claims import span
-from . import remote
-from .failure import Failure
-from .plain import plain
-
-_DEADLINE_S = 10.0
+from . import output, remote
 
 
 def run(args: argparse.Namespace) -> int:
     """The command; status 1 where there is no such connection."""
     asked = {name: getattr(args, name) for name in ("user", "connection", "channel")}
     query = {name: value for name, value in asked.items() if value is not None}
-    headers = {"Authorization": f"Bearer {remote.service_bearer(args.token)}"}
-    with httpx.Client(base_url=remote.base_url(args.url), headers=headers, timeout=_DEADLINE_S) as http:
-        if args.channel is not None:
-            print(plain(_channel(_get(http, f"/v1/channels/{quote(args.channel, safe=':')}", {}))))
-        if args.past:
-            answer = _get(http, "/v1/connections", {**query, "closed": "true"})
-            print("\n".join(map(plain, past(answer))))
-            return 0 if answer["past"] else 1
-        answer = _get(http, "/v1/connections", query)
-    print("\n".join(map(plain, report(answer, query))))
-    return 0 if answer["connections"] else 1
+    with remote.asking(args.url, args.bearer) as hub:
+        place = None if args.channel is None else hub.get(remote.channel_path(args.channel))
+        answer = hub.get("/v1/connections", **query, closed="true" if args.past else None)
+    found = answer["past" if args.past else "connections"]
+    if args.json:
+        output.as_json(answer if place is None else {**answer, "channel": place})
+    else:
+        texts: Iterable[str] = past(answer) if args.past else report(answer, query)
+        output.lines(([] if place is None else [_channel(place)]) + list(texts))
+    return 0 if found else 1
 
 
 def report(answer: dict[str, Any], query: dict[str, str]) -> list[str]:
@@ -51,7 +43,7 @@ def past(answer: dict[str, Any]) -> list[str]:
 
 
 def _over(each: dict[str, Any]) -> str:
-    when = datetime.fromtimestamp(each["time"] / 1000).strftime("%H:%M:%S")
+    when = output.clock(each["time"])
     times = f" ({each['count']} times)" if each["count"] > 1 else ""
     who = f"{each.get('user') or 'somebody'} from {each['address']}"
     if each["kind"] == "ended":
@@ -96,17 +88,3 @@ def _place(name: str, place: dict[str, Any]) -> str:
     if place["queued"]:
         text += f", {place['queued']} queued"
     return text
-
-
-def _get(http: httpx.Client, path: str, query: dict[str, str]) -> dict[str, Any]:
-    try:
-        response = http.get(path, params=query)
-        body: dict[str, Any] = response.json()
-    except httpx.HTTPError as error:
-        raise Failure(f"no answer from {http.base_url}: {error or type(error).__name__}") from None
-    except ValueError:
-        raise Failure(f"{http.base_url} answered HTTP {response.status_code}, not as a hub does") from None
-    if response.status_code != 200:
-        why = body.get("detail", "it does not say why")
-        raise Failure(f"the hub refused (HTTP {response.status_code}): {why}")
-    return body

@@ -74,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         _explain,
         _inspect,
         _why,
+        _history,
+        _snapshot,
+        _presence,
+        _disconnect,
+        _revoke,
+        _drain,
+        _top,
         _bridge,
         _deadletters,
     ):
@@ -174,7 +181,7 @@ def _explain(verbs: "Verbs") -> None:
     text = "say whether a token is good here, exactly why, and what it allows"
     verb = _verb(verbs, "explain-token", "explain", text)
     verb.add_argument("token", metavar="JWT", help="- reads it from standard input")
-    verb.add_argument("--url", metavar="URL", help="a running hub, which knows what was revoked (HUB_URL)")
+    _remote(verb, whose="who may ask the running hub what was revoked; else the token itself does")
 
 
 def _inspect(verbs: "Verbs") -> None:
@@ -197,7 +204,69 @@ def _why(verbs: "Verbs") -> None:
     verb.add_argument(
         "event", nargs="?", metavar="EVENT", help="its offset or its event_id; without it the last one"
     )
-    verb.add_argument("--json", action="store_true", help="print the answer as it is")
+    _remote(verb)
+
+
+def _question(verbs: "Verbs", what: str, text: str) -> argparse.ArgumentParser:
+    verb = _verb(verbs, what, "channels", text)
+    verb.set_defaults(what=what)
+    verb.add_argument("channel", metavar="CHANNEL")
+    return verb
+
+
+def _history(verbs: "Verbs") -> None:
+    verb = _question(
+        verbs, "history", "show stored events of a channel: the newest, or those after a position"
+    )
+    verb.add_argument("--since", metavar="E:O", help="those after this position")
+    verb.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    _remote(verb)
+
+
+def _snapshot(verbs: "Verbs") -> None:
+    _remote(_question(verbs, "snapshot", "show the newest event of each key of a channel"))
+
+
+def _presence(verbs: "Verbs") -> None:
+    verb = _question(verbs, "presence", "show who is present in a channel")
+    verb.add_argument("--by-user", action="store_true", help="one line a user")
+    _remote(verb)
+
+
+def _action(verbs: "Verbs", what: str, text: str) -> argparse.ArgumentParser:
+    verb = _verb(verbs, what, "control", text)
+    verb.set_defaults(what=what)
+    return verb
+
+
+def _disconnect(verbs: "Verbs") -> None:
+    verb = _action(verbs, "disconnect", "close a user's connections, or one, on every node")
+    whom = verb.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--user", metavar="U")
+    whom.add_argument("--connection", metavar="C")
+    verb.add_argument("--reconnect", action="store_true", help="their clients come back; else they stay away")
+    _remote(verb)
+
+
+def _revoke(verbs: "Verbs") -> None:
+    verb = _action(verbs, "revoke", "take tokens back, and close their connections on every node")
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("--user", metavar="U", help="all tokens of this user that were issued up to now")
+    which.add_argument("--jti", metavar="ID", help="the one with this claim jti")
+    _remote(verb)
+
+
+def _drain(verbs: "Verbs") -> None:
+    text = "have the node at the address depart: its clients are sent elsewhere, spread out in time"
+    _remote(_action(verbs, "drain", text))
+
+
+def _top(verbs: "Verbs") -> None:
+    text = "show what the nodes are doing, like top: rates, slow consumers, channels by traffic"
+    verb = _verb(verbs, "top", "top", text)
+    verb.add_argument("--every", type=float, default=2.0, metavar="S", help="seconds between two looks (2)")
+    verb.add_argument("--count", type=int, metavar="N", help="end after so many looks")
+    verb.add_argument("--once", action="store_true", help="one look, with rates since the nodes' start")
     _remote(verb)
 
 
@@ -237,7 +306,10 @@ def _deadletters(verbs: "Verbs") -> None:
         _remote(each)
 
 
-def _remote(verb: argparse.ArgumentParser) -> None:
+def _remote(verb: argparse.ArgumentParser, whose: str = "or an API key") -> None:
     """Where the hub is, and who asks. Others can see a command line: the environment is the better place."""
     verb.add_argument("--url", help="the hub's address (HUB_URL, else by HUB_HOST and HUB_PORT)")
-    verb.add_argument("--token", metavar="JWT", help="or an API key (HUB_TOKEN, HUB_API_KEY, else the hub's)")
+    verb.add_argument(
+        "--token", metavar="JWT", dest="bearer", help=f"{whose} (HUB_API_KEY, HUB_TOKEN, else the hub's)"
+    )
+    verb.add_argument("--json", action="store_true", help="print answers as they are, a line of JSON each")

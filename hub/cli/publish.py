@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
         args.channel,
         args.event,
         payload,
-        token=remote.service_bearer(args.token),
+        token=remote.service_bearer(args.bearer),
         out=sys.stdout,
         err=sys.stderr,
         key=args.key,

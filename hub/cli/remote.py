@@ -1,37 +1,61 @@
-"""For commands that talk to a running hub: where it is, and who asks."""
+"""For commands that talk to a running hub: where it is, who asks, and one way to ask."""
 
 import os
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
+
+import httpx
 
 from ..settings import Settings
 from . import configuration, tokens
 from .failure import Failure
 
 _OWN_TOKEN_S = 3600
+_DEADLINE_S = 10.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, and where it is found
+_WHO = "who asks? set HUB_API_KEY (or HUB_TOKEN), or HUB_API_KEYS as the hub has it"
 
 
 def base_url(given: str | None) -> str:
-    """The hub's address, ``http://host:port``: by argument, HUB_URL, or the settings of this machine.
+    """The hub's address, ``http://host:port`` and the path where it is mounted: by argument, HUB_URL, or the
+    settings of this machine. The address of its WebSockets says it too.
 
     Raises:
         Failure: it is no such address.
     """
-    url = given or os.environ.get("HUB_URL")
-    if not url:
+    parts = _address(given)
+    if parts is None:
         return local_url(configuration.load())
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-        raise Failure("the hub's address begins with http:// or https:// and names a host (--url, HUB_URL)")
-    return urlunsplit((parts.scheme.replace("ws", "http"), parts.netloc, parts.path.rstrip("/"), "", ""))
+    path = parts.path.rstrip("/")
+    own = configuration.load().path.rstrip("/")
+    if path.endswith(own):
+        path = path.removesuffix(own)
+    elif parts.scheme in ("ws", "wss"):
+        path = path.rpartition("/")[0]  # a socket's address, by a path that only the hub's own settings know
+    return urlunsplit((parts.scheme.replace("ws", "http"), parts.netloc, path, "", ""))
 
 
 def socket_url(given: str | None) -> str:
-    """The address of the hub's WebSockets: as given where it has a path, else with the hub's own."""
-    base = base_url(given)
-    parts = urlsplit(base)
-    path = parts.path or configuration.load().path
-    return urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, "", ""))
+    """The address of the hub's WebSockets: a ws:// address with a path as it is given, else the hub's with its own
+    path behind."""
+    parts = _address(given)
+    if parts is not None and parts.scheme in ("ws", "wss") and parts.path.rstrip("/"):
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    base = urlsplit(base_url(given))
+    path = base.path + configuration.load().path
+    return urlunsplit((base.scheme.replace("http", "ws"), base.netloc, path, "", ""))
+
+
+def _address(given: str | None) -> SplitResult | None:
+    url = given or os.environ.get("HUB_URL")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
+        raise Failure("the hub's address begins with http:// or https:// and names a host (--url, HUB_URL)")
+    return parts
 
 
 def local_url(settings: Settings) -> str:
@@ -40,19 +64,26 @@ def local_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
+def bearers(given: str | None) -> list[str]:
+    """Who may be asking, the likeliest first: by argument alone; else HUB_API_KEY, HUB_TOKEN, the hub's own key."""
+    if given:
+        return [given]
+    found = [value for name in ("HUB_API_KEY", "HUB_TOKEN") if (value := os.environ.get(name))]
+    if not found and (key := configuration.load().service_key) is not None:
+        found.append(key)
+    return found
+
+
 def service_bearer(given: str | None) -> str:
-    """A token or API key for a service's request: by argument, HUB_TOKEN, HUB_API_KEY, or the hub's own keys.
+    """The likeliest of `bearers`.
 
     Raises:
         Failure: there is none.
     """
-    found = given or os.environ.get("HUB_TOKEN") or os.environ.get("HUB_API_KEY")
-    if found:
-        return found
-    key = configuration.load().service_key
-    if key is not None:
-        return key
-    raise Failure("who asks? set HUB_API_KEY (or HUB_TOKEN), or HUB_API_KEYS as the hub has it")
+    found = bearers(given)
+    if not found:
+        raise Failure(_WHO)
+    return found[0]
 
 
 def reader_token(given: str | None, channels: list[str]) -> str:
@@ -68,3 +99,90 @@ def reader_token(given: str | None, channels: list[str]) -> str:
     if settings.jwt_secret is None:
         raise Failure("who asks? set HUB_TOKEN, or HUB_JWT_SECRET as the hub has it")
     return tokens.sign(settings, "hub-cli", {"subscribe": channels}, _OWN_TOKEN_S)
+
+
+class Refused(Failure):
+    """The hub said no; `status` is that of HTTP, `body` what it said."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        why = body.get("reason") or body.get("detail") or "it does not say why"
+        super().__init__(f"the hub refused (HTTP {status}): {why}")
+        self.http_status = status
+        self.body = body
+
+
+class RunningHub:
+    """One hub that runs, asked over HTTP; each question with a deadline.
+
+    With several credentials the next one is tried where a right is missing: a key that publishes, and a token of an
+    administrator, may both be at hand.
+    """
+
+    def __init__(self, url: str | None, credentials: Sequence[str]) -> None:
+        self.url = base_url(url)
+        self._credentials = list(credentials)
+        self._http = httpx.Client(timeout=_DEADLINE_S)
+
+    def __enter__(self) -> "RunningHub":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """The answer to `GET`; query parameters that are None are left out."""
+        return self.ask(
+            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        )
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to `POST`; fields that are None are left out."""
+        return self.ask("POST", path, json={name: value for name, value in body.items() if value is not None})
+
+    def ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """The hub's answer.
+
+        Raises:
+            Refused: it said no. Failure: there is no answer, or none of a hub's.
+        """
+        refused: Refused | None = None
+        for bearer in self._credentials:
+            status, body = self._send(method, path, bearer, request)
+            if status < 300:
+                return body
+            refused = refused or Refused(status, body)
+            if status != httpx.codes.FORBIDDEN:
+                raise Refused(status, body)
+        raise refused or Failure(_WHO)
+
+    def _send(
+        self, method: str, path: str, bearer: str, request: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {bearer}"}
+        try:
+            response = self._http.request(method, f"{self.url}{path}", headers=headers, **request)
+            body = response.json()
+        except httpx.HTTPError as error:
+            raise Failure(f"no answer from {self.url}: {error or type(error).__name__}") from None
+        except ValueError:
+            raise Failure(f"{self.url} answered HTTP {response.status_code}, not as a hub does") from None
+        return response.status_code, body if isinstance(body, dict) else {}
+
+
+def asking(url: str | None, token: str | None) -> RunningHub:
+    """A hub that runs, by the arguments of a command.
+
+    Raises:
+        Failure: nobody says who asks, or where.
+    """
+    credentials = bearers(token)
+    if not credentials:
+        raise Failure(_WHO)
+    return RunningHub(url, credentials)
+
+
+def channel_path(name: str, part: str = "") -> str:
+    """The path of a channel's resource."""
+    return f"/v1/channels/{quote(name, safe=':')}{part}"

@@ -12,10 +12,10 @@ def run(args: argparse.Namespace) -> int:
     """The command."""
     url = remote.socket_url(args.url)
     # Checked once, before anything is connected; asked again for every connection, as tokens expire.
-    remote.reader_token(args.token, args.channels)
+    remote.reader_token(args.bearer, args.channels)
 
     def token() -> str:
-        return remote.reader_token(args.token, args.channels)
+        return remote.reader_token(args.bearer, args.channels)
 
     work = run_subscribe(
         url, args.channels, args.since, token, sys.stdout, sys.stderr, max_rate=args.max_rate

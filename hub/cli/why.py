@@ -1,15 +1,8 @@
 """``hub explain``: why an event came to somebody, or did not; one sentence, then the steps."""
 
 import argparse
-import json
 
-import httpx
-
-from . import remote
-from .failure import Failure
-from .plain import plain
-
-_DEADLINE_S = 10.0
+from . import output, remote
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,25 +14,12 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.event is not None:
         question |= {"offset": int(args.event)} if args.event.isdigit() else {"event_id": args.event}
-    url = remote.base_url(args.url)
-    headers = {"Authorization": f"Bearer {remote.service_bearer(args.token)}"}
-    try:
-        response = httpx.post(f"{url}/v1/explain", json=question, headers=headers, timeout=_DEADLINE_S)
-        body = response.json()
-    except httpx.HTTPError as error:
-        raise Failure(f"no answer from {url}: {error or type(error).__name__}") from None
-    except ValueError:
-        raise Failure(f"{url} answered HTTP {response.status_code}, not as a hub does") from None
-    if response.status_code != 200:
-        raise Failure(
-            f"the hub refused (HTTP {response.status_code}): {body.get('detail', 'it does not say why')}"
-        )
+    with remote.asking(args.url, args.bearer) as hub:
+        body = hub.post("/v1/explain", question)
     if args.json:
-        print(json.dumps(body, ensure_ascii=False))
+        output.as_json(body)
         return 0
-    print(plain(body["answer"]))
-    for step in body["steps"]:
-        print(plain(f"  {step}"))
+    output.lines([body["answer"], *(f"  {step}" for step in body["steps"])])
     if not body["complete"]:
-        print("  NOT COMPLETE: not every node answered; this is what the others know")
+        output.lines(["  NOT COMPLETE: not every node answered; this is what the others know"])
     return 0

@@ -80,7 +80,8 @@ class CommandBus:
         await self._registry.send_command(self._signer.sign(body).encode())
 
     async def ask(self, do: str, nodes: int, deadline_s: float, **fields: Any) -> list[Any]:
-        """Ask every node; the answers of those that answered in time, `nodes` being how many there are.
+        """Ask every node; the answers of those that answered in time, `nodes` being how many there are. This node
+        answers itself, and not by way of the storage: one that is deaf still knows what it knows.
 
         Raises:
             HubError: the storage is away.
@@ -89,6 +90,10 @@ class CommandBus:
         question = self._questions[name] = _Question(nodes)
         try:
             await self.send(do, question=name, **fields)
+            handler = self.handlers.get(do)
+            own = None if handler is None else handler({**fields, "do": do})
+            if own is not None:
+                question.answered(own)
             with contextlib.suppress(TimeoutError):  # who is late is missing from the answers
                 await asyncio.wait_for(question.complete.wait(), deadline_s)
             return question.answers
@@ -140,6 +145,8 @@ class CommandBus:
             if question is not None:
                 question.answered(command["answer"])
             return
+        if "question" in command and command["from"] == self._node:
+            return  # it was answered where it was asked
         handler = self.handlers.get(command["do"])
         if handler is None:
             log.info("a node of another version asked for %.40r", command["do"])

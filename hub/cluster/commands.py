@@ -16,6 +16,7 @@ from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..recovery.table import ChannelTable
 from .bus import CommandBus
+from .peers import said_deaf_s
 from .revocation_ledger import RevocationLedger
 
 MAX_DESCRIBED = 1000  # connections that one node describes in one answer
@@ -135,6 +136,14 @@ class ClusterCommands:
         except HubError:
             return [self._bus.handlers[question](fields)], False
         return answers, len(answers) >= nodes
+
+    async def silent(self, answered: Collection[str]) -> dict[str, float]:
+        """Nodes that did not answer; of each, for how long it had heard nothing when it last said so (s)."""
+        try:
+            nodes = await self._registry.nodes()
+        except HubError:
+            return {}
+        return {node: said_deaf_s(info) for node, info in nodes.items() if node not in answered}
 
     async def count_subscribers(self, channel: str, deadline_s: float) -> int:
         """Subscriptions of a channel on all nodes that answer in time.

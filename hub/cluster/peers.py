@@ -12,9 +12,19 @@ log = logging.getLogger(__name__)
 HEAVY_PART = 8  # a user is told of from a part of the limit on, so that what nodes say stays short
 
 
-def describe(connections: int, accept_rate: float, heavy: Mapping[str, int]) -> bytes:
-    """What a node says: `accept_rate` is 0 while it departs; `heavy` are its users with many connections."""
-    return orjson.dumps({"connections": connections, "accept_rate": round(accept_rate, 1), "heavy": heavy})
+def describe(connections: int, accept_rate: float, heavy: Mapping[str, int], deaf_s: float = 0.0) -> bytes:
+    """What a node says: `accept_rate` is 0 while it departs; `heavy` are its users with many connections; `deaf_s`,
+    for how long it has heard nothing of what is announced (s), as it can't be asked then."""
+    said = {"connections": connections, "accept_rate": round(accept_rate, 1), "heavy": heavy}
+    return orjson.dumps({**said, "deaf_s": round(deaf_s, 1)} if deaf_s else said)
+
+
+def said_deaf_s(info: bytes) -> float:
+    """For how long a node had heard nothing when it last said so (s); 0 where it says nothing of it."""
+    try:
+        return float(orjson.loads(info).get("deaf_s", 0.0))
+    except (ValueError, TypeError, AttributeError):
+        return 0.0
 
 
 class Peers:

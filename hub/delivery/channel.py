@@ -99,6 +99,11 @@ class Subscription:
         self.merged.append((gone, into))
 
     @property
+    def held_from(self) -> int | None:
+        """The first offset that a `rate` holds back just now."""
+        return None if self._throttle is None else self._throttle.oldest
+
+    @property
     def tracked(self) -> bool:
         """Whether `sent` has to be kept for as long as the subscription lives."""
         return self.own is not None or self._throttle is not None

@@ -32,6 +32,11 @@ class Throttle:
         self._serial = 0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def oldest(self) -> int | None:
+        """The offset of the first event that is held."""
+        return next((event.offset for event in self._pending.values()), None)
+
     def take(self, event: Event) -> None:
         """Hold an event until the next flush."""
         key: object = event.key

@@ -38,6 +38,9 @@ class Services(Limits, Counted, Publishes, Entrance, Protocol):
     async def verify(self, token: str) -> Identity:
         """Who a token speaks for; raises `HubError`."""
 
+    async def explain_token(self, token: str) -> list[str]:
+        """Whether a token is good, why, and what it allows: lines for its holder."""
+
 
 class HttpContext:
     """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status."""

@@ -129,7 +129,7 @@ async def drain(context: HttpContext, request: Request) -> Response:
     """`POST /v1/drain`: this node departs."""
     await context.control(request, Level.WRITE)
     await context.node.readiness.drain_all()
-    return answer({"draining": True}, 202)
+    return answer({"draining": True, "node": context.node.id}, 202)
 
 
 def _one_of(body: dict[str, Any], first: str, second: str) -> tuple[str | None, str | None]:

@@ -189,6 +189,22 @@ _EXPLAIN = _operation(
     requestBody=_body("Question", {"user": "bob", "channel": "job:42", "offset": 17}),
     responses={"200": _json("The answer", "Explanation"), **_problems(400, 401, 403, 413, 429, 503)},
 )
+_TOP = _operation(
+    "node",
+    "top",
+    "What each node is doing just now: totals, health, slow consumers, busiest channels (services)",
+    responses={"200": _json("The nodes", "Traffic"), **_problems(401, 403, 429, 503)},
+)
+_EXPLAIN_TOKEN = _operation(
+    "connections",
+    "explainToken",
+    "Whether a token is good here and now, exactly why, and what it allows",
+    requestBody=_body("TokenQuestion", {"token": "eyJhbGciOi…"}),
+    responses={
+        "200": _json("In words, for the token's holder", "TokenExplanation"),
+        **_problems(400, 401, 413, 429, 503),
+    },
+)
 _LETTER_ID = {
     "name": "id",
     "in": "path",
@@ -259,6 +275,7 @@ _CONNECTIONS = _operation(
         _query("user", "only this user's"),
         _query("connection", "only this one"),
         _query("channel", "only subscribers of this channel"),
+        _query("closed", "what is over: ends and refusals of the last 15 minutes", enum=["true"]),
     ],
     responses={"200": _json("Up to 1000 of each node", "Connections"), **_problems(401, 403, 429, 503)},
 )
@@ -269,7 +286,12 @@ _DRAIN = _operation(
     responses={
         "202": {
             "description": "It has begun",
-            "content": {"application/json": {"schema": {"type": "object"}, "example": {"draining": True}}},
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object"},
+                    "example": {"draining": True, "node": "n_1f"},
+                }
+            },
         },
         **_problems(401, 403, 429),
     },
@@ -397,7 +419,9 @@ PATHS: dict[str, dict[str, Operation]] = {
     "/v1/unsubscribe": {"post": _TAKE},
     "/v1/revoke": {"post": _REVOKE},
     "/v1/connections": {"get": _CONNECTIONS},
+    "/v1/top": {"get": _TOP},
     "/v1/explain": {"post": _EXPLAIN},
+    "/v1/tokens/explain": {"post": _EXPLAIN_TOKEN},
     "/v1/drain": {"post": _DRAIN},
     "/v1/deadletters": {"get": _LETTERS, "post": _PUT_LETTER},
     "/v1/deadletters/{id}": {"get": _LETTER, "delete": _DROP_LETTER},

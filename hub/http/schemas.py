@@ -351,6 +351,39 @@ SCHEMAS: dict[str, Schema] = {
         complete=flag("every node answered in time"),
         nodes=array(text("a node that answered")),
     ),
+    "Traffic": record(
+        "nodes complete",
+        nodes=array(ref("NodeTraffic")),
+        complete=flag("every node answered in time"),
+    ),
+    "NodeTraffic": record(
+        "node version started time connections channels totals shards slow busiest",
+        node=text("its id"),
+        worker=whole("its place at a port that several processes share"),
+        version=text("of the hub", examples=["0.2.0"]),
+        started=whole("Unix milliseconds"),
+        time=whole("when it looked; Unix milliseconds"),
+        draining=flag("it departs"),
+        reasons=array(text("why /readyz is red")),
+        connections=whole("admitted connections"),
+        sockets=whole("those without a token yet included"),
+        channels=whole("channels that it listens to"),
+        loop_lag_s={"type": "number", "description": "how late its event loop came to a timer"},
+        totals={
+            "type": "object",
+            "description": "counts since its start: published, delivered, opened, refused, gaps, …",
+            "additionalProperties": {"type": "integer"},
+        },
+        shards=array({"type": "object"}),
+        slow=array({"type": "object", "description": "a connection that does not read fast enough"}),
+        busiest=array({"type": "object", "description": "a stored channel with many events a second"}),
+    ),
+    "TokenQuestion": record("token", token=text("a JWT", minLength=1)),
+    "TokenExplanation": record(
+        "valid lines",
+        valid=flag("it is good here and now"),
+        lines=array(text("the first says whether, the others why and what it allows")),
+    ),
     "DeadLetter": record(
         "id origin code reason",
         id=text("its own, made by who writes it", pattern="^[A-Za-z0-9_-]{1,64}$"),
@@ -372,10 +405,19 @@ SCHEMAS: dict[str, Schema] = {
     "Kept": record("id kept", id=text("the letter's"), kept=flag("false: one of this id is kept already")),
     "Dropped": record("dropped", dropped=text("the letter's id")),
     "Connection": _CONNECTION,
-    "Connections": record(
-        "connections complete",
-        connections=array(ref("Connection")),
-        complete=flag("every node answered in time, and none had more than it may tell"),
-    ),
+    "Connections": {
+        "anyOf": [
+            record(
+                "connections complete",
+                connections=array(ref("Connection")),
+                complete=flag("every node answered in time, and none had more than it may tell"),
+            ),
+            record(
+                "past complete",
+                past=array({"type": "object", "description": "with `closed`: an end or a refusal"}),
+                complete=flag("every node answered in time"),
+            ),
+        ]
+    },
     "Readiness": _READINESS,
 }

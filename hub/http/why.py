@@ -1,4 +1,4 @@
-"""Why did it not come: what is over, and the explanation, over HTTP."""
+"""What the nodes are doing, and why it did not come: what is over, and the explanation, over HTTP."""
 
 from typing import Any
 
@@ -22,13 +22,34 @@ async def past(context: HttpContext, query: dict[str, str | None]) -> Response:
     return answer({"past": found[:1000], "complete": complete})
 
 
+async def top(context: HttpContext, request: Request) -> Response:
+    """`GET /v1/top`: what each node is doing just now; `complete` where all of them answered."""
+    await context.control(request, Level.READ)
+    found, complete = await context.node.cluster.ask_all("traffic", ASK_S)
+    return answer({"nodes": found, "complete": complete})
+
+
+async def explain_token(context: HttpContext, request: Request) -> Response:
+    """`POST /v1/tokens/explain`: {token} → {valid, lines}: whether it is good here, why, and what it allows.
+
+    Whoever may ask anything may ask: who has the token knows what it says.
+    """
+    await context.identity(request)
+    token = (await context.object(request)).get("token")
+    if not isinstance(token, str) or not token:
+        raise fields.bad("token must be a string that is not empty")
+    lines = await context.node.explain_token(token.strip())
+    return answer({"valid": lines[0].startswith("valid"), "lines": lines})
+
+
 async def explain(context: HttpContext, request: Request) -> Response:
     """`POST /v1/explain`: {user | connection, channel, offset? | event_id?} → {cause, answer, steps, complete}."""
     await context.admin(request, Level.READ)
     question = _question(await context.object(request))
     target = {"user": question.user, "connection": question.connection, "channel": question.channel}
     facts, complete = await context.node.cluster.ask_all("facts", ASK_S, **target)
-    found = await explain_event(question, facts, context.node.broker, context.node.namespaces)
+    silent = {} if complete else await context.node.cluster.silent([each["node"] for each in facts])
+    found = await explain_event(question, facts, context.node.broker, context.node.namespaces, silent)
     return answer(
         {
             "cause": found.cause,

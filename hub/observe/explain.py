@@ -7,7 +7,7 @@ channel's last one.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from ..protocol.event import Event
 SCANNED = 1000  # newest events among which an event_id is looked for
 NEAR = 0.6
 DEAF_S = 2.5
+PROXY = " (the client's kernel, or that of a proxy in front)"
 
 Facts = dict[str, Any]
 
@@ -56,9 +57,14 @@ class Answer:
 
 
 async def explain(
-    question: Question, facts: Sequence[Facts], broker: Broker, namespaces: Namespaces
+    question: Question,
+    facts: Sequence[Facts],
+    broker: Broker,
+    namespaces: Namespaces,
+    silent: Mapping[str, float] | None = None,
 ) -> Answer:
-    """The answer, from what the nodes know (`NodeFacts.about`) and what is stored."""
+    """The answer, from what the nodes know (`NodeFacts.about`) and what is stored. `silent` nodes did not answer;
+    of each, for how long it had heard nothing when it last said so (s)."""
     answer = Answer()
     try:
         namespace = namespaces.of(question.channel)
@@ -78,7 +84,7 @@ async def explain(
             ended = False
         if ended:
             return answer
-    return _reached(question, event, facts, answer)
+    return _reached(question, event, facts, silent or {}, answer)
 
 
 async def _stored(
@@ -120,17 +126,26 @@ async def _stored(
     return event, False
 
 
-def _reached(question: Question, event: Event | None, facts: Sequence[Facts], answer: Answer) -> Answer:
+def _reached(
+    question: Question,
+    event: Event | None,
+    facts: Sequence[Facts],
+    silent: Mapping[str, float],
+    answer: Answer,
+) -> Answer:
     offset = event.offset if event is not None else question.offset
     live = [each for one in facts for each in one["live"]]
     subscribed = [each for each in live if each["subscribed"]]
     if subscribed:
         return _on_live(question, offset, event, subscribed, facts, answer)
     answer.steps.append(
-        f"{question.who} has {len(live) or 'no'} connections now, none of them subscribed there"
+        f"{question.who} has {_counted(len(live), 'connection')} now, none of them subscribed there"
+        if live
+        else f"{question.who} has no connection now, as far as {_counted(len(facts), 'node')} know"
     )
     return (
-        _on_past(question, offset, event, facts, answer)
+        _silent(question, silent, answer)
+        or _on_past(question, offset, event, facts, answer)
         or _refused(question, facts, answer)
         or _not_subscribed(question, live, facts, answer)
     )
@@ -169,22 +184,62 @@ def _on_live(
         )
     if node["channel"] is not None and node["channel"]["top"] < offset:
         deaf = (
-            f", whose listener has heard nothing for {node['deaf_s']:.0f} s"
+            f", which is deaf: it has heard nothing for {node['deaf_s']:.0f} s"
             if node["deaf_s"] > DEAF_S
             else ""
         )
         return answer.end(
-            "not_heard",
+            "node_deaf" if deaf else "not_heard",
             f"event {offset} was not heard by {each['node']}{deaf}: it stands at {node['channel']['top']}, and the "
             f"position check refills it within its interval",
         )
     _tell_gaps(offset, node, answer)
-    if each["blocked"] or (place.get("to") or 0) < offset:
+    return _written(offset, each, place, answer)
+
+
+def _written(offset: int, each: Facts, place: Facts, answer: Answer) -> Answer:
+    """It reached the connection's node, and matched: has it left?"""
+    name = each["connection"]
+    if each.get("held_from") is not None and offset >= each["held_from"]:
+        return answer.end(
+            "held",
+            f"event {offset} is held back for the max_rate that {name} asked for, and leaves with its next flush",
+        )
+    waits = each["queued"] and offset > (each.get("sent") or 0)
+    if waits or (place.get("to") or 0) < offset:
         return answer.end(
             "slow",
             f"event {offset} waits for {name} to read: {each['unread_bytes']} bytes wait, the client is slow",
         )
-    return answer.end("delivered", f"event {offset} was written to {name}")
+    unacked = each.get("unacked_bytes")
+    if each["blocked"] or unacked:
+        return answer.end(
+            "unread" if each["blocked"] else "delivered",
+            f"event {offset} was written to {name}, whose side has {unacked or 'some'} bytes not acknowledged yet"
+            f"{PROXY}",
+        )
+    known = f", and acknowledged by its side{PROXY}" if unacked == 0 else ""
+    return answer.end("delivered", f"event {offset} was written to {name}{known}")
+
+
+def _silent(question: Question, silent: Mapping[str, float], answer: Answer) -> Answer | None:
+    """A node that does not answer may have the connection: nothing is sure then."""
+    for node, deaf_s in sorted(silent.items(), key=lambda pair: -pair[1]):
+        if deaf_s > DEAF_S:
+            return answer.end(
+                "node_deaf",
+                f"{question.who} is not on the nodes that answer, and {node} is deaf: it has heard nothing for "
+                f"{deaf_s:.0f} s; who is connected there gets nothing until that link is back or the "
+                f"position check has found what is missing",
+            )
+    if silent:
+        names = ", ".join(sorted(silent))
+        return answer.end(
+            "node_silent",
+            f"{question.who} is not on the nodes that answer, and {names} does not: it has died, or hangs; its "
+            f"clients come to the others within seconds",
+        )
+    return None
 
 
 def _on_past(
@@ -228,7 +283,7 @@ def _refused(question: Question, facts: Sequence[Facts], answer: Answer) -> Answ
     if not about:
         return None
     each = about[0]
-    times = f", {each['count']} times" if each["count"] > 1 else ""
+    times = _times(each)
     what = f"subscribe to {each['channel']}" if each.get("channel") else "connect"
     hint = (
         _near(question.channel, [each["channel"]])
@@ -253,10 +308,18 @@ def _not_subscribed(
             "not_subscribed",
             f"{question.who} is connected and not subscribed to {question.channel}, but to {others}{near}",
         )
+    if ends := sorted((each for one in facts for each in one["ends"]), key=lambda each: -int(each["time"])):
+        names = [name for each in ends for name in each["channels"]]
+        others = ", ".join(sorted(set(names))[:5]) or "nothing"
+        return answer.end(
+            "not_subscribed",
+            f"{question.who} was connected until {_at(ends[0]['time'])} and not subscribed to {question.channel}, "
+            f"but to {others}{_near(question.channel, names)}",
+        )
     strangers = [each for one in facts for each in one["strangers"]]
     for each in strangers[:5]:
         where = f" from a page of {each['origin']}" if each.get("origin") else ""
-        when = f"at {_at(each['time'])}, {each['count']} times"
+        when = f"at {_at(each['time'])}{_times(each)}"
         answer.steps.append(f"somebody at {each['address']}{where} was refused {when}: {each['reason']}")
     if origins := [
         each for each in strangers if each.get("origin") and each["code"] == ErrorCode.FORBIDDEN.value
@@ -292,15 +355,22 @@ def _merged(place: Facts, offset: int) -> int | None:
 
 
 def _other_channel(question: Question, facts: Sequence[Facts]) -> str:
-    """A channel of the user's with nearly the same name."""
-    return _near(
-        question.channel, [name for one in facts for each in one["live"] for name in each["channels"]]
-    )
+    """A channel of the user's, of now or of a minute ago, with nearly the same name."""
+    known = [name for one in facts for each in (*one["live"], *one["ends"]) for name in each["channels"]]
+    return _near(question.channel, known)
 
 
 def _near(name: str, names: Sequence[str]) -> str:
     near = [each for each in difflib.get_close_matches(name, set(names), 1, NEAR) if each != name]
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _times(each: Facts) -> str:
+    return f", {each['count']} times" if each["count"] > 1 else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _at(milliseconds: int) -> str:

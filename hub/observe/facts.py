@@ -68,5 +68,8 @@ class NodeFacts:
             "unread_bytes": outbox.queued_bytes,
             "blocked": outbox.blocked,
             "subscribed": subscription is not None,
+            "unacked_bytes": None if connection.transport is None else connection.transport.unacknowledged(),
             "queued": 0 if subscription is None else subscription.queued,
+            "sent": None if subscription is None else subscription.sent,
+            "held_from": None if subscription is None else subscription.held_from,
         }

@@ -12,11 +12,43 @@ from hub.protocol.errors import HubError
 from hub.protocol.position import Position
 
 from .client import Client
+from .delivery import Delivery, HttpDelivery, TryAgain
 from .errors import SdkError
 from .items import Event, Gap, Item, Published, Snapshot, State, Status
 from .publisher import Publisher
 from .subscription import Subscription
-from .tokens import Token
+from .tokens import Token, TokenSource
+
+DEADLINE_S = 30.0  # for one event to be stored
+_TIMEOUT_S = 10.0  # of one request
+
+
+class _Telling:
+    """`Delivery` that says at once where it finds nobody: a slip in the address is seen before the deadline."""
+
+    def __init__(self, inner: Delivery, url: str, deadline: float, err: TextIO) -> None:
+        self._inner = inner
+        self._url = url
+        self._deadline = deadline
+        self._err = err
+        self._told = False
+
+    async def send(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """As `Delivery.send`."""
+        try:
+            return await self._inner.send(events)
+        except TryAgain as error:
+            if not self._told:
+                self._told = True
+                _say(
+                    self._err,
+                    f"{self._url}: {error.reason}; it is tried again for up to {self._deadline:g} s",
+                )
+            raise
+
+    async def close(self) -> None:
+        """As `Delivery.close`."""
+        await self._inner.close()
 
 
 async def run_publish(
@@ -28,7 +60,7 @@ async def run_publish(
     token: Token,
     out: TextIO,
     err: TextIO,
-    deadline: float = 30.0,
+    deadline: float | None = None,
     **options: Any,
 ) -> int:
     """Publish one event over HTTP and print the hub's answer as a line of JSON; returns the exit status.
@@ -38,7 +70,9 @@ async def run_publish(
     """
     try:
         payload = loads_json(payload_json)
-        async with Publisher(url, token=token, deadline=deadline) as publisher:
+        deadline = DEADLINE_S if deadline is None else deadline
+        delivery = _Telling(HttpDelivery(url, TokenSource(token, _TIMEOUT_S), _TIMEOUT_S), url, deadline, err)
+        async with Publisher(url, token=token, deadline=deadline, delivery=delivery) as publisher:
             published = await publisher.publish(channel, event, payload, **options)
     except (HubError, SdkError, ValueError) as error:
         _say(err, f"not published: {error}")

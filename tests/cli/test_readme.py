@@ -52,6 +52,7 @@ class Shell:
 async def shell(folder: Path, port: int) -> AsyncIterator[Shell]:
     process = await asyncio.create_subprocess_exec(
         "bash",
+        "-e",  # the first command that fails ends the block, and the test
         cwd=folder,
         env=environment(port),
         stdin=asyncio.subprocess.PIPE,

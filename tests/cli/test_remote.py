@@ -148,7 +148,11 @@ def test_a_reader_that_has_enough_is_no_error(running: RunningHub, tmp_path: Pat
     [
         ("http://hub:8000", "http://hub:8000", "ws://hub:8000/ws"),
         ("https://hub/", "https://hub", "wss://hub/ws"),
-        ("wss://hub/live", "https://hub/live", "wss://hub/live"),
+        ("wss://hub/live", "https://hub", "wss://hub/live"),
+        ("http://hub:8000/ws", "http://hub:8000", "ws://hub:8000/ws"),
+        ("https://host/hub", "https://host/hub", "wss://host/hub/ws"),
+        ("https://host/hub/ws/", "https://host/hub", "wss://host/hub/ws"),
+        ("wss://host/hub/ws", "https://host/hub", "wss://host/hub/ws"),
     ],
 )
 def test_addresses(
