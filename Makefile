@@ -153,7 +153,7 @@ $(STAMPS)/system:
 # Debian keeps PostgreSQL's server where only its own wrappers look.
 $(STAMPS)/source-servers:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/system-packages postgres-server=postgresql
-	@.ci/system-packages rabbitmq-server=rabbitmq-server epmd=erlang-base
+	@.ci/system-packages rabbitmq-server=rabbitmq-server epmd=erlang-base prometheus=prometheus promtool=prometheus
 	@mkdir -p $(@D) && touch $@
 
 # A Kafka broker is 92 jars of Maven's.

@@ -82,7 +82,7 @@ class Node:
         self.namespaces = settings.table
         self.counters = Counters()
         self.observer: Observer = observer or NoObserver()
-        self.flushes = FlushScheduler(loop.call_soon)
+        self.flushes = FlushScheduler(loop.call_soon, wall)
         self.timers = TimerWheel(loop)
         self.tasks = Tasks()
         self.now = loop.time
@@ -193,6 +193,7 @@ class Node:
         await asyncio.sleep(LAG_EVERY_S)
         lag = max(0.0, self.now() - before - LAG_EVERY_S)
         self.counters.loop_lag_s = lag
+        self.counters.loop_delay.observe(lag)
         self.admission.adapt(lag)
 
     async def _register(self) -> None:
@@ -333,7 +334,9 @@ class Node:
         self, publications: Sequence[Publication], *, ordered: bool = False
     ) -> list[Published | HubError]:
         """Publish; an error in one leaves the others. `ordered` as `Broker.publish` has it."""
+        began = time.perf_counter()
         results = await self.broker.publish(publications, ordered=ordered)
+        self.counters.publish_time.observe(time.perf_counter() - began)
         self.counters.published += sum(not isinstance(result, HubError) for result in results)
         return results
 

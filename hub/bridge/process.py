@@ -180,6 +180,7 @@ class BridgeCollector(Collector):
             events.add_metric(who, stats.events)
             twice.add_metric(who, stats.duplicates)
             retries.add_metric(who, stats.retries.total())
-            for code, number in stats.letters.items():
+            # One from the start: of a counter that comes with its first event, `increase` shows nothing.
+            for code, number in {"bad_message": 0, **stats.letters}.items():
                 dead.add_metric([*who, code], number)
         yield from (lag, flight, up, newest, records, events, twice, dead, retries)

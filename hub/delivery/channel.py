@@ -253,6 +253,7 @@ class Channel:
         if not events:
             return
         burst = Burst(events)
+        self._flushes.burst(self.name, events[0].time)
         plain = self.plain
         self._flushes.delivered += len(events) * (len(plain) + len(self.special or ()))
         if alone:

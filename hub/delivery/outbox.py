@@ -17,6 +17,7 @@ the node bounds them (`recovery.snapshots`). Replays never queue here: they wait
 
 from collections import OrderedDict
 from collections.abc import Callable
+from time import perf_counter
 from typing import Protocol
 
 from ..protocol.event import Burst, Event
@@ -104,6 +105,7 @@ class Outbox:
         "_pulling",
         "_room",
         "_serial",
+        "_since",
         "blocked",
         "clear",
         "encoding",
@@ -141,6 +143,7 @@ class Outbox:
         self._pulling = False
         self._entries: OrderedDict[object, _Entry] | None = None
         self._serial = 0
+        self._since: float | None = None  # when the transport took nothing more
         self._room: list[Callable[[], None]] | None = None
 
     # In
@@ -215,6 +218,8 @@ class Outbox:
 
     def block(self) -> None:
         """The transport's buffer is full."""
+        if self._since is None:
+            self._since = perf_counter()
         self.full = True
         self.blocked = True
         self.clear = False
@@ -222,6 +227,7 @@ class Outbox:
     def unblock(self, ahead: bytes = b"") -> None:
         """The transport takes again: give it `ahead`, then what waits, and then say that there is room."""
         self.full = False
+        self._waited()
         if ahead and self.sink is not None:
             self.sink.write(ahead)
         self._release()
@@ -292,6 +298,7 @@ class Outbox:
     def close(self) -> bytes:
         """Let go of everything; what gathered in this turn is returned, what was queued is not."""
         data = b"".join(self._chunks or ())
+        self._waited()
         self._chunks = self._entries = self.sink = self.on_overflow = None
         self._gathered = self.clear = False
         self.queued_bytes = self._held = 0
@@ -325,6 +332,12 @@ class Outbox:
             self._gathered = True
             self.clear = False
             self._flushes.outbox(self)
+
+    def _waited(self) -> None:
+        """The socket takes again, or never will: for how long did it not?"""
+        if self._since is not None:
+            self._flushes.waited.observe(perf_counter() - self._since)
+            self._since = None
 
     def _next_serial(self) -> int:
         self._serial += 1

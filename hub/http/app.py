@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -172,6 +173,7 @@ def _endpoint(
     """The handler as Starlette calls it: with its refusals, counted, and a bug logged once."""
 
     async def endpoint(request: _Asked) -> Response:
+        began = perf_counter()
         try:
             response = await handler(context, request)
         except HubError as error:
@@ -180,6 +182,7 @@ def _endpoint(
             log.exception("%s %s failed", request.method, path)
             response = refusal(HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
         context.served[path, response.status_code] += 1
+        context.took.observe(path, perf_counter() - began)
         return response
 
     return endpoint

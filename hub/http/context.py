@@ -18,6 +18,7 @@ from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.payloads import keep_payload, keep_payloads
+from ..runtime.histogram import Histograms
 from .metrics import Counted, Exposition
 from .rates import Limits, Rates
 from .whole_request import AnyRequest, WholeRequest
@@ -43,7 +44,8 @@ class Services(Limits, Counted, Publishes, Entrance, Protocol):
 
 
 class HttpContext:
-    """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status."""
+    """Reads and checks HTTP requests for the routes of one node. `served` counts by route and status, `took` the
+    seconds until an answer began, by route."""
 
     def __init__(
         self,
@@ -59,7 +61,8 @@ class HttpContext:
         self._proxies = proxies
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
-        self.exposition = Exposition(node, self.served)
+        self.took = Histograms()
+        self.exposition = Exposition(node, self.served, self.took)
         self.described: dict[str, dict[str, Any]] = {}  # paths of the OpenAPI document beside the hub's own
         self._api_keys = api_keys
 

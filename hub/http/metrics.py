@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from prometheus_client import ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from .. import __version__
@@ -12,11 +12,17 @@ from ..broker.base import Broker
 from ..cluster.readiness import Readiness
 from ..connections.admission import Admission
 from ..connections.table import ConnectionTable
+from ..protocol import codes
 from ..recovery.table import ChannelTable
 from ..runtime.counters import Counters
 from ..runtime.floods import Floods
 from ..runtime.flush import FlushScheduler
+from ..runtime.histogram import Histograms
 from ..runtime.tasks import Tasks
+
+# From the start: of a counter that comes with its first event, `increase` shows nothing.
+_NO_CLOSES = {codes.name(code): 0 for code in codes.CloseCode}
+_NO_ERRORS = {code.value: 0 for code in codes.ErrorCode}
 
 
 class Counted(Protocol):
@@ -44,6 +50,7 @@ class NodeCollector(Collector):
         """All metrics of the node, at this moment."""
         yield from self._gauges()
         yield from self._counters()
+        yield from self._durations()
         yield from self._shards()
 
     def _gauges(self) -> Iterable[Metric]:
@@ -94,9 +101,9 @@ class NodeCollector(Collector):
             yield CounterMetricFamily(f"hub_{name}", text, value=value)
         for name, label, text, counter in (
             ("commands", "type", "Commands received", metrics.commands),
-            ("closed", "reason", "Connections closed", metrics.closed),
-            ("refused", "code", "Handshakes refused", metrics.refused),
-            ("errors", "code", "Commands refused", metrics.errors),
+            ("closed", "reason", "Connections closed", {**_NO_CLOSES, **metrics.closed}),
+            ("refused", "code", "Handshakes refused", {**_NO_ERRORS, **metrics.refused}),
+            ("errors", "code", "Commands refused", {**_NO_ERRORS, **metrics.errors}),
             ("floods", "kind", "Connections stopped because they flooded", self._node.floods.counts),
             ("faults", "work", "Rounds of standing work that failed by a fault", metrics.faults),
             ("broker_incidents", "what", "What went wrong at the broker", self._node.broker.counts()),
@@ -105,6 +112,23 @@ class NodeCollector(Collector):
             for key, value in counter.items():
                 family.add_metric([key], value)
             yield family
+
+    def _durations(self) -> Iterable[Metric]:
+        counters, flushes = self._node.counters, self._node.flushes
+        for name, text, histogram in (
+            ("broker_publish", "From asking the broker to publish until its answer", counters.publish_time),
+            (
+                "loop_delay",
+                "How late the event loop came to its timer, ten times a second",
+                counters.loop_delay,
+            ),
+            ("outbox_wait", "For how long sockets took nothing, whose clients did not read", flushes.waited),
+        ):
+            family = HistogramMetricFamily(f"hub_{name}_seconds", text)
+            family.add_metric([], histogram.cumulative(), histogram.sum)
+            yield family
+        text = "From a publication to the write to the sockets of a node, of the oldest event of a burst"
+        yield _labelled("hub_delivery_seconds", text, "namespace", flushes.written)
 
     def _shards(self) -> Iterable[Metric]:
         usable = GaugeMetricFamily("hub_shard_usable", "1 while the shard answers", labels=["shard"])
@@ -120,25 +144,34 @@ class NodeCollector(Collector):
 class HttpCollector(Collector):
     """HTTP requests by route (its template, never the path that was asked for) and status."""
 
-    def __init__(self, served: Mapping[tuple[str, int], int]) -> None:
+    def __init__(self, served: Mapping[tuple[str, int], int], took: Histograms) -> None:
         self._served = served
+        self._took = took
 
     def collect(self) -> Iterable[Metric]:
-        """One counter."""
+        """A counter and a histogram."""
         family = CounterMetricFamily(
             "hub_http_requests", "HTTP requests answered", labels=["route", "status"]
         )
         for (route, status), count in self._served.items():
             family.add_metric([route, str(status)], count)
         yield family
+        yield _labelled("hub_http_request_seconds", "Until an HTTP answer began", "route", self._took)
+
+
+def _labelled(name: str, text: str, label: str, histograms: Histograms) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=[label])
+    for value, histogram in histograms.of.items():
+        family.add_metric([value], histogram.cumulative(), histogram.sum)
+    return family
 
 
 class Exposition:
     """The text of `/metrics`. Every sample bears the label `worker`, the worker's place at the port."""
 
-    def __init__(self, node: Counted, served: Mapping[tuple[str, int], int]) -> None:
+    def __init__(self, node: Counted, served: Mapping[tuple[str, int], int], took: Histograms) -> None:
         self._node = node
-        self._collectors = (NodeCollector(node), HttpCollector(served), ProcessCollector(registry=None))
+        self._collectors = (NodeCollector(node), HttpCollector(served, took), ProcessCollector(registry=None))
 
     def sample(self) -> dict[str, Any]:
         """This worker's metrics as values of JSON: what it answers to the other workers."""

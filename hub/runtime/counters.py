@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from .histogram import Histogram
+
 
 class Counters:
     """Counters of one node, since its start."""
@@ -17,8 +19,10 @@ class Counters:
         "errors",
         "faults",
         "gaps",
+        "loop_delay",
         "loop_lag_s",
         "lost",
+        "publish_time",
         "published",
         "recovered",
         "refilled",
@@ -43,6 +47,8 @@ class Counters:
         self.snapshots_refused = 0
         self.bytes_received = 0
         self.loop_lag_s = 0.0
+        self.loop_delay = Histogram()
+        self.publish_time = Histogram()
         self.commands: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()

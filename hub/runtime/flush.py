@@ -3,8 +3,10 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import Protocol
+
+from .histogram import LONG, Histogram, Histograms
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +34,33 @@ class FlushScheduler:
     """Channels flush first (their events go to outboxes), then outboxes (one write a socket), then the rest; a
     slice of the turn is left for what takes long (`in_slices`).
 
-    `call_soon` is the loop's. What registers has made sure itself that it does so once.
+    `call_soon` is the loop's, `wall` Unix seconds. What registers has made sure itself that it does so once.
+    `written` are the seconds from a publication to the end of the turn that wrote it, by namespace: of the oldest
+    event of each burst, never by receiver. `waited` is for how long sockets that were full took nothing.
     """
 
-    __slots__ = ("_call_soon", "_channels", "_later", "_outboxes", "_scheduled", "_sliced", "delivered")
+    __slots__ = (
+        "_bursts",
+        "_call_soon",
+        "_channels",
+        "_later",
+        "_outboxes",
+        "_scheduled",
+        "_sliced",
+        "_wall",
+        "delivered",
+        "waited",
+        "written",
+    )
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self, call_soon: Callable[[Callable[[], None]], object], wall: Callable[[], float] = time
+    ) -> None:
         self._call_soon = call_soon
+        self._wall = wall
+        self._bursts: list[tuple[str, int]] = []
+        self.written = Histograms()
+        self.waited = Histogram(LONG)
         self._channels: list[Gathering] = []
         self._outboxes: list[Flushable] = []
         self._later: list[Callable[[], None]] = []
@@ -57,6 +79,10 @@ class FlushScheduler:
         self._outboxes.append(outbox)
         if not self._scheduled:
             self._schedule()
+
+    def burst(self, channel: str, time_ms: int) -> None:
+        """A channel hands events on, the oldest of which was published at the Unix time `time_ms`."""
+        self._bursts.append((channel, time_ms))
 
     def later(self, callback: Callable[[], None]) -> None:
         """Call back after all writes: for what must not happen inside a fan-out."""
@@ -86,6 +112,8 @@ class FlushScheduler:
                 outbox.flush()
             except Exception:
                 log.exception(_FAILED)
+        if self._bursts:
+            self._measure()
         self._scheduled = False
         if self._channels or self._outboxes:
             self._schedule()  # they came while the turn ended
@@ -94,6 +122,12 @@ class FlushScheduler:
             _call(callback)
         if self._sliced:
             self._run_slice()
+
+    def _measure(self) -> None:
+        bursts, self._bursts = self._bursts, []
+        now = self._wall()
+        for channel, time_ms in bursts:
+            self.written.observe(channel.partition(":")[0], now - time_ms / 1000)
 
     def _run_slice(self) -> None:
         until = perf_counter() + SLICE_S

@@ -1,10 +1,12 @@
 """The last bar before a secret stands in a log."""
 
+import json
 import logging
+import sys
 
 import pytest
 
-from hub.cli.logs import Redacting, _OneLine
+from hub.cli.logs import JsonLines, Redacting, _OneLine
 from hub.runtime.redaction import redacted
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.sGnat_ure-0123456789"
@@ -40,3 +42,22 @@ def test_a_failed_start_says_its_sentence_only_where_the_hub_raised_it() -> None
     assert _OneLine().filter(bug)
     assert ours.getMessage() == "the hub did not start: other ring"
     assert bug.getMessage().startswith("Traceback")
+
+
+def test_a_record_is_an_object_whatever_clients_put_into_it() -> None:
+    """Line ends, quotes, escapes of terminals, half a surrogate pair."""
+    evil = 'eve\n{"level":"CRITICAL"} \x1b[2J" \ud800'
+    try:
+        raise KeyError(f"?token={TOKEN}")
+    except KeyError:
+        stack = sys.exc_info()
+    fields = {"name": "hub.clients", "levelname": "INFO", "msg": "%s asked ?token=%s", "args": (evil, TOKEN)}
+    line = JsonLines().format(logging.makeLogRecord({**fields, "exc_info": stack}))
+    assert line.isascii()
+    assert line.isprintable()
+    found = json.loads(line)
+    assert set(found) == {"time", "level", "logger", "message", "stack"}
+    assert found["message"] == f"{evil} asked ?token=[redacted]"
+    assert found["time"].endswith("+00:00")
+    assert "KeyError" in found["stack"]
+    assert TOKEN not in line

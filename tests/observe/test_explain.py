@@ -1,4 +1,4 @@
-"""Each possible answer of `explain`, from facts as nodes tell them. tests/observe/test_why.py asks two real nodes."""
+"""Each possible answer of `explain`, from facts as nodes tell them. test_why.py asks two real nodes."""
 
 from typing import Any
 
