@@ -34,8 +34,8 @@ client_publish = true
 `hub check` reads the same settings and says in words what is wrong with them: names that are no settings, keys
 that are too short, a broker that does not answer. Keep secrets out of files that others can read.
 
-Three more variables are for the commands that talk to a running hub: `HUB_URL` (with its path, where the hub is mounted in
-another app), `HUB_API_KEY` and `HUB_TOKEN`: the key is tried first, but for `hub subscribe`.
+Three more variables are for the commands that talk to a running hub: `HUB_URL` (with its path, where the hub is
+mounted in another app), `HUB_API_KEY` and `HUB_TOKEN`: the key is tried first, but for `hub subscribe`.
 """
 
 NAMESPACES_HEAD = """
@@ -147,6 +147,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "log_level": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
         "log_format": "`text`, or `json`: an object a line.",
         "recorder_bytes": "Memory for what is remembered of the last 15 minutes; 0: nothing is.",
+        "audit": "An audit log, JSON lines: `stdout`, or a file, which others rotate. What services and people "
+        "do to the hub is told before it is done, and refused where it can't be told (but draining and revoking).",
         "bridges": "What `hub bridge` reads of other systems; a node does nothing with it.",
         "hooks": "Webhooks of others that are taken in at `/v1/hooks/{name}`.",
         "cloudevents": "CloudEvents are taken in at `/v1/cloudevents` and `/v1/publish`; `{}`: the usual mapping.",

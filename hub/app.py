@@ -22,6 +22,7 @@ from .commands.handshake import Handshaker
 from .http.app import Addition, build, direct_routes
 from .http.context import HttpContext
 from .node import Node
+from .observe.audit import AuditLog, AuditObserver
 from .observe.client_log import ClientLog
 from .observe.facts import NodeFacts
 from .observe.observers import Observers
@@ -29,7 +30,7 @@ from .observe.recorder import FlightRecorder
 from .observe.traffic import NodeTraffic
 from .protocol import ids
 from .runtime.redaction import redact_loggers
-from .settings import Settings
+from .settings import Settings, told
 
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
@@ -93,7 +94,10 @@ class Hub:
             ending.push_async_callback(keys.close)
             authenticator = make_authenticator(settings, keys)
             broker = make_broker(settings, node_id, *self._redis)
-            observers = make_observers(settings, node_id)
+            audit = make_audit(settings, node_id)
+            if audit is not None:
+                ending.push_async_callback(audit.close)
+            observers = make_observers(settings, node_id, audit)
             node = Node(
                 settings,
                 broker,
@@ -113,7 +117,7 @@ class Hub:
 
                 open_door(handshaker)
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
-            context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies)
+            context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies, audit)
             facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)
             node.cluster.answer("past", facts.past)
             node.cluster.answer("facts", facts.about)
@@ -188,10 +192,28 @@ def make_intake(settings: Settings) -> Sequence[Addition]:
     return additions(settings)
 
 
-def make_observers(settings: Settings, node_id: str) -> Observers:
+def make_audit(settings: Settings, node_id: str) -> AuditLog | None:
+    """The audit log, where one is asked for.
+
+    Raises:
+        BadSettings: its file can't be opened.
+    """
+    if settings.audit is None:
+        return None
+    audit = AuditLog(node_id, settings.audit)
+    try:
+        audit.start(told(settings))
+    except OSError as error:
+        raise BadSettings([f"HUB_AUDIT: {error.strerror}: {settings.audit}"]) from None
+    return audit
+
+
+def make_observers(settings: Settings, node_id: str, audit: AuditLog | None = None) -> Observers:
     """Who is told of what happens to clients."""
     now = asyncio.get_running_loop().time
-    return Observers(ClientLog(now), FlightRecorder(node_id, now, time.time, settings.recorder_bytes))
+    recorder = FlightRecorder(node_id, now, time.time, settings.recorder_bytes)
+    more = () if audit is None else (AuditObserver(audit),)
+    return Observers(ClientLog(now), recorder, *more)
 
 
 def make_broker(

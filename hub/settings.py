@@ -1,5 +1,6 @@
 """Every setting with its default, once: `HUB_*` in the environment, or ``hub.toml``."""
 
+import re
 import resource
 from typing import Annotated, Any, Literal
 
@@ -156,6 +157,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
     recorder_bytes: Annotated[int, Field(ge=0)] = 16_777_216
+    audit: str | None = None
 
     # channels
     namespaces: dict[str, Namespace] = Field(default_factory=dict)
@@ -208,3 +210,30 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then ``hub.toml``."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+_NAMES_ONLY = ("api_keys", "hooks", "bridges", "dapr", "cloudevents")
+_ADDRESS = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """Those that differ from the defaults, without what is secret: of keys, hooks and bridges the names only, of
+    addresses no user and no password."""
+    found: dict[str, Any] = {}
+    for name in sorted(settings.model_fields_set):
+        value = getattr(settings, name)
+        if value == type(settings).model_fields[name].default:
+            continue
+        if isinstance(value, SecretStr):
+            found[name] = "set"
+        elif name in _NAMES_ONLY:
+            found[name] = sorted(value) if isinstance(value, dict) else len(value or ())
+        elif name == "namespaces":
+            found[name] = {
+                each: rules.model_dump(exclude_defaults=True, mode="json") for each, rules in value.items()
+            }
+        elif isinstance(value, str):
+            found[name] = _ADDRESS.sub("", value)
+        else:
+            found[name] = settings.model_dump(include={name}, mode="json")[name]
+    return found

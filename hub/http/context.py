@@ -1,6 +1,8 @@
 """What every route needs: who asks, what the body is."""
 
 import asyncio
+import contextlib
+import math
 from collections import Counter
 from typing import Any, Protocol
 
@@ -14,6 +16,7 @@ from ..auth.tickets import Tickets
 from ..cluster.commands import ClusterCommands
 from ..commands.host import Entrance, Publishes
 from ..commands.publications import PublicationChecks
+from ..observe.audit import Action, Audit
 from ..protocol.codec import describe, loads_json
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
@@ -54,15 +57,17 @@ class HttpContext:
         tickets: Tickets,
         stream_tickets: StreamTickets,
         proxies: TrustedProxies,
+        audit: Audit | None = None,
     ) -> None:
         self.node = node
+        self.audit = audit
         self.tickets = tickets
         self.stream_tickets = stream_tickets
         self._proxies = proxies
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
         self.took = Histograms()
-        self.exposition = Exposition(node, self.served, self.took)
+        self.exposition = Exposition(node, self.served, self.took, audit)
         self.described: dict[str, dict[str, Any]] = {}  # paths of the OpenAPI document beside the hub's own
         self._api_keys = api_keys
 
@@ -87,7 +92,47 @@ class HttpContext:
             raise HubError(
                 ErrorCode.UNAUTHENTICATED, "the header Authorization: Bearer <token or API key> is missing"
             )
-        return await self.bearer(credentials)
+        if self.audit is None:
+            return await self.bearer(credentials)
+        return await self._audited_bearer(credentials, self.audit, request)
+
+    async def _audited_bearer(self, credentials: str, audit: Audit, request: AnyRequest) -> Identity:
+        address = self.address(request)
+        try:
+            identity = await self.bearer(credentials)
+        except HubError as error:
+            if error.status == 401:
+                audit.login_refused(error.code, address)
+            raise
+        if math.isinf(identity.expires_at):
+            audit.used(identity, address)
+        return identity
+
+    def audited(
+        self,
+        request: Request,
+        identity: Identity,
+        name: str,
+        what: dict[str, Any],
+        *,
+        goes_ahead: bool = False,
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Around what is done to the hub: told in the audit log before it is done, where there is one.
+
+        Raises:
+            HubError: ``unavailable``: it can't be told, and must not be done.
+        """
+        if self.audit is None:
+            return contextlib.nullcontext()
+        action = Action(name, identity.name, self.address(request), what)
+        return self.audit.about(action, goes_ahead=goes_ahead)
+
+    def _forbidden(self, request: Request, identity: Identity, why: str) -> HubError:
+        error = HubError(ErrorCode.FORBIDDEN, why)
+        if self.audit is not None:
+            name = f"{request.method} {request.url.path[:100]}"
+            self.audit.refused(Action(name, identity.name, self.address(request), {}), error)
+        return error
 
     async def bearer(self, credentials: str) -> Identity:
         """Who has these credentials, an API key or a token.
@@ -126,7 +171,7 @@ class HttpContext:
                 if identity.service
                 else "only a service may do this: an API key, or hub.service:true"
             )
-            raise HubError(ErrorCode.FORBIDDEN, why)
+            raise self._forbidden(request, identity, why)
         return identity
 
     async def admin(self, request: Request, level: Level) -> Identity:
@@ -137,7 +182,7 @@ class HttpContext:
         """
         identity = await self.identity(request)
         if identity.admin < level:
-            raise HubError(ErrorCode.FORBIDDEN, f"this needs the right admin:{level.name.lower()}")
+            raise self._forbidden(request, identity, f"this needs the right admin:{level.name.lower()}")
         return identity
 
     async def object(

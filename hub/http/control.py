@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..auth.identity import Level
+from ..auth.identity import Identity, Level
 from ..auth.stream_tickets import MAX_CHANNELS
 from ..commands.permissions import check_subscribe
 from ..protocol.channels import is_reserved, namespace_of
@@ -56,41 +56,49 @@ async def _streamed_channels(context: HttpContext, request: Request) -> list[str
 
 async def disconnect(context: HttpContext, request: Request) -> Response:
     """`POST /v1/disconnect`: {user} or {connection}, reconnect?"""
-    await context.control(request, Level.WRITE)
+    who = await context.control(request, Level.WRITE)
     body = await context.object(request)
     user, connection = _one_of(body, "user", "connection")
     reconnect = body.get("reconnect", False)
     if not isinstance(reconnect, bool):
         raise HubError(ErrorCode.BAD_MESSAGE, "reconnect must be true or false")
-    await context.node.cluster.disconnect(user=user, connection=connection, reconnect=reconnect)
+    what = {"user": user, "connection": connection, "reconnect": reconnect}
+    async with context.audited(request, who, "disconnect", what):
+        await context.node.cluster.disconnect(user=user, connection=connection, reconnect=reconnect)
     return answer({"sent": True})
 
 
 async def subscribe(context: HttpContext, request: Request) -> Response:
     """`POST /v1/subscribe`: {user} or {connection}, channel, since?: a right and its use, on every node."""
-    user, connection, channel, body = await _gift(context, request)
+    who, user, connection, channel, body = await _gift(context, request)
     since = body.get("since")
     if since is not None and not isinstance(since, str):
         raise HubError(ErrorCode.BAD_MESSAGE, "since is a position, written epoch:offset")
     position = None if since is None else Position.parse(since)
     context.node.namespaces.of(channel)
-    reached, complete = await context.node.cluster.subscribe(
-        user=user, connection=connection, channel=channel, since=position, deadline_s=ASK_S
-    )
+    target = {"user": user, "connection": connection, "channel": channel}
+    async with context.audited(request, who, "subscribe", target):
+        reached, complete = await context.node.cluster.subscribe(
+            user=user, connection=connection, channel=channel, since=position, deadline_s=ASK_S
+        )
     return answer({"connections": reached, "complete": complete})
 
 
 async def unsubscribe(context: HttpContext, request: Request) -> Response:
     """`POST /v1/unsubscribe`: {user} or {connection}, channel: the subscription ends, on every node."""
-    user, connection, channel, _ = await _gift(context, request)
-    reached, complete = await context.node.cluster.unsubscribe(
-        user=user, connection=connection, channel=channel, deadline_s=ASK_S
-    )
+    who, user, connection, channel, _ = await _gift(context, request)
+    target = {"user": user, "connection": connection, "channel": channel}
+    async with context.audited(request, who, "unsubscribe", target):
+        reached, complete = await context.node.cluster.unsubscribe(
+            user=user, connection=connection, channel=channel, deadline_s=ASK_S
+        )
     return answer({"connections": reached, "complete": complete})
 
 
-async def _gift(context: HttpContext, request: Request) -> tuple[str | None, str | None, str, dict[str, Any]]:
-    """Whose right to which channel; who gives or takes it must be a service that has it."""
+async def _gift(
+    context: HttpContext, request: Request
+) -> tuple[Identity, str | None, str | None, str, dict[str, Any]]:
+    """Who gives whose right to which channel; who gives or takes it must be a service that has it."""
     identity = await context.identity(request)
     if not identity.service:
         raise HubError(ErrorCode.FORBIDDEN, "only a service gives and takes rights")
@@ -102,16 +110,17 @@ async def _gift(context: HttpContext, request: Request) -> tuple[str | None, str
     namespace_of(channel)
     if is_reserved(channel) or not identity.may_subscribe(channel):
         raise HubError(ErrorCode.FORBIDDEN, f"{channel} is not this service's to give", channel=channel)
-    return user, connection, channel, body
+    return identity, user, connection, channel, body
 
 
 async def revoke(context: HttpContext, request: Request) -> Response:
     """`POST /v1/revoke`: {sub} or {jti}."""
-    await context.control(request, Level.WRITE)
+    who = await context.control(request, Level.WRITE)
     body = await context.object(request)
     sub, jti = _one_of(body, "sub", "jti")
     until = context.node.wall() + context.node.settings.revocation_ttl
-    await context.node.cluster.revoke(f"sub:{sub}" if sub is not None else f"jti:{jti}", until)
+    async with context.audited(request, who, "revoke", {"sub": sub, "jti": jti}, goes_ahead=True):
+        await context.node.cluster.revoke(f"sub:{sub}" if sub is not None else f"jti:{jti}", until)
     return answer({"revoked": True, "until": int(until * 1000)})
 
 
@@ -127,8 +136,9 @@ async def connections(context: HttpContext, request: Request) -> Response:
 
 async def drain(context: HttpContext, request: Request) -> Response:
     """`POST /v1/drain`: this node departs."""
-    await context.control(request, Level.WRITE)
-    await context.node.readiness.drain_all()
+    who = await context.control(request, Level.WRITE)
+    async with context.audited(request, who, "drain", {"node": context.node.id}, goes_ahead=True):
+        await context.node.readiness.drain_all()
     return answer({"draining": True, "node": context.node.id}, 202)
 
 

@@ -114,19 +114,22 @@ async def replay(context: HttpContext, request: Request) -> Response:
     # Who may write as admin repeats what a service wrote: it is a service's publication.
     service = replace(identity, service=True)
     publication = context.node.publication_checks.publication(command, service, None, allowed=True)
-    (result,) = await context.node.publish([publication])
-    if isinstance(result, HubError):
-        raise result
+    what = {"letter": letter["id"], "channel": publication.channel, "as": "a service"}
+    async with context.audited(request, identity, "replay", what):
+        (result,) = await context.node.publish([publication])
+        if isinstance(result, HubError):
+            raise result
     await context.node.broker.dead_letters.drop(letter["id"])
     return answer({**published_fields(command, result), "replayed": letter["id"], "behind": True})
 
 
 async def drop(context: HttpContext, request: Request) -> Response:
     """`DELETE /v1/deadletters/{id}`."""
-    await context.admin(request, Level.WRITE)
+    who = await context.admin(request, Level.WRITE)
     id = _id(request.path_params["id"])
-    if not await context.node.broker.dead_letters.drop(id):
-        raise _unknown(id)
+    async with context.audited(request, who, "drop_letter", {"letter": id}):
+        if not await context.node.broker.dead_letters.drop(id):
+            raise _unknown(id)
     return answer({"dropped": id})
 
 

@@ -40,6 +40,14 @@ class Counted(Protocol):
     floods: Floods
 
 
+class Missing(Protocol):
+    """What counts lines that it could not write."""
+
+    @property
+    def missed(self) -> int:
+        """So many."""
+
+
 class NodeCollector(Collector):
     """What the node itself counts."""
 
@@ -159,6 +167,17 @@ class HttpCollector(Collector):
         yield _labelled("hub_http_request_seconds", "Until an HTTP answer began", "route", self._took)
 
 
+class AuditCollector(Collector):
+    """What the audit log could not write."""
+
+    def __init__(self, audit: Missing) -> None:
+        self._audit = audit
+
+    def collect(self) -> Iterable[Metric]:
+        """One counter."""
+        yield CounterMetricFamily("hub_audit_missed", "Lines that were not out in time", self._audit.missed)
+
+
 def _labelled(name: str, text: str, label: str, histograms: Histograms) -> Metric:
     family = HistogramMetricFamily(name, text, labels=[label])
     for value, histogram in histograms.of.items():
@@ -169,9 +188,21 @@ def _labelled(name: str, text: str, label: str, histograms: Histograms) -> Metri
 class Exposition:
     """The text of `/metrics`. Every sample bears the label `worker`, the worker's place at the port."""
 
-    def __init__(self, node: Counted, served: Mapping[tuple[str, int], int], took: Histograms) -> None:
+    def __init__(
+        self,
+        node: Counted,
+        served: Mapping[tuple[str, int], int],
+        took: Histograms,
+        audit: Missing | None = None,
+    ) -> None:
         self._node = node
-        self._collectors = (NodeCollector(node), HttpCollector(served, took), ProcessCollector(registry=None))
+        self._collectors: list[Collector] = [
+            NodeCollector(node),
+            HttpCollector(served, took),
+            ProcessCollector(registry=None),
+        ]
+        if audit is not None:
+            self._collectors.append(AuditCollector(audit))
 
     def sample(self) -> dict[str, Any]:
         """This worker's metrics as values of JSON: what it answers to the other workers."""

@@ -8,9 +8,9 @@ from .recorder import FlightRecorder
 class Observers:
     """`Observer` that tells each of several; `recorder` is the one that remembers."""
 
-    def __init__(self, log: Observer, recorder: FlightRecorder) -> None:
+    def __init__(self, log: Observer, recorder: FlightRecorder, *more: Observer) -> None:
         self.recorder = recorder
-        self._all: list[Observer] = [log, recorder]
+        self._all: list[Observer] = [log, recorder, *more]
 
     def admitted(self, connection: Observed) -> None:
         """As `Observer.admitted`."""
