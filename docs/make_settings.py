@@ -149,6 +149,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "recorder_bytes": "Memory for what is remembered of the last 15 minutes; 0: nothing is.",
         "audit": "An audit log, JSON lines: `stdout`, or a file, which others rotate. What services and people "
         "do to the hub is told before it is done, and refused where it can't be told (but draining and revoking).",
+        "otel": "Traces by OpenTelemetry, over OTLP/HTTP (`pip install 'notification-hub[otel]'`); its "
+        "`OTEL_*` variables say where to.",
+        "otel_ratio": "So many of the traces that begin here are sampled; who sends `traceparent` has decided.",
         "bridges": "What `hub bridge` reads of other systems; a node does nothing with it.",
         "hooks": "Webhooks of others that are taken in at `/v1/hooks/{name}`.",
         "cloudevents": "CloudEvents are taken in at `/v1/cloudevents` and `/v1/publish`; `{}`: the usual mapping.",

@@ -34,6 +34,7 @@ from .settings import Settings, told
 
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
+    from .tracing.base import Tracer
 
 
 class NotStarted(RuntimeError):
@@ -98,6 +99,9 @@ class Hub:
             if audit is not None:
                 ending.push_async_callback(audit.close)
             observers = make_observers(settings, node_id, audit)
+            tracer = make_tracer(settings, node_id)
+            if tracer is not None:
+                ending.push_async_callback(tracer.close)
             node = Node(
                 settings,
                 broker,
@@ -106,6 +110,7 @@ class Hub:
                 id=node_id,
                 worker_ipc=self._worker_ipc,
                 observer=observers,
+                tracer=tracer,
             )
             ending.push_async_callback(node.stop)
             tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
@@ -206,6 +211,23 @@ def make_audit(settings: Settings, node_id: str) -> AuditLog | None:
     except OSError as error:
         raise BadSettings([f"HUB_AUDIT: {error.strerror}: {settings.audit}"]) from None
     return audit
+
+
+def make_tracer(settings: Settings, node_id: str) -> "Tracer | None":
+    """Traces, where they are asked for; nothing of OpenTelemetry is imported else.
+
+    Raises:
+        BadSettings: it is not installed.
+    """
+    if not settings.otel:
+        return None
+    try:
+        from .tracing.otel import OtelTracer
+    except ModuleNotFoundError as error:
+        raise BadSettings(
+            [f"HUB_OTEL: {error.name} is missing: pip install 'notification-hub[otel]'"]
+        ) from None
+    return OtelTracer(node_id, settings.otel_ratio)
 
 
 def make_observers(settings: Settings, node_id: str, audit: AuditLog | None = None) -> Observers:

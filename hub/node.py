@@ -49,6 +49,7 @@ from .runtime.standing import StandingWork
 from .runtime.tasks import Tasks
 from .runtime.timer_wheel import TimerWheel
 from .settings import Settings
+from .tracing.base import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Node:
         worker_ipc: WorkerIpc,
         wall: Callable[[], float] = time.time,
         observer: Observer | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
@@ -83,6 +85,9 @@ class Node:
         self.counters = Counters()
         self.observer: Observer = observer or NoObserver()
         self.flushes = FlushScheduler(loop.call_soon, wall)
+        self.tracer = tracer
+        if tracer is not None:
+            self.flushes.on_written = tracer.handed_on
         self.timers = TimerWheel(loop)
         self.tasks = Tasks()
         self.now = loop.time
@@ -335,7 +340,8 @@ class Node:
     ) -> list[Published | HubError]:
         """Publish; an error in one leaves the others. `ordered` as `Broker.publish` has it."""
         began = time.perf_counter()
-        results = await self.broker.publish(publications, ordered=ordered)
+        store = partial(self.broker.publish, publications, ordered=ordered)
+        results = await (store() if self.tracer is None else self.tracer.send(publications, store))
         self.counters.publish_time.observe(time.perf_counter() - began)
         self.counters.published += sum(not isinstance(result, HubError) for result in results)
         return results

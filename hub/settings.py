@@ -158,6 +158,8 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     recorder_bytes: Annotated[int, Field(ge=0)] = 16_777_216
     audit: str | None = None
+    otel: bool = False
+    otel_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     # channels
     namespaces: dict[str, Namespace] = Field(default_factory=dict)

@@ -30,6 +30,7 @@ FLOORS = (
     "recovery",
     "connections",
     "delivery",
+    "tracing",
     "bridge.kinds",
     "bridge",
     "sdk",
@@ -64,6 +65,7 @@ STANDS_ASIDE = {
     "presence": {"presence", "delivery", "broker", *GROUND},
     "recovery": {"recovery", "delivery", "broker", *GROUND},
     "runtime": {"runtime"},
+    "tracing": {"tracing", *GROUND},
 }
 """Floors that may not import all that lies below them."""
 
@@ -79,6 +81,7 @@ FOREIGN: dict[str, set[str]] = {
     "redis": {"bridge.kinds", *IMPLEMENTATIONS},
     "jwt": {"cli", "auth"},
     "prometheus_client": {"bridge", "http"},
+    "opentelemetry": {"tracing"},
 }
 """Where packages may be imported that would tie a floor to the world outside."""
 

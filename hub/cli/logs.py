@@ -1,12 +1,17 @@
 """Logging of the server's process: a line a message, to standard error, with no token in it."""
 
 import logging
+import os
+import select
+import stat
 from datetime import UTC, datetime
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 from ..runtime.redaction import redacted
+
+PIECE = 4096  # a pipe that takes anything takes so much (PIPE_BUF of pipe(7))
 
 
 class _OneLine(logging.Filter):
@@ -56,9 +61,53 @@ class JsonLines(JsonFormatter):
         }
 
 
+class NeverWaiting(logging.Handler):
+    """Writes to a descriptor that may stand still: a pipe whose reader hangs, a terminal that is stopped. A line
+    for which there is no room is left out and counted, and the next that gets through says how many were.
+
+    A pipe is opened anew, to be written without waiting: the flag on the descriptor itself is its other users'.
+    """
+
+    def __init__(self, fd: int = 2) -> None:
+        super().__init__()
+        self._fd = fd
+        self._left_out = 0
+        self._poll: select.poll | None = None
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                self._fd = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            pass  # no /proc
+        if self._fd == fd:
+            self._poll = select.poll()  # then it is looked at before each piece
+            self._poll.register(fd, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As `logging.Handler`."""
+        try:
+            text = self.format(record)
+            if self._left_out and self._write(f"{self._left_out} lines were left out: nobody read them\n"):
+                self._left_out = 0
+            if self._left_out or not self._write(f"{text}\n"):
+                self._left_out += 1
+        except Exception:
+            self.handleError(record)
+
+    def _write(self, text: str) -> bool:
+        data = text.encode(errors="backslashreplace")
+        while data:
+            if self._poll is not None and not self._poll.poll(0):
+                return False
+            try:
+                data = data[os.write(self._fd, data[:PIECE]) :]
+            except BlockingIOError:
+                return False
+        return True
+
+
 def set_up(level: int | str = logging.INFO, format: str = "text") -> None:
     """Log to standard error from `level` on, as ``text`` or ``json``."""
-    handler = logging.StreamHandler()
+    handler = NeverWaiting()
     text = Redacting("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(JsonLines() if format == "json" else text)
     root = logging.getLogger()

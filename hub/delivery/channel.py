@@ -253,7 +253,7 @@ class Channel:
         if not events:
             return
         burst = Burst(events)
-        self._flushes.burst(self.name, events[0].time)
+        self._flushes.burst(self, events)
         plain = self.plain
         self._flushes.delivered += len(events) * (len(plain) + len(self.special or ()))
         if alone:

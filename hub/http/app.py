@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -93,7 +94,10 @@ def build(
 
 
 def direct_routes(context: HttpContext, more: Sequence[Addition] = ()) -> Routes:
-    """`DIRECT` for this node, but for what `more` has a say in."""
+    """`DIRECT` for this node, but for what `more` has a say in. With an audit log all go through the app, as only
+    that knows where a request comes from."""
+    if context.audit is not None:
+        return {}
     shared = {(each.method, each.path) for each in more if each.only is not None}
 
     def direct(path: str, handler: AnyHandler) -> DirectHandler:
@@ -185,7 +189,15 @@ def _endpoint(
         context.took.observe(path, perf_counter() - began)
         return response
 
-    return endpoint
+    tracer = context.node.tracer
+    if tracer is None or not path.startswith("/v1/"):  # of probes nobody wants traces
+        return endpoint
+
+    async def traced(request: _Asked) -> Response:
+        parent = request.headers.get("traceparent", "")
+        return await tracer.request(path, request.method, parent, partial(endpoint, request))
+
+    return traced
 
 
 async def _upgrade_required(_request: Request) -> Response:

@@ -22,6 +22,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.payloads import keep_payload, keep_payloads
 from ..runtime.histogram import Histograms
+from ..tracing.base import Tracer
 from .metrics import Counted, Exposition
 from .rates import Limits, Rates
 from .whole_request import AnyRequest, WholeRequest
@@ -34,6 +35,7 @@ class Services(Limits, Counted, Publishes, Entrance, Protocol):
     """What routes ask of the node."""
 
     cluster: ClusterCommands
+    tracer: Tracer | None
     publication_checks: PublicationChecks
 
     def wall(self) -> float:
@@ -92,11 +94,11 @@ class HttpContext:
             raise HubError(
                 ErrorCode.UNAUTHENTICATED, "the header Authorization: Bearer <token or API key> is missing"
             )
-        if self.audit is None:
+        if self.audit is None or isinstance(request, WholeRequest):
             return await self.bearer(credentials)
         return await self._audited_bearer(credentials, self.audit, request)
 
-    async def _audited_bearer(self, credentials: str, audit: Audit, request: AnyRequest) -> Identity:
+    async def _audited_bearer(self, credentials: str, audit: Audit, request: Request) -> Identity:
         address = self.address(request)
         try:
             identity = await self.bearer(credentials)

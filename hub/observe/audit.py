@@ -185,9 +185,13 @@ class AuditLog:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
 
+        def tell(good: bool) -> None:
+            if not done.done():
+                done.set_result(good)
+
         def written(good: bool) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(lambda: done.done() or done.set_result(good))
+                loop.call_soon_threadsafe(tell, good)
 
         if not self._writer.put(line, written):
             return False

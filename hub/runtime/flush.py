@@ -2,9 +2,9 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter, time
-from typing import Protocol
+from typing import Any, Protocol
 
 from .histogram import LONG, Histogram, Histograms
 
@@ -23,6 +23,18 @@ class Gathering(Protocol):
         """Hand them on; `alone`: no other channel has any in this turn."""
 
 
+class Named(Protocol):
+    """A channel, by its name."""
+
+    name: str
+
+
+class Timed(Protocol):
+    """An event: when it was published, Unix milliseconds."""
+
+    time: int
+
+
 class Flushable(Protocol):
     """An outbox: it gathered frames during a turn."""
 
@@ -36,7 +48,8 @@ class FlushScheduler:
 
     `call_soon` is the loop's, `wall` Unix seconds. What registers has made sure itself that it does so once.
     `written` are the seconds from a publication to the end of the turn that wrote it, by namespace: of the oldest
-    event of each burst, never by receiver. `waited` is for how long sockets that were full took nothing.
+    event of each burst, never by receiver. `on_written` gets the bursts of a turn and the Unix time, where somebody
+    wants them. `waited` is for how long sockets that were full took nothing.
     """
 
     __slots__ = (
@@ -49,6 +62,7 @@ class FlushScheduler:
         "_sliced",
         "_wall",
         "delivered",
+        "on_written",
         "waited",
         "written",
     )
@@ -58,7 +72,8 @@ class FlushScheduler:
     ) -> None:
         self._call_soon = call_soon
         self._wall = wall
-        self._bursts: list[tuple[str, int]] = []
+        self._bursts: list[tuple[Named, Sequence[Timed]]] = []
+        self.on_written: Callable[[Sequence[tuple[Any, Sequence[Any]]], float], None] | None = None
         self.written = Histograms()
         self.waited = Histogram(LONG)
         self._channels: list[Gathering] = []
@@ -80,9 +95,9 @@ class FlushScheduler:
         if not self._scheduled:
             self._schedule()
 
-    def burst(self, channel: str, time_ms: int) -> None:
-        """A channel hands events on, the oldest of which was published at the Unix time `time_ms`."""
-        self._bursts.append((channel, time_ms))
+    def burst(self, channel: "Named", events: "Sequence[Timed]") -> None:
+        """A channel hands events on, oldest first."""
+        self._bursts.append((channel, events))
 
     def later(self, callback: Callable[[], None]) -> None:
         """Call back after all writes: for what must not happen inside a fan-out."""
@@ -126,8 +141,10 @@ class FlushScheduler:
     def _measure(self) -> None:
         bursts, self._bursts = self._bursts, []
         now = self._wall()
-        for channel, time_ms in bursts:
-            self.written.observe(channel.partition(":")[0], now - time_ms / 1000)
+        for channel, events in bursts:
+            self.written.observe(channel.name.partition(":")[0], now - events[0].time / 1000)
+        if self.on_written is not None:
+            self.on_written(bursts, now)
 
     def _run_slice(self) -> None:
         until = perf_counter() + SLICE_S

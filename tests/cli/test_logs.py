@@ -1,12 +1,14 @@
 """The last bar before a secret stands in a log."""
 
+import fcntl
 import json
 import logging
+import os
 import sys
 
 import pytest
 
-from hub.cli.logs import JsonLines, Redacting, _OneLine
+from hub.cli.logs import JsonLines, NeverWaiting, Redacting, _OneLine
 from hub.runtime.redaction import redacted
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.sGnat_ure-0123456789"
@@ -61,3 +63,24 @@ def test_a_record_is_an_object_whatever_clients_put_into_it() -> None:
     assert found["time"].endswith("+00:00")
     assert "KeyError" in found["stack"]
     assert TOKEN not in line
+
+
+def test_a_pipe_that_nobody_reads_stops_nothing() -> None:
+    """The hub is one loop: a write that waits would be everybody's."""
+    reader, writer = os.pipe()
+    try:
+        fcntl.fcntl(writer, 1031, 4096)  # F_SETPIPE_SZ
+        handler = NeverWaiting(writer)
+        record = logging.makeLogRecord({"msg": "x" * 100})
+        for _ in range(500):
+            handler.emit(record)
+        left = 500 - os.read(reader, 65536).count(b"\n")
+        assert left > 400
+        handler.emit(record)
+        first, second = os.read(reader, 65536).decode().splitlines()
+        assert first == f"{left} lines were left out: nobody read them"
+        assert second == "x" * 100
+        assert os.get_blocking(writer), "the descriptor is other people's, too"
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -19,15 +19,11 @@ class Stand:
     """As much of `Requests` as making the routes asks for."""
 
     paths = ("/ws",)
+    tracer = None
 
     def __init__(self) -> None:
         self.node = self
         self.settings = Settings()
-        self.paths = ("/ws",)
-
-    def at(self, path: str) -> "Stand":
-        """The door of a socket's path."""
-        return self
 
     def at(self, _path: str) -> object:
         return self

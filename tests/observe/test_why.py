@@ -1,6 +1,7 @@
 """Two nodes, many other ends, and one who asks why: each case is answered by one command."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from ..broker.redis.servers import RedisServer
 from ..support.pace import SCALE
+from ..support.proxy import Proxy
 from ..support.server import API_KEY, RunningHub, running_hub
 from ..support.wire import connect
 
@@ -106,6 +108,59 @@ async def test_delivered_merged_before_own_and_not_published(nodes: Nodes) -> No
             "never_published",
             "not_subscribed",
         )
+
+
+async def test_a_node_that_is_deaf(tmp_path: Path) -> None:
+    """What listens on the second node hears nothing; its commands go through. Asked at either node."""
+    async with RedisServer(tmp_path / "redis") as redis:
+        link = await Proxy("127.0.0.1", redis.port).start()
+        try:
+            with (
+                running_hub(broker=redis.url, api_keys=KEYS) as first,
+                running_hub(broker=f"redis://127.0.0.1:{link.port}", api_keys=KEYS) as second,
+            ):
+                await _about_a_deaf_node(Nodes(first, second), redis, link)
+        finally:
+            await link.close()
+
+
+async def _about_a_deaf_node(nodes: Nodes, redis: RedisServer, link: Proxy) -> None:
+    asked = ("--user", "dora", "--channel", "job:1")
+    async with connect(nodes.second.ws_url, nodes.second.token("dora", subscribe=["job:*"])) as wire:
+        await wire.ask("subscribe", channel="job:1")
+        await nodes.publish("job:1", key="a")
+        await wire.expect("job_status")
+        listening = await _listening(redis, link)
+        commands = {number for number in link.open_connections() if number != listening}
+        link.only = lambda number: number not in commands
+        link.swallowing = True
+        missed = str(await nodes.publish("job:1", key="b"))
+        elsewhere = Nodes(nodes.second, nodes.first)
+        async with asyncio.timeout(60 * SCALE):
+            for each in (nodes, elsewhere):
+                while (await each.ask(*asked, missed))[0] != "node_deaf":
+                    await asyncio.sleep(0.3)
+        _, body = await nodes.ask(*asked, missed)
+        assert "dora is not on the nodes that answer, and n_" in body["answer"]
+        assert "is deaf: it has heard nothing for" in body["answer"]
+        assert body["complete"] is False
+        _, body = await elsewhere.ask(*asked, missed)
+        assert f"event {missed} was not heard by n_" in body["answer"], (
+            "the deaf node itself knows what it did not hear"
+        )
+        link.heal()
+        link.cut()
+
+
+async def _listening(redis: RedisServer, link: Proxy) -> int:
+    """The number of the link's connection that listens."""
+    async with asyncio.timeout(30 * SCALE):
+        while True:
+            for line in (await redis.command("CLIENT", "LIST", "TYPE", "pubsub")).decode().splitlines():
+                port = int(line.partition(" addr=")[2].partition(" ")[0].rpartition(":")[2])
+                with contextlib.suppress(LookupError):  # that of the other node, which has no proxy
+                    return link.number_of(port)
+            await asyncio.sleep(0.05)
 
 
 async def test_tokens_grants_and_origins_after_many_others(nodes: Nodes) -> None:

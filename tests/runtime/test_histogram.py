@@ -1,5 +1,7 @@
 """Buckets, as Prometheus counts them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from hub.runtime.flush import FlushScheduler
@@ -23,9 +25,12 @@ def test_one_a_label() -> None:
 
 def test_a_turn_measures_its_bursts_and_not_its_receivers() -> None:
     turn = FlushScheduler(lambda run: None, lambda: 10.0)
-    turn.burst("job:1", 9_000)
-    turn.burst("job:2", 9_990)
-    turn.burst("doc:1", 10_500)  # of a publisher whose clock is ahead
+    for name, *times in (
+        ("job:1", 9_000, 9_500),
+        ("job:2", 9_990),
+        ("doc:1", 10_500),
+    ):  # the last by another clock
+        turn.burst(SimpleNamespace(name=name), [SimpleNamespace(time=each) for each in times])
     turn.run()
     assert {label: sum(each.counts) for label, each in turn.written.of.items()} == {"job": 2, "doc": 1}
     assert turn.written.of["job"].sum == pytest.approx(1.01)

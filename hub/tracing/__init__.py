@@ -1,0 +1,5 @@
+"""Traces, where HUB_OTEL asks for them: a request, what it sends, and what each node hands on, joined over nodes.
+
+`base` is what the others know; `otel`, which alone imports OpenTelemetry, is imported by `app` when asked for.
+May import: `runtime`, `protocol`.
+"""

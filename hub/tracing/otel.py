@@ -1,0 +1,229 @@
+"""Traces by OpenTelemetry's SDK, over OTLP/HTTP; its own OTEL_* variables say where to and as whom.
+
+HTTP server span ─▶ `send job` (PRODUCER) ─ meta.traceparent ─▶ on each node one `process job` (CONSUMER), linked.
+
+The decision whether a trace is sampled is taken here and first, by the parent's flags or by chance, so that what is
+not sampled touches no library. What comes in sampled is bounded too: anybody can set a flag.
+"""
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
+
+from .. import __version__
+from ..protocol.event import Event, Publication
+from ..runtime.bucket import TokenBucket
+from . import base
+
+SPANS_A_SECOND = 200.0
+BURST = 1000.0
+QUEUE = 8192  # spans that wait for the receiver
+CLOSE_S = 2.0
+LINKS = 32  # of one span
+SYSTEM = "notification_hub"
+
+_Answer = TypeVar("_Answer")
+
+
+class OtelTracer:
+    """`base.Tracer`. `ratio` of the traces that begin here are sampled."""
+
+    def __init__(
+        self,
+        node: str,
+        ratio: float,
+        chance: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        own = {
+            "service.name": "notification-hub",
+            "service.version": __version__,
+            "service.instance.id": node,
+        }
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before.
+        resource = Resource(own).merge(Resource.create())
+        if resource.attributes.get("service.name") == "unknown_service":
+            resource = resource.merge(Resource(own))
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=QUEUE))
+        self._tracer = self._provider.get_tracer("hub", __version__)
+        self._node = node
+        self._ratio = ratio
+        self._chance = chance
+        self._now = now
+        self._bucket = TokenBucket(SPANS_A_SECOND, BURST, now())
+
+    async def request(
+        self, route: str, method: str, traceparent: str | None, work: Callable[[], Awaitable[_Answer]]
+    ) -> _Answer:
+        """As `base.Tracer.request`."""
+        before = base.parent(traceparent)
+        if not self._sampled(before, base.decided(traceparent)):
+            return await work()
+        attributes = {"http.request.method": method, "http.route": route, "url.scheme": "http"}
+        context = trace.set_span_in_context(_remote(before)) if before is not None else None
+        with self._span(f"{method} {route}", SpanKind.SERVER, attributes, context=context) as span:
+            answer = await work()
+            status: int = getattr(answer, "status_code", 0)
+            span.set_attribute("http.response.status_code", status)
+            if status >= 500:
+                span.set_status(Status(StatusCode.ERROR))
+            return answer
+
+    async def send(
+        self, publications: Sequence[Publication], work: Callable[[], Awaitable[list[_Answer]]]
+    ) -> list[_Answer]:
+        """As `base.Tracer.send`."""
+        around = trace.get_current_span().get_span_context().is_valid
+        named = [_traceparent(each.meta) for each in publications if each.meta is not None]
+        links = [found for text in named if (found := base.parent(text)) is not None][:LINKS]
+        if not around and not self._sampled(links[0] if links else None, any(map(base.decided, named))):
+            return await work()
+        spaces = {each.channel.partition(":")[0] for each in publications}
+        attributes: dict[str, Any] = _messaging("send", spaces)
+        attributes["messaging.batch.message_count"] = len(publications)
+        if len(publications) == 1:
+            attributes["messaging.destination.name"] = publications[0].channel
+        context = trace.set_span_in_context(_remote(links[0])) if links and not around else None
+        with self._span(_name("send", spaces), SpanKind.PRODUCER, attributes, context, links) as span:
+            mine = _written(span.get_span_context())
+            for each in publications:
+                each.meta = _with(each.meta, mine)
+            answers = await work()
+            if failed := sum(isinstance(answer, Exception) for answer in answers):
+                span.set_attribute("hub.refused", failed)
+            return answers
+
+    def handed_on(self, bursts: Sequence[tuple[base.Fanned, Sequence[Any]]], now: float) -> None:
+        """As `base.Tracer.handed_on`."""
+        for channel, events in bursts:
+            for event in base.traced(events):
+                before = base.parent(_traceparent(event.meta))
+                if before is not None and self._may():
+                    self._process(channel, event, before, now)
+
+    async def close(self) -> None:
+        """As `base.Tracer.close`. A receiver that hangs keeps a thread, and nobody waits for that."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waited so long
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=shut_down, name="hub-otel-close", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), CLOSE_S)
+
+    def _process(self, channel: base.Fanned, event: Event, before: tuple[int, int], now: float) -> None:
+        space = channel.name.partition(":")[0]
+        attributes = {
+            **_messaging("process", {space}),
+            "messaging.destination.name": channel.name,
+            "messaging.message.id": event.id,
+            "messaging.message.body.size": len(event.payload),
+            "hub.receivers": channel.subscribers,
+            "hub.queue_age_ms": max(0, int(now * 1000) - event.time),
+            "hub.node": self._node,
+        }
+        links = [Link(_remote(before).get_span_context())]
+        span = self._tracer.start_span(
+            f"process {space}",
+            context=trace.set_span_in_context(trace.INVALID_SPAN),
+            kind=SpanKind.CONSUMER,
+            attributes=attributes,
+            links=links,
+            start_time=event.time * 1_000_000,
+        )
+        span.end(int(max(now, event.time / 1000) * 1_000_000_000))
+
+    def _sampled(self, before: tuple[int, int] | None, decided: bool) -> bool:
+        if before is None and (decided or self._chance() >= self._ratio):
+            return False
+        return self._may()
+
+    def _may(self) -> bool:
+        return not self._bucket.take(self._now())
+
+    @contextlib.contextmanager
+    def _span(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: dict[str, Any],
+        context: Any = None,
+        links: Sequence[tuple[int, int]] = (),
+    ) -> Iterator[Span]:
+        with self._tracer.start_as_current_span(
+            name,
+            context=context,
+            kind=kind,
+            attributes=attributes,
+            links=[Link(_remote(each).get_span_context()) for each in links],
+            record_exception=False,  # its text may quote what a client sent
+        ) as span:
+            yield span
+
+
+def _remote(before: tuple[int, int]) -> NonRecordingSpan:
+    trace_id, span_id = before
+    return NonRecordingSpan(
+        SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    )
+
+
+def _written(context: SpanContext) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+
+
+def _traceparent(meta: bytes | None) -> str | None:
+    if meta is None or b'"traceparent"' not in meta:
+        return None
+    found = orjson.loads(meta).get("traceparent")
+    return found if isinstance(found, str) else None
+
+
+def _with(meta: bytes | None, traceparent: str) -> bytes:
+    """`meta` with this trace, unless its publisher names one."""
+    if meta is None:
+        return orjson.dumps({"traceparent": traceparent})
+    if b'"traceparent"' in meta:
+        return meta
+    return orjson.dumps({**orjson.loads(meta), "traceparent": traceparent})
+
+
+def _name(operation: str, spaces: set[str]) -> str:
+    return f"{operation} {next(iter(spaces))}" if len(spaces) == 1 else operation
+
+
+def _messaging(operation: str, spaces: set[str]) -> dict[str, Any]:
+    """OpenTelemetry's conventions for messaging; destinations by namespace, so that they are few."""
+    fields: dict[str, Any] = {
+        "messaging.system": SYSTEM,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+    }
+    if len(spaces) == 1:
+        fields["messaging.destination.template"] = f"{next(iter(spaces))}:*"
+    return fields

@@ -1,0 +1,83 @@
+"""What is remembered of a storm stays small, and pushes out nothing of others."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from hub.connections.observer import Ending, Stranger
+from hub.observe.recorder import FEW, SHARES, FlightRecorder
+from hub.protocol.codes import ErrorCode
+from hub.protocol.errors import HubError
+
+BUDGET = 200_000
+
+
+class Clock:
+    now = 1_000_000.0
+
+
+def connection(user: str, number: int) -> Any:
+    place = SimpleNamespace(
+        channel=SimpleNamespace(epoch="e", place=lambda _: 7), began=1, began_at=2, merged=None, own=None
+    )
+    return SimpleNamespace(
+        id=f"c_{number}",
+        member=f"c_{number}",
+        address="10.0.0.1",
+        opened_at=0.0,
+        last_error=None,
+        who=(user, None),
+        subscriptions={f"job:{name}": place for name in range(3)},
+    )
+
+
+def recorder() -> FlightRecorder:
+    return FlightRecorder("n_1", lambda: 5.0, lambda: Clock.now, BUDGET)
+
+
+def test_ten_thousand_connections_that_come_and_go() -> None:
+    made = recorder()
+    made.refused(connection("wendy", 0), HubError(ErrorCode.FORBIDDEN, "no grant", channel="job:1"))
+    made.turned_away(Stranger("10.0.0.9", user="tom"), HubError(ErrorCode.TOKEN_EXPIRED, "it expired"))
+    for number in range(10_000):
+        made.ended(connection(f"user{number}", number), Ending(1000, "", by_hub=False))
+        made.turned_away(
+            Stranger(f"10.1.{number // 250}.{number % 250}"), HubError(ErrorCode.TOKEN_INVALID, "x")
+        )
+    assert made.bytes <= BUDGET
+    assert len(made.ends(user="user9999")) == 1, "the last is there"
+    assert made.ends(user="user9999")[0]["channels"]["job:1"]["to"] == 7
+    assert made.ends(user="user0") == [], "the first is not"
+    assert made.refusals(user="wendy")[0]["reason"] == "no grant", "ends push out no refusals"
+    assert made.refusals(user="tom")[0]["code"] == "token_expired", "strangers push out no users"
+
+
+def test_a_storm_of_one_user_is_one_entry_with_a_count() -> None:
+    made = recorder()
+    made.ended(connection("ann", 0), Ending(1000, "", by_hub=False))
+    for number in range(5_000):
+        made.ended(connection("storm", number), Ending(1006, "lost", by_hub=False))
+    found = made.ends(user="storm")
+    assert len(found) <= FEW + 1
+    assert sum(each["count"] for each in found) == 5_000
+    assert made.ends(user="ann"), "the others' ends are still there"
+
+
+def test_what_is_long_is_cut_and_what_is_old_is_gone() -> None:
+    made = recorder()
+    many = connection("ann", 1)
+    many.subscriptions = {
+        f"job:{'x' * 180}{number}": next(iter(many.subscriptions.values())) for number in range(128)
+    }
+    made.ended(many, Ending(4101, "y" * 10_000, by_hub=True, unread_bytes=9))
+    assert made.bytes < 2_000
+    (found,) = made.ends(user="ann")
+    assert found["channel_count"] == 128
+    Clock.now += 15 * 60 + 1
+    try:
+        assert made.ends(user="ann") == []
+    finally:
+        Clock.now -= 15 * 60 + 1
+
+
+def test_the_shares_are_of_one_budget() -> None:
+    assert round(sum(SHARES.values()), 6) == 1.0
