@@ -18,7 +18,8 @@ HEAD = """# Settings
 This page is made from `hub/settings.py` by `make docs`.
 
 A setting is read from the environment, `HUB_` and its name in capitals, or from `hub.toml` in the working
-directory, by its name in small letters. The environment wins, and the options of `hub serve` win over both.
+directory (or the file that `HUB_CONFIG` or `--config` names), by its name in small letters. The environment wins,
+and the options of `hub serve` win over both. `hub init` writes a first `hub.toml` with fresh keys.
 Lists and tables are JSON in the environment. Times are in seconds unless the name ends in `_ms`; sizes are bytes.
 
 ```toml

@@ -1,12 +1,15 @@
 """The composition root: from settings to a hub that serves. Only here implementations are picked."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .auth.addresses import TrustedProxies
@@ -21,6 +24,7 @@ from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
 from .commands.handshake import Handshaker
 from .http.app import Addition, build, direct_routes
 from .http.context import HttpContext
+from .http.not_started import NotStarted
 from .node import Node
 from .observe.audit import AuditLog, AuditObserver
 from .observe.client_log import ClientLog
@@ -30,22 +34,15 @@ from .observe.recorder import FlightRecorder
 from .observe.traffic import NodeTraffic
 from .protocol import ids
 from .runtime.redaction import redact_loggers
-from .settings import Settings, told
+from .runtime.sole_worker import SoleWorker
+from .settings import Settings, told, unknown_variables
 
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
     from .tracing.base import Tracer
 
 
-class NotStarted(RuntimeError):
-    """A request reached a hub whose lifespan was never entered."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the hub was not started: pass its lifespan to the outer app, "
-            "Starlette(lifespan=hub.lifespan, routes=[Mount('/hub', hub.app)]); "
-            "Starlette does not run the lifespan of a mounted app"
-        )
+log = logging.getLogger("hub")
 
 
 class BadSettings(ValueError):
@@ -62,7 +59,8 @@ class Hub:
         hub = Hub(Settings(jwt_secret=...))
         app = Starlette(lifespan=hub.lifespan, routes=[Mount("/hub", hub.app)])
 
-    `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node.
+    `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node: `app`
+    runs it where it is served by itself; where it is mounted, the outer app has to.
     `redis_credentials` and `redis_address_remap` are redis-py's own (``credential_provider``, ``address_remap``):
     as whom to connect, asked at each connect, and where servers are reached that Sentinels or a Cluster name.
     """
@@ -79,17 +77,30 @@ class Hub:
         self._redis = (redis_credentials, redis_address_remap)
         self._worker_ipc = worker_ipc or NoWorkerIpc()
         self.node: Node | None = None
-        self._inner: ASGIApp | None = None
+        self._inner: ASGIApp = NotStarted()
+
+        # A plain function: uvicorn takes a bound method for ASGI 2.
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            inner = Starlette(lifespan=self.lifespan) if scope["type"] == "lifespan" else self._inner
+            await inner(scope, receive, send)
+
+        self.app: ASGIApp = app
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[dict[str, Any]]:
         """Start the node; stop it at the end. The state is what the fast lane needs."""
         settings = self.settings
+        warn_of_slips()
         if wrong := problems(settings):
             raise BadSettings(wrong)
         node_id = ids.node_id(secrets.randbits(ids.NODE_BITS))
         secret = node_secret(settings)
         async with AsyncExitStack() as ending:
+            if settings.broker == "memory://" and not ending.enter_context(SoleWorker("hub-memory")).alone:
+                log.error(
+                    "another worker of this server has a hub in its memory too: what is published to one does not "
+                    "reach the subscribers of the other. Run one worker, or set HUB_BROKER=redis://…"
+                )
             # Each part is ended as soon as it exists: a start that fails half-way leaves nothing behind.
             keys = make_keys(settings)
             ending.push_async_callback(keys.close)
@@ -148,17 +159,14 @@ class Hub:
                     "hub_direct": direct_routes(context, more),
                 }
             finally:
-                self.node = self._inner = None
+                self.node, self._inner = None, NotStarted()
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI app.
 
-        Raises:
-            NotStarted: the lifespan was not entered.
-        """
-        if self._inner is None:
-            raise NotStarted
-        await self._inner(scope, receive, send)
+@cache
+def warn_of_slips() -> None:
+    """Variables that are no settings are logged, once a process."""
+    for text in unknown_variables():
+        log.warning("%s", text)
 
 
 def problems(settings: Settings) -> list[str]:

@@ -1,7 +1,11 @@
 """Every setting with its default, once: `HUB_*` in the environment, or ``hub.toml``."""
 
+import difflib
+import os
 import re
 import resource
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -17,6 +21,12 @@ from .protocol.channels import RESERVED
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+OTHER_VARIABLES = ("HUB_CONFIG", "HUB_URL", "HUB_TOKEN", "HUB_API_KEY")
+"""Variables that are no settings: where these are, and what commands read that talk to a running hub."""
+
+# What Kubernetes sets in every pod for a Service that is named "hub".
+_SERVICE_LINK = re.compile(r"HUB_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
 
 
 class ApiKeyRules(BaseModel):
@@ -48,13 +58,12 @@ class Settings(BaseSettings):
     """The hub's settings. Times are seconds unless the name ends in ``_ms``; sizes are bytes.
 
     Lists and tables are JSON in the environment (``HUB_ALLOWED_ORIGINS='["https://example.com"]'``).
-    The environment wins over ``hub.toml`` in the working directory.
+    The environment wins over ``hub.toml`` in the working directory, or the file that ``HUB_CONFIG`` names.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="HUB_",
         env_ignore_empty=True,  # ``HUB_X=`` of a compose file or a shell means: not set
-        toml_file="hub.toml",
         extra="forbid",
         populate_by_name=True,
         nested_model_default_partial_update=True,
@@ -65,6 +74,7 @@ class Settings(BaseSettings):
 
         Raises:
             pydantic.ValidationError: (a ValueError) one does not fit, or there is no such setting.
+            FileNotFoundError: ``HUB_CONFIG`` names a file that is not there.
         """
         super().__init__(**values)
 
@@ -211,7 +221,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then ``hub.toml``."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
 
 
 _NAMES_ONLY = ("api_keys", "hooks", "bridges", "dapr", "cloudevents")
@@ -238,4 +248,30 @@ def told(settings: Settings) -> dict[str, Any]:
             found[name] = _ADDRESS.sub("", value)
         else:
             found[name] = settings.model_dump(include={name}, mode="json")[name]
+    return found
+
+
+def config_file() -> Path:
+    """The file of settings: ``HUB_CONFIG``, else ``hub.toml`` in the working directory, which need not be there.
+
+    Raises:
+        FileNotFoundError: one was named and is not there.
+    """
+    named = os.environ.get("HUB_CONFIG")
+    path = Path(named or "hub.toml")
+    if named and not path.exists():
+        raise FileNotFoundError(f"there is no file {named} (HUB_CONFIG, or --config)")
+    return path
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that look like settings and are none, in words: a slip in a name is silent otherwise."""
+    known = [f"HUB_{name.upper()}" for name in Settings.model_fields]
+    found = []
+    for name in sorted(environment):
+        upper = name.upper()
+        if not upper.startswith("HUB_") or upper in (*known, *OTHER_VARIABLES) or _SERVICE_LINK.match(upper):
+            continue
+        near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
+        found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
     return found

@@ -19,7 +19,7 @@ from ..bridge.records import Record
 from ..bridge.settings import BridgeSettings, bridges
 from ..bridge.source import SourceError
 from ..bridge.templates import BadTemplate
-from . import logs, remote
+from . import configuration, logs, remote
 from .failure import Failure
 from .replay import replay
 
@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     if args.schema:
         print(SCHEMAS[args.schema].read_text())
         return 0
-    settings = load(Path(args.config), args.only)
+    file = Path(args.config or configuration.file_name())
+    settings = load(file, args.only)
     if args.action == "replay":
-        print("\n".join(replay(Path(args.config), settings)))
+        print("\n".join(replay(file, settings)))
         return 0
     if args.sample:
         return show_sample(settings, Path(args.sample))

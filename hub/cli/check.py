@@ -15,7 +15,7 @@ from ..broker.base import Inbox, Member, ShardHealth
 from ..protocol import ids
 from ..protocol.event import Event
 from ..runtime.redaction import redacted
-from ..settings import Settings
+from ..settings import Settings, unknown_variables
 from . import configuration, logs, preflight
 from .failure import Failure
 
@@ -28,10 +28,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = configuration.load(broker=args.broker)
     except Failure as failure:
-        _say("problem", [*failure.lines, *configuration.unknown_variables()])
+        _say("problem", [*failure.lines, *unknown_variables()])
         return 1
     _say("ok", [f"settings: can be read; {_keys(settings)}"])
-    problems = [*configuration.unknown_variables(), *preflight.problems(settings)]
+    problems = [*unknown_variables(), *preflight.problems(settings)]
     if not problems:
         problems = asyncio.run(_try(settings))
         problems += _try_bridges(settings, args.sample)

@@ -14,9 +14,6 @@ from pydantic_settings import SettingsError
 from ..settings import Settings
 from .failure import Failure
 
-CLIENT_VARIABLES = ("HUB_URL", "HUB_TOKEN", "HUB_API_KEY")
-"""Read by commands that talk to a running hub; no settings of it."""
-
 EXAMPLES = {
     "api_keys": """'{"backend":"a-key-of-16-bytes-or-more"}'""",
     "oidc_clients": """'["my-web-app"]'""",
@@ -28,8 +25,6 @@ EXAMPLES = {
 }
 
 _FIELD = re.compile(r'field "(\w+)"')
-# What Kubernetes sets in every pod for a Service that is named "hub".
-_SERVICE_LINK = re.compile(r"HUB_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
 _WHERE_PORT_IS_FROM = (
     "Kubernetes sets HUB_PORT for a Service that is named hub: name it otherwise, "
     "or set enableServiceLinks: false in the pod"
@@ -50,23 +45,16 @@ def load(**given: Any) -> Settings:
     except SettingsError as error:
         raise Failure(*_not_json(error)) from None
     except tomllib.TOMLDecodeError as error:
-        raise Failure(f"hub.toml: {error}") from None
+        raise Failure(f"{file_name()}: {error}") from None
+    except FileNotFoundError as error:
+        raise Failure(str(error)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"hub.toml can't be read: {type(error).__name__}") from None
+        raise Failure(f"{file_name()} can't be read: {type(error).__name__}") from None
 
 
-def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Variables that look like settings and are none, in words: a slip in a name is silent otherwise."""
-    known = [f"HUB_{name.upper()}" for name in Settings.model_fields]
-    found = []
-    for name in sorted(environment):
-        upper = name.upper()
-        if upper.startswith("HUB_") and upper not in (*known, *CLIENT_VARIABLES):
-            if _SERVICE_LINK.match(upper):
-                continue
-            near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
-            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
-    return found
+def file_name() -> str:
+    """How the file of settings is called, for a person."""
+    return os.environ.get("HUB_CONFIG") or "hub.toml"
 
 
 def variable(name: str) -> str:
@@ -96,7 +84,7 @@ def _named(path: list[str], arguments: Mapping[str, Any]) -> str:
         return f"--{field}"
     if variable(field) in {name.upper() for name in os.environ}:
         return f"{variable(field)}{below}"
-    return f"{'.'.join(path)} in hub.toml"
+    return f"{'.'.join(path)} in {file_name()}"
 
 
 def _not_json(error: SettingsError) -> list[str]:

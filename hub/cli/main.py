@@ -1,11 +1,13 @@
 """The command line: its grammar, and the one place where an error becomes a line and an exit status."""
 
 import argparse
+import difflib
 import importlib
 import os
+import re
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
 from ..runtime.redaction import redacted
@@ -13,9 +15,13 @@ from .failure import Failure
 from .plain import plain
 
 if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # it has no public name
+    Verbs = argparse._SubParsersAction["_Parser"]  # it has no public name
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+# As argparse words it; the choices stand in quotes before Python 3.14.
+_NO_SUCH = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<choices>.*)\)", re.DOTALL)
+_MEANT = {"run": "serve", "start": "serve", "up": "serve", "server": "serve", "new": "init"}
 
 EVENT_HELP = "the event's type, as job_status"
 
@@ -23,6 +29,8 @@ EVENT_HELP = "the event's type, as job_status"
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     args = _parser().parse_args(argv)
+    if getattr(args, "settings_file", None):
+        os.environ["HUB_CONFIG"] = args.settings_file  # every command reads the settings by itself
     try:
         status: int = _module(args.module).run(args)
         sys.stdout.flush()
@@ -57,16 +65,32 @@ def _module(name: str) -> ModuleType:
         ) from None
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's, which says what was meant instead of all that there is."""
+
+    def error(self, message: str) -> NoReturn:
+        found = _NO_SUCH.search(message)
+        if found is not None:
+            choices = re.findall(r"[\w-]+", found["choices"])
+            near = difflib.get_close_matches(found["word"], choices, n=1)
+            meant = _MEANT.get(found["word"]) if "serve" in choices else None
+            hint = f"did you mean {meant or near[0]}?" if meant or near else f"there are {', '.join(choices)}"
+            message = f"there is no {found['word']}; {hint}"
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hub",
         description="A real-time notification hub.",
-        epilog="Settings come from HUB_* in the environment and from hub.toml: docs/settings.md.",
+        epilog="Settings come from HUB_* in the environment and from hub.toml (or --config): docs/settings.md.",
     )
     parser.add_argument("--version", action="version", version=f"hub {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
+        _init,
         _serve,
+        _dev,
         _token,
         _publish,
         _subscribe,
@@ -94,18 +118,43 @@ def _verb(verbs: "Verbs", name: str, module: str, help: str) -> argparse.Argumen
     return parser
 
 
+def _settled(verbs: "Verbs", name: str, module: str, help: str) -> argparse.ArgumentParser:
+    """A verb that reads settings."""
+    parser = _verb(verbs, name, module, help)
+    parser.add_argument(
+        "--config", dest="settings_file", metavar="FILE", help="the file of settings (HUB_CONFIG, hub.toml)"
+    )
+    return parser
+
+
+def _init(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "init", "init", "write hub.toml with fresh keys, and .env for an application")
+    verb.add_argument("--port", type=int, default=8000, help="the hub's port (8000)")
+
+
 def _serve(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "serve", "serve", "run a node")
+    verb = _settled(verbs, "serve", "serve", "run a node")
+    _listening(verb)
+    verb.add_argument("--dev", action="store_true", help="make keys up where none are set, and print them")
+
+
+def _dev(verbs: "Verbs") -> None:
+    text = "run a node to try things out: keys that are not set are made up, and any page may connect"
+    verb = _settled(verbs, "dev", "serve", text)
+    _listening(verb)
+    verb.set_defaults(dev=True)
+
+
+def _listening(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--host", help="the address to listen on (127.0.0.1)")
     verb.add_argument("--port", type=int, help="the port to listen on (8000); 0 picks a free one")
     verb.add_argument("--broker", metavar="URL", help="memory:// (the default) or redis://…")
     verb.add_argument("--workers", type=int, metavar="N", help="processes on the same port; needs redis://")
-    verb.add_argument("--dev", action="store_true", help="make keys up where none are set, and print them")
     verb.add_argument("--bridges", action="store_true", help="run [[bridges]] inside, for development")
 
 
 def _token(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "token", "tokens", "sign a token with HUB_JWT_SECRET and print it")
+    verb = _settled(verbs, "token", "tokens", "sign a token with HUB_JWT_SECRET and print it")
     verb.add_argument("--user", required=True, metavar="U", help="who it speaks for: the claim sub")
     verb.add_argument(
         "--for-channel", metavar="C", help="a channel token: for this channel only, to go with subscribe"
@@ -127,7 +176,7 @@ def _token(verbs: "Verbs") -> None:
 
 
 def _publish(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "publish", "publish", "publish one event to a running hub")
+    verb = _settled(verbs, "publish", "publish", "publish one event to a running hub")
     verb.add_argument("channel", metavar="CHANNEL")
     verb.add_argument("event", metavar="EVENT", help=EVENT_HELP)
     verb.add_argument("payload", metavar="JSON", help="- reads it from standard input")
@@ -156,7 +205,7 @@ def _version(text: str) -> int | list[int]:
 
 
 def _subscribe(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "subscribe", "subscribe", "print events as they come, as lines of JSON")
+    verb = _settled(verbs, "subscribe", "subscribe", "print events as they come, as lines of JSON")
     verb.add_argument("channels", nargs="*", metavar="CHANNEL", help="none: those that the token brings")
     verb.add_argument(
         "--since",
@@ -172,21 +221,21 @@ def _subscribe(verbs: "Verbs") -> None:
 
 
 def _check(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "check", "check", "say what is wrong with the settings, the keys and the broker")
+    verb = _settled(verbs, "check", "check", "say what is wrong with the settings, the keys and the broker")
     verb.add_argument("--broker", metavar="URL", help="check this one instead of HUB_BROKER")
     verb.add_argument("--sample", metavar="FILE", help="show what bridges would make of this message")
 
 
 def _explain(verbs: "Verbs") -> None:
     text = "say whether a token is good here, exactly why, and what it allows"
-    verb = _verb(verbs, "explain-token", "explain", text)
+    verb = _settled(verbs, "explain-token", "explain", text)
     verb.add_argument("token", metavar="JWT", help="- reads it from standard input")
     _remote(verb, whose="who may ask the running hub what was revoked; else the token itself does")
 
 
 def _inspect(verbs: "Verbs") -> None:
     text = "show connections of a running hub: channels, positions, outbox, last error"
-    verb = _verb(verbs, "inspect", "inspect", text)
+    verb = _settled(verbs, "inspect", "inspect", text)
     which = verb.add_mutually_exclusive_group()
     which.add_argument("--user", metavar="U")
     which.add_argument("--connection", metavar="C")
@@ -196,7 +245,7 @@ def _inspect(verbs: "Verbs") -> None:
 
 
 def _why(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "explain", "why", "say why an event came to somebody, or did not")
+    verb = _settled(verbs, "explain", "why", "say why an event came to somebody, or did not")
     who = verb.add_mutually_exclusive_group(required=True)
     who.add_argument("--user", metavar="U")
     who.add_argument("--connection", metavar="C")
@@ -279,9 +328,7 @@ def _bridge(verbs: "Verbs") -> None:
         choices=("replay",),
         help="read a topic of Kafka from its beginning again, as new",
     )
-    verb.add_argument(
-        "--config", default="hub.toml", metavar="FILE", help="where [[bridges]] stand (hub.toml)"
-    )
+    verb.add_argument("--config", metavar="FILE", help="where [[bridges]] stand (HUB_CONFIG, hub.toml)")
     verb.add_argument("--only", metavar="NAME", help="this bridge alone")
     verb.add_argument("--host", default="127.0.0.1", help="where /readyz and /metrics are (127.0.0.1)")
     verb.add_argument("--port", type=int, default=0, help="their port (0 picks a free one)")
@@ -291,7 +338,7 @@ def _bridge(verbs: "Verbs") -> None:
 
 
 def _deadletters(verbs: "Verbs") -> None:
-    verb = _verb(verbs, "deadletters", "deadletters", "see, repeat or drop what could not be handed on")
+    verb = _settled(verbs, "deadletters", "deadletters", "see, repeat or drop what could not be handed on")
     what = verb.add_subparsers(dest="verb", required=True, metavar="list|show|replay|drop")
     listing = what.add_parser("list", help="a line for each, oldest first")
     listing.add_argument("--origin", default="", metavar="P", help="those that came from P, as orders:")

@@ -5,9 +5,10 @@ import secrets
 from pydantic import ValidationError
 
 from .. import app
+from ..auth.dead_patterns import why_dead
 from ..auth.from_settings import by_roles, make_keys
 from ..commands.publications import compile_schema
-from ..settings import ApiKeyRules, Settings
+from ..settings import ApiKeyRules, RoleRules, Settings
 
 HOW_TO_SET_A_KEY = (
     "there is no key to check tokens with: set HUB_JWT_SECRET "
@@ -42,6 +43,7 @@ def remarks(settings: Settings) -> list[str]:
         found.append(
             "HUB_ROLES is empty: a provider's tokens let people in, and grant no channel but their own"
         )
+    found += _dead_patterns(settings)
     if not settings.allowed_origins:
         found.append("HUB_ALLOWED_ORIGINS is empty: browsers connect from pages of the hub's own host only")
     elif "*" in settings.allowed_origins:
@@ -58,6 +60,19 @@ def remarks(settings: Settings) -> list[str]:
             f"{settings.connection_limit} (ulimit -n)"
         )
     return found
+
+
+def _dead_patterns(settings: Settings) -> list[str]:
+    """Patterns of API keys and roles that give nobody anything."""
+    keys = [("HUB_API_KEYS", name, rules) for name, rules in settings.api_keys.items()]
+    roles = [("HUB_ROLES", name, rules) for name, rules in settings.roles.items()]
+    return [
+        f"{variable}: {name}: {pattern} matches no channel: {why}"
+        for variable, name, rules in (*keys, *roles)
+        if isinstance(rules, ApiKeyRules | RoleRules)
+        for pattern in (*rules.subscribe, *rules.publish, *rules.presence)
+        if (why := why_dead(pattern, settings.table)) is not None
+    ]
 
 
 def has_key(settings: Settings) -> bool:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import httpx
 
+from ..sdk.addresses import http_base, socket_address
 from ..settings import Settings
 from . import configuration, tokens
 from .failure import Failure
@@ -25,37 +26,22 @@ def base_url(given: str | None) -> str:
     Raises:
         Failure: it is no such address.
     """
-    parts = _address(given)
-    if parts is None:
+    url = given or os.environ.get("HUB_URL")
+    if not url:
         return local_url(configuration.load())
-    path = parts.path.rstrip("/")
-    own = configuration.load().path.rstrip("/")
-    if path.endswith(own):
-        path = path.removesuffix(own)
-    elif parts.scheme in ("ws", "wss"):
-        path = path.rpartition("/")[0]  # a socket's address, by a path that only the hub's own settings know
-    return urlunsplit((parts.scheme.replace("ws", "http"), parts.netloc, path, "", ""))
+    try:
+        return http_base(url, configuration.load().path)
+    except ValueError as error:
+        raise Failure(f"{error} (--url, HUB_URL)") from None
 
 
 def socket_url(given: str | None) -> str:
-    """The address of the hub's WebSockets: a ws:// address with a path as it is given, else the hub's with its own
-    path behind."""
-    parts = _address(given)
-    if parts is not None and parts.scheme in ("ws", "wss") and parts.path.rstrip("/"):
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-    base = urlsplit(base_url(given))
-    path = base.path + configuration.load().path
-    return urlunsplit((base.scheme.replace("http", "ws"), base.netloc, path, "", ""))
-
-
-def _address(given: str | None) -> SplitResult | None:
-    url = given or os.environ.get("HUB_URL")
-    if not url:
-        return None
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-        raise Failure("the hub's address begins with http:// or https:// and names a host (--url, HUB_URL)")
-    return parts
+    """The address of the hub's WebSockets: as given by ``ws://…`` with a path, else with the hub's own."""
+    url = given or os.environ.get("HUB_URL") or base_url(None)
+    try:
+        return socket_address(url, configuration.load().path)
+    except ValueError as error:
+        raise Failure(f"{error} (--url, HUB_URL)") from None
 
 
 def local_url(settings: Settings) -> str:

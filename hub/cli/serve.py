@@ -1,6 +1,7 @@
 """``hub serve``: a node that listens until a signal says stop."""
 
 import argparse
+import errno
 import logging
 import re
 import secrets
@@ -8,6 +9,7 @@ import socket
 
 from pydantic import SecretStr
 
+from ..app import warn_of_slips
 from ..server.serve import serve
 from ..settings import Settings
 from . import configuration, logs, preflight, remote, tokens
@@ -21,7 +23,9 @@ _DAY_S = 86_400
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
-    settings = configuration.load(host=args.host, port=args.port, broker=args.broker, workers=args.workers)
+    settings = given = configuration.load(
+        host=args.host, port=args.port, broker=args.broker, workers=args.workers
+    )
     if args.dev:
         settings = open_to_pages(with_made_up_keys(settings))
     problems = preflight.problems(settings)
@@ -32,14 +36,13 @@ def run(args: argparse.Namespace) -> int:
     if problems:
         raise Failure(*problems)
     logs.set_up(settings.log_level, settings.log_format)
-    for text in configuration.unknown_variables():
-        log.warning("%s", text)
+    warn_of_slips()  # before workers are forked: once is enough
     # Workers have a listener each, made by themselves.
     sockets = listen_all(settings) if settings.workers == 1 else None
     if sockets is not None:
         settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
     if args.dev:
-        print("\n".join(dev_lines(settings)), flush=True)
+        print("\n".join(dev_lines(settings, given)), flush=True)
     log.info("listening on %s, broker %s", remote.local_url(settings), _named(settings.broker))
     if not args.bridges:
         return serve(settings, sockets)
@@ -67,25 +70,20 @@ def open_to_pages(settings: Settings) -> Settings:
     return settings if settings.allowed_origins else settings.model_copy(update={"allowed_origins": ["*"]})
 
 
-def dev_lines(settings: Settings) -> list[str]:
-    """What the person at the terminal needs to talk to this hub: the keys of this run, and a wscat line."""
-    key = settings.service_key
-    lines = [
-        "",
-        "Development mode: keys that were not set are made up, and another start makes up others.",
-        "Pages from anywhere may connect unless HUB_ALLOWED_ORIGINS is set.",
-        "",
-        f"  export HUB_API_KEY={key}",
-    ]
-    if settings.jwt_secret is not None:
-        lines += [
-            f"  export HUB_JWT_SECRET={settings.jwt_secret.get_secret_value()}",
-            "",
-            "A token for one day and all channels; type help, or sub job:42:",
-            "",
-            f"  {wscat_line(settings)}",
-        ]
-    return [*lines, ""]
+def dev_lines(settings: Settings, given: Settings) -> list[str]:
+    """What the person at the terminal needs to talk to this hub: what was made up beside what was `given`, and
+    only that; a token by a secret that was set is made by ``hub token``."""
+    lines = ["", "Development mode: what was not set is made up, and another start makes up something else."]
+    if settings.allowed_origins != given.allowed_origins:
+        lines += ["Pages from anywhere may connect: HUB_ALLOWED_ORIGINS is not set."]
+    made = []
+    if settings.api_keys != given.api_keys:
+        made.append(f"  export HUB_API_KEY={settings.service_key}")
+    if settings.jwt_secret is not None and settings.jwt_secret != given.jwt_secret:
+        made.append(f"  export HUB_JWT_SECRET={settings.jwt_secret.get_secret_value()}")
+        made += ["", "A token for one day and all channels; type help, or sub job:42:", ""]
+        made.append(f"  {wscat_line(settings)}")
+    return [*lines, "", *made, ""] if made else [*lines, ""]
 
 
 def wscat_line(settings: Settings) -> str:
@@ -121,4 +119,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         # `socket` appends the address to the system's words
         why = (error.strerror or str(error)).partition(" (while ")[0].lower()
-        raise Failure(f"can't listen on {host} port {port}: {why}") from None
+        other = (
+            "; --port takes another one, and --port 0 any that is free"
+            if error.errno == errno.EADDRINUSE
+            else ""
+        )
+        raise Failure(f"can't listen on {host} port {port}: {why}{other}") from None

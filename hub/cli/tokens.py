@@ -4,18 +4,21 @@ import argparse
 import asyncio
 import re
 import secrets
+import sys
 import time
 import warnings
 from typing import Any
 
 import jwt
 
+from ..auth.dead_patterns import why_dead
 from ..auth.from_settings import make_authenticator, make_keys
 from ..protocol.codec import loads_json
 from ..protocol.errors import HubError
 from ..settings import Settings
 from . import configuration
 from .failure import Failure
+from .plain import plain
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SPAN = re.compile(r"([1-9][0-9]{0,8})([smhd]?)\Z")
@@ -32,8 +35,23 @@ def run(args: argparse.Namespace) -> int:
         hub["info"] = _info(args.info)
     token = sign(settings, args.user, hub, span(args.ttl), **more)
     asyncio.run(_check(settings, token))
+    for text in _dead(settings, hub):
+        print(f"hub: {plain(text)}", file=sys.stderr)
     print(token)
     return 0
+
+
+def _dead(settings: Settings, hub: dict[str, Any]) -> list[str]:
+    """Grants that give nothing: the token is good all the same."""
+    given = [
+        (name, hub[name]) for name in ("subscribe", "publish", "presence") if isinstance(hub.get(name), list)
+    ]
+    return [
+        f"--{name} {pattern} matches no channel: {why}"
+        for name, patterns in given
+        for pattern in patterns
+        if (why := why_dead(pattern, settings.table)) is not None
+    ]
 
 
 def _session_rights(args: argparse.Namespace) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The pages and the routes that hand out tokens are mounted beside the hub here, a
 
 import asyncio
 import re
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,9 @@ PAGES = Path(__file__).parent / "static"
 
 TOKEN_S = 120
 """So short that one who watches for two minutes sees a token renewed in place."""
+
+PORT = 8010
+"""Where it listens unless the port is set: `hub serve` has 8000."""
 
 WHITEBOARD = ["doc:whiteboard", "cursor:whiteboard"]
 GUEST = re.compile(r"guest-[0-9a-f]{8}")
@@ -93,7 +97,7 @@ class Demo:
 
 def serve(settings: Settings) -> int:
     """Serve the demo until Ctrl-C; returns the exit status."""
-    sockets = listen_all(settings)
+    sockets = _listen(settings)
     settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
     demo = Demo(settings)
     config = server_config(demo.hub)
@@ -109,6 +113,16 @@ def serve(settings: Settings) -> int:
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(node.serve(sockets))
     return 0 if node.started else 1
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    """Where the settings say; else at the demo's own port, or any other where somebody has that."""
+    if "port" in settings.model_fields_set:
+        return listen_all(settings)
+    try:
+        return listen_all(settings.model_copy(update={"port": PORT}))
+    except Failure:
+        return listen_all(settings.model_copy(update={"port": 0}))
 
 
 def main() -> int:

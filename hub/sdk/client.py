@@ -14,6 +14,7 @@ from hub.protocol.frames import Encoding
 from hub.protocol.position import Position
 
 from ..runtime.backoff import Backoff, Timing
+from .addresses import socket_address
 from .callbacks import tell
 from .errors import NotConnected, Stopped
 from .feed import Feed
@@ -41,6 +42,8 @@ class Client:
                 print(event.type, event.payload)
     ```
 
+    `url` is the hub's address, ``http://hub:8000`` (``https://example.com/hub`` where it is mounted), or its
+    socket's, ``ws://hub:8000/ws``.
     `token` is a JWT, or a sync or async callable that returns one, called for each connection and renewal.
     `queue` bounds unanswered publications, `buffer` the untaken events of a subscription: when one is full,
     the client stops reading its socket. `when_disconnected`: whether `publish` waits for a connection or
@@ -71,9 +74,9 @@ class Client:
         timing: Timing | None = None,
     ) -> None:
         self._timing = timing or Timing()
-        # As the browser's client takes it: http means ws, and https wss.
-        url = f"ws{url[4:]}" if url.startswith(("http:", "https:")) else url
-        self._endpoint = Endpoint(url, Encoding[encoding.upper()], timeout, ssl, headers, proxy)
+        self._endpoint = Endpoint(
+            socket_address(url), Encoding[encoding.upper()], timeout, ssl, headers, proxy
+        )
         self._tokens = TokenSource(token, timeout)
         self._limits = (queue, unknown_after)
         self._buffer = buffer

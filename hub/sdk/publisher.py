@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import orjson
@@ -17,6 +16,7 @@ from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
 from ..runtime.backoff import Backoff, Timing
+from .addresses import http_base
 from .delivery import Delivery, HttpDelivery, TryAgain
 from .errors import NotConnected, QueueFull, SdkError, TokenRefused, UnknownOutcome
 from .items import Published, error_of
@@ -389,12 +389,10 @@ class Publisher:
 
 
 def _delivery_for(url: str, bearer: Token | None, timeout: float) -> Delivery:
-    scheme = urlsplit(url).scheme
-    if scheme not in ("http", "https"):
-        raise ValueError(f"a publisher's url begins with http:// or https://, not {scheme}://")
+    base = http_base(url)
     if bearer is None:
         raise ValueError("a publisher needs an api_key or a token")
-    return HttpDelivery(url, TokenSource(bearer, timeout), timeout)
+    return HttpDelivery(base, TokenSource(bearer, timeout), timeout)
 
 
 def _give_up(entry: Entry, reason: str) -> None:

@@ -10,8 +10,6 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..app import Hub
 from ..cluster.worker_ipc import NoWorkerIpc, WorkerIpc
@@ -105,16 +103,6 @@ class Server(uvicorn.Server):
             await asyncio.gather(draining, return_exceptions=True)
 
 
-def standalone(hub: Hub) -> ASGIApp:
-    """The hub as an app of its own, with its lifespan."""
-    outer = Starlette(lifespan=hub.lifespan)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await (outer if scope["type"] == "lifespan" else hub.app)(scope, receive, send)
-
-    return app
-
-
 def server_config(hub: Hub, **overrides: Any) -> uvicorn.Config:
     """How uvicorn serves a hub.
 
@@ -133,7 +121,7 @@ def server_config(hub: Hub, **overrides: Any) -> uvicorn.Config:
         "server_header": False,
         "timeout_graceful_shutdown": HTTP_GRACE_S,
     }
-    return uvicorn.Config(standalone(hub), **{**options, **overrides})
+    return uvicorn.Config(hub.app, **{**options, **overrides})
 
 
 def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from hub.cli import configuration
 from hub.cli.failure import Failure
+from hub.settings import unknown_variables
 
 
 def wrong(**given: object) -> tuple[str, ...]:
@@ -83,12 +84,13 @@ def test_variables_that_are_no_settings_are_told() -> None:
         "HUB_JWT_SECRT": "x",
         "HUB_COFFEE": "x",
         "HUB_URL": "x",
+        "HUB_CONFIG": "x",
         "HUB_SERVICE_HOST": "x",
         "HUB_PORT_8000_TCP_ADDR": "x",
         "hub_port": "x",
         "PATH": "x",
     }
-    assert configuration.unknown_variables(environment) == [
+    assert unknown_variables(environment) == [
         "HUB_COFFEE is no setting",
         "HUB_JWT_SECRT is no setting; did you mean HUB_JWT_SECRET?",
     ]

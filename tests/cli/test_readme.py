@@ -83,13 +83,15 @@ async def test_every_command_does_what_the_readme_says(tmp_path: Path) -> None:
     port = free_port()
 
     def here(text: str) -> str:
-        return text.replace(":8000", f":{port}").replace("/tmp/first.html", f"{tmp_path}/first.html")
+        text = text.replace(":8000", f":{port}").replace("hub init", f"hub init --port {port}")
+        return text.replace("/tmp/first.html", f"{tmp_path}/first.html")
 
     (tmp_path / ".venv").symlink_to(readme.ROOT / ".venv")
     for name, text in readme.PROGRAMS.items():
         (tmp_path / name).write_text(here(text))
     start, token, page, publish, python, terminal, check = (here(block.text) for block in readme.COMMANDS)
     async with shell(tmp_path, port) as sh, browser() as chromium:
+        await sh.run(". .venv/bin/activate")  # installing has a test of its own: tests/packaging
         await sh.run(start)
         await live(port)
         assert "valid: speaks for ann" in await sh.run(token)
@@ -97,11 +99,13 @@ async def test_every_command_does_what_the_readme_says(tmp_path: Path) -> None:
         await chromium.open(f"file://{tmp_path}/first.html")
         await asyncio.to_thread(connected, port)
         assert '"offset":1' in await sh.run(publish)
-        await chromium.until("document.getElementById('events').innerText.includes('running 40 %')")
+        await chromium.until("document.getElementById('jobs').innerText.includes('job 42: running 40 %')")
         watched = await sh.run(python)
         assert "running 20 %" in watched
         assert "succeeded 100 %" in watched
-        await chromium.until("document.getElementById('events').innerText.includes('succeeded 100 %')")
+        await chromium.until("document.getElementById('jobs').innerText.includes('job 42: succeeded 100 %')")
+        await chromium.open(f"file://{tmp_path}/first.html")  # who opens it late
+        await chromium.until("document.getElementById('jobs').innerText.includes('job 42: succeeded 100 %')")
         assert '"more"' in await sh.run(terminal)
         assert "ok       broker" in await sh.run(check)
 

@@ -74,7 +74,10 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         result = hub("serve", "--port", str(port), folder=tmp_path, jwt_secret=SECRET)
     assert result.status == 1
-    assert result.err == f"hub: can't listen on 127.0.0.1 port {port}: address already in use\n"
+    assert result.err.startswith(
+        f"hub: can't listen on 127.0.0.1 port {port}: address already in use; --port "
+    )
+    assert len(result.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -96,8 +99,9 @@ def test_a_variable_that_is_no_setting_is_a_warning() -> None:
 
 
 async def test_dev_prints_keys_and_a_line_for_wscat_that_work() -> None:
-    settings = open_to_pages(with_made_up_keys(Settings(port=1)))
-    text = "\n".join(dev_lines(settings))
+    given = Settings(port=1)
+    settings = open_to_pages(with_made_up_keys(given))
+    text = "\n".join(dev_lines(settings, given))
     secret = re.search(r"export HUB_JWT_SECRET=(\S+)", text)
     key = re.search(r"export HUB_API_KEY=(\S+)", text)
     line = re.search(r"npx wscat -c '(\S+)'", text)
@@ -109,6 +113,16 @@ async def test_dev_prints_keys_and_a_line_for_wscat_that_work() -> None:
         async with connect(address, proxy=None) as socket:
             assert '"user":"dev"' in str(await socket.recv())
         assert running.http(key[1]).get("/v1/connections").status_code == 200
+
+
+def test_dev_prints_what_it_made_up_and_nothing_else() -> None:
+    given = Settings(jwt_secret=JWT_SECRET, allowed_origins=["https://app.example.com"])
+    text = "\n".join(dev_lines(open_to_pages(with_made_up_keys(given)), given))
+    assert "export HUB_API_KEY=" in text
+    for word in (JWT_SECRET, "eyJ", "HUB_JWT_SECRET", "wscat", "HUB_ALLOWED_ORIGINS"):
+        assert word not in text
+    given = Settings(jwt_secret=JWT_SECRET, api_keys={"a": "k" * 16})
+    assert "export" not in "\n".join(dev_lines(open_to_pages(with_made_up_keys(given)), given))
 
 
 def test_dev_keeps_keys_that_are_set() -> None:

@@ -1,17 +1,24 @@
 """The routes below a path of somebody else's app, in its process."""
 
 import asyncio
+import contextlib
 import logging
+import time
+from collections.abc import AsyncIterator
 
 import httpx
+import jwt
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from hub.app import Hub, NotStarted
+from hub.app import Hub, warn_of_slips
+from hub.client import Client, Event
+from hub.publisher import Publisher
 from hub.settings import Settings
 
 from ..support.server import API_KEY, JWT_SECRET
@@ -45,11 +52,74 @@ async def test_routes_below_a_path() -> None:
             assert 'route="/v1/publish"' in (await http.get("/hub/metrics")).text
 
 
-async def test_a_hub_that_was_not_started_says_so() -> None:
+@contextlib.asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """An app under uvicorn as its users run it; ``http://host:port``."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def test_a_hub_that_was_not_started_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """To who asks, at every request, and once in the log, without a stack."""
+    hub, _ = make()
+    app = Starlette(routes=[Mount("/hub", hub.app)])
+    async with served(app) as url, httpx.AsyncClient(trust_env=False) as http:
+        for _ in range(3):
+            answer = await http.get(f"{url}/hub/v1/channels/job:1")
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"]
+            assert "pass its lifespan to the outer app" in answer.json()["detail"]
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{url.replace('http', 'ws')}/hub/ws", proxy=None):
+                pass
+        assert refused.value.response.status_code == 503
+    (line,) = [record for record in caplog.records if record.name == "hub"]
+    assert line.getMessage().startswith("the hub was not started: pass its lifespan")
+    assert line.exc_info is None
+
+
+async def test_one_address_is_enough_for_a_mounted_hub() -> None:
     _, app = make()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://own") as http:
-        with pytest.raises(NotStarted, match="lifespan"):
-            await http.get("/hub/livez")
+    token = jwt.encode(
+        {"sub": "ann", "exp": time.time() + 60, "hub": {"subscribe": ["job:*"]}}, JWT_SECRET, "HS256"
+    )
+    async with (
+        served(app) as url,
+        Publisher(f"{url}/hub", api_key=API_KEY) as publisher,
+        Client(f"{url}/hub", token) as client,
+        client.subscribe("job:1") as job,
+    ):
+        await publisher.publish("job:1", "x", 1)
+        async for item in job:
+            if isinstance(item, Event):
+                assert item.payload == 1
+                break
+
+
+async def test_a_hub_that_is_served_by_itself_runs_its_own_lifespan() -> None:
+    hub, _ = make()
+    async with served(hub.app) as url, httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"{url}/livez")).status_code == 200
+
+
+async def test_names_that_are_no_settings_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HUB_JWT_SECRT", "x")
+    warn_of_slips.cache_clear()
+    for _ in range(2):
+        hub, app = make()
+        async with hub.lifespan(app):
+            pass
+    told = [record.getMessage() for record in caplog.records if "HUB_JWT_SECRT" in record.getMessage()]
+    assert told == ["HUB_JWT_SECRT is no setting; did you mean HUB_JWT_SECRET?"]
 
 
 async def test_a_hosts_own_server_logs_no_token(caplog: pytest.LogCaptureFixture) -> None:
