@@ -27,6 +27,7 @@ from .sdk.items import (
     Status,
 )
 from .sdk.subscription import Subscription
+from .sdk.sync_client import SyncClient, SyncSubscription
 
 __all__ = [
     "Client",
@@ -49,6 +50,8 @@ __all__ = [
     "Status",
     "Stopped",
     "Subscription",
+    "SyncClient",
+    "SyncSubscription",
     "Timing",
     "TokenRefused",
     "UnknownOutcome",

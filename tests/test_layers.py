@@ -47,7 +47,7 @@ FLOORS = (
 )
 """From the top down: a module may import its own floor and those below. ``""`` is the version, nothing else."""
 
-ROOMS_OF = {"__main__": "cli", "client": "sdk", "publisher": "sdk"}
+ROOMS_OF = {"__main__": "cli", "client": "sdk", "publisher": "sdk", "celery": "sdk"}
 """Modules at the root that belong to a folder: its face, or its entry point."""
 
 GROUND = {"namespaces", "runtime", "protocol", ""}
@@ -80,6 +80,7 @@ FOREIGN: dict[str, set[str]] = {
     "hiredis": IMPLEMENTATIONS,
     "redis": {"bridge.kinds", *IMPLEMENTATIONS},
     "jwt": {"cli", "auth"},
+    "celery": {"sdk"},
     "prometheus_client": {"bridge", "http"},
     "opentelemetry": {"tracing"},
 }

@@ -58,7 +58,8 @@ class HttpDelivery:
         *,
         ordered: bool = False,
     ):
-        self._url = f"{url.rstrip('/')}/v1/batch"
+        self._hub = url.rstrip("/")
+        self._url = f"{self._hub}/v1/batch"
         self._fields = {"ordered": True} if ordered else {}
         self._tokens = tokens
         self._token: str | None = None
@@ -74,6 +75,14 @@ class HttpDelivery:
             response = await self._post(body)
             if response.status_code == 401:
                 raise TokenRefused(f"the hub refused a fresh token too: {_problem(response).reason}", 401)
+        if response.status_code in (404, 405) and "problem+json" not in response.headers.get(
+            "Content-Type", ""
+        ):
+            raise HubError(
+                ErrorCode.INTERNAL,
+                f"HTTP {response.status_code} from {self._url}, and not by a hub: is it mounted elsewhere?",
+                outcome=Outcome.NOT_DONE,
+            )
         return _results(response, len(events))
 
     async def close(self) -> None:
@@ -84,9 +93,10 @@ class HttpDelivery:
         try:
             return await self._http.post(self._url, content=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise TryAgain(f"not connected: {type(error).__name__}", sent=False) from None
+            why = type(error).__name__
+            raise TryAgain(f"the hub at {self._hub} can't be reached ({why})", sent=False) from None
         except httpx.TransportError as error:
-            raise TryAgain(f"no answer: {type(error).__name__}") from None
+            raise TryAgain(f"the hub at {self._hub} gave no answer ({type(error).__name__})") from None
 
     async def _bearer(self) -> str:
         if self._token is None:

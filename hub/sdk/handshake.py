@@ -94,6 +94,12 @@ class Endpoint:
     headers: Sequence[tuple[str, str]] = ()
     proxy: str | Literal[True] | None = None
 
+    @property
+    def where(self) -> str:
+        """The address for a person: without its query, which may hold a secret, and without a user's name."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
     async def open(self, token: str, resume: str | None) -> tuple[Socket, Welcome]:
         """A welcomed connection.
 

@@ -383,7 +383,9 @@ class Publisher:
                 _give_up(entry, error.reason)
             else:
                 kept.append(entry)
-        log.warning("%d events are to be sent again in %.1f s: %s", len(kept), delay, error.reason)
+        if kept:
+            waiting = len(kept) + len(self._queue)
+            log.warning("%s; %d events wait, the next attempt is in %.1f s", error.reason, waiting, delay)
         self._queue.extendleft(reversed(kept))
         return delay
 

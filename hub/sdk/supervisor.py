@@ -126,6 +126,7 @@ class Supervisor:
 
     async def _establish(self, delay: float, reason: str = "", state: State = State.WAITING) -> HubLink:
         """The next connection, however long it takes, in use. `state` is told while it has to wait."""
+        told = False
         while True:
             if delay > 0:
                 self._tell(Status(state, reason, delay))
@@ -135,8 +136,17 @@ class Supervisor:
                 return await self._open()
             except HandshakeRefused as refused:
                 reason = refused.departure.reason
-                log.info("not connected: %s", reason)
                 delay = self._after(refused.departure)
+                # Once an outage is enough to know, the rest is for who looks closer.
+                level = logging.INFO if told else logging.WARNING
+                told = True
+                log.log(
+                    level,
+                    "no connection to %s: %s; the next attempt is in %.1f s",
+                    self._endpoint.where,
+                    reason,
+                    delay,
+                )
 
     async def _open(self) -> HubLink:
         try:

@@ -8,16 +8,15 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from .errors import QueueFull
 from .items import Published
+from .loop_thread import LoopThread
 from .publisher import Publisher
 
-T = TypeVar("T")
 log = logging.getLogger("hub.publisher")
 GRACE = 2.0  # seconds for a connection to be let go of, beyond a close's own time-out
 
@@ -104,27 +103,18 @@ class _Runner:
 
     def __init__(self, publisher: Publisher) -> None:
         self.publisher = publisher
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="hub-publisher", daemon=True)
-        self._thread.start()
+        self._thread = LoopThread("hub-publisher")
+        self.submit = self._thread.submit
         try:
             self.submit(publisher.start()).result()
         except BaseException:
-            self._stop()
+            self._thread.stop()
             raise
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self, timeout: float | None) -> None:
         patience = None if timeout is None else timeout + GRACE
         self.submit(self.publisher.close(timeout)).result(patience)
-        self._stop()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.stop()
 
 
 async def _queue(

@@ -16,6 +16,9 @@ from unittest.mock import patch
 
 from hub.cli import main
 
+LIBRARIES = ("uvicorn.access", "uvicorn.error", "httpx", "httpcore")
+"""Loggers that `hub.cli.logs` changes beside the root."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -51,10 +54,14 @@ def hub(*args: str, folder: Path, stdin: str = "", **settings: str) -> Result:
 @contextlib.contextmanager
 def _own_logging() -> Iterator[None]:
     """Whatever the command sets up is taken back."""
-    root = logging.getLogger()
+    root, libraries = logging.getLogger(), [logging.getLogger(name) for name in LIBRARIES]
     handlers, level = root.handlers[:], root.level
+    theirs = [(each.level, each.disabled, each.filters[:]) for each in libraries]
     try:
         yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+        for each, (level, disabled, filters) in zip(libraries, theirs, strict=True):
+            each.setLevel(level)
+            each.disabled, each.filters[:] = disabled, filters
