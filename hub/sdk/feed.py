@@ -68,7 +68,8 @@ class Feed:
 
     def request(self) -> dict[str, Any]:
         """The entry of a batch subscribe; remembers what was asked."""
-        self._asked = self.received
+        # Cut off before a snapshot's last page, there is none yet: it is asked for anew.
+        self._asked = self.received if self._collecting is None else None
         entry = {"channel": self.channel, **self.options}
         if self.token is not None:
             entry["token"] = self.token

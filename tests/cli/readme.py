@@ -3,6 +3,8 @@
 from ..support import markdown
 from ..support.markdown import ROOT
 
+__all__ = ["BLOCKS", "COMMANDS", "PROGRAMS", "README", "ROOT", "noted"]
+
 PAGE = ROOT / "README.md"
 README = PAGE.read_text()
 BLOCKS = markdown.blocks(PAGE)

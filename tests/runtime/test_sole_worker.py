@@ -16,7 +16,8 @@ def worker(says: Connection) -> None:
 
 def test_the_second_worker_of_a_server_is_told_and_a_killed_one_leaves_nothing() -> None:
     context = multiprocessing.get_context("spawn")
-    started, found = [], []
+    started: list[multiprocessing.process.BaseProcess] = []
+    found = []
     for dead in (None, None, 0):
         if dead is not None:
             started[dead].kill()

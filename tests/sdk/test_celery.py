@@ -109,11 +109,11 @@ async def test_a_channel_for_each_task_and_none_for_some() -> None:
         app = Celery("t", broker="memory://", set_as_current=False)
         hub = HubTasks(app, url, api_key="k", channel=channel, describe=str)
 
-        @app.task(name="loud")
+        @app.task(name="loud")  # type: ignore[untyped-decorator]
         def loud() -> None:
             raise ValueError("why")
 
-        @app.task(name="quiet")
+        @app.task(name="quiet")  # type: ignore[untyped-decorator]
         def quiet() -> None: ...
 
         for task in (loud, quiet):

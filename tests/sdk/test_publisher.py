@@ -281,3 +281,27 @@ async def test_the_sync_publisher_works_in_forked_children() -> None:
         process = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[2])
         assert await process.wait() == 0
     assert [batch[0]["payload"] for batch in hub.batches] == ["parent", "child", "parent again"]
+
+
+async def test_an_app_without_a_hub_under_this_path_is_told_as_such() -> None:
+    async with HttpHub() as hub, Publisher(f"{hub.url}/elsewhere", api_key="k") as publisher:
+        with pytest.raises(
+            HubError, match=r"HTTP 404 from http://\S+/elsewhere/v1/batch, and not by a hub"
+        ) as caught:
+            await publisher.publish("job:1", "x", 1)
+        assert caught.value.outcome == "not_done"
+
+
+async def test_what_is_logged_of_an_outage_is_for_a_person(caplog: pytest.LogCaptureFixture) -> None:
+    async with Publisher("http://127.0.0.1:1", api_key="a-secret-key", deadline=0.5) as publisher:
+        futures = [publisher.publish_nowait("job:1", "x", n) for n in range(3)]
+        await asyncio.wait(futures)
+    lines = [
+        record.getMessage() for record in caplog.records if "wait, the next attempt" in record.getMessage()
+    ]
+    assert lines
+    for line in lines:
+        assert line.startswith(
+            "the hub at http://127.0.0.1:1 can't be reached (ConnectError); 3 events wait, "
+        )
+    assert "a-secret-key" not in caplog.text
