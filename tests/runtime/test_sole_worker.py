@@ -28,9 +28,9 @@ def test_the_second_worker_of_a_server_is_told_and_a_killed_one_leaves_nothing()
         started.append(process)
         assert mine.poll(60)
         found.append(mine.recv())
-    for process in started:
-        process.kill()
-        process.join()
+    for each in started:
+        each.kill()
+        each.join()
     assert found == [True, False, True]
 
 
