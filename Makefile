@@ -58,7 +58,7 @@ test-long: $(STAMPS)/system $(STAMPS)/venv-dev
 
 ## test-sources: tests beside real servers of other makers, which are installed first
 .PHONY: test-sources
-test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider
+test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider $(STAMPS)/guides $(STAMPS)/site
 	$(BIN)/python -m pytest -m sources
 
 ## test-web: the package as npm packs it, in Next.js, Vite, tsc --strict, and Node.js 20 and 22
@@ -97,6 +97,11 @@ peers: $(STAMPS)/venv-dev $(STAMPS)/peers
 .PHONY: docs
 docs: $(STAMPS)/venv
 	$(BIN)/python docs/make_settings.py
+
+## site: docs/ as a site, in build/site
+.PHONY: site
+site: $(STAMPS)/venv $(STAMPS)/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 ## lock: choose the newest versions that pyproject.toml allows, for make and the image
 .PHONY: lock
@@ -190,6 +195,15 @@ $(STAMPS)/wscat: tests/wscat/package-lock.json | $(STAMPS)/node
 $(STAMPS)/oidc-provider: tests/auth/provider/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix tests/auth/provider
 	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/site: docs/requirements.txt | $(STAMPS)/venv
+	$(PIP) -r $<
+	@touch $@
+
+# The frameworks of docs/guides.
+$(STAMPS)/guides: tests/guides/requirements.txt | $(STAMPS)/venv-dev
+	$(PIP) -r $<
+	@touch $@
 
 $(STAMPS)/peers: | $(STAMPS)/node
 	@.ci/system-packages nginx=nginx nats-server=nats-server gcc=gcc

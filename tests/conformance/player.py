@@ -97,7 +97,7 @@ class Player:
             raise Failed(f"it handed over {json.dumps(got)}, and not {json.dumps(expected)}")
 
     async def _step(self, step: Message) -> None:
-        peer = self._peers[step["on"] - 1] if "on" in step else (self._peers or [None])[-1]
+        peer = self._peers[step.get("on", 0) - 1] if self._peers else None
         if "accept" in step:
             await self._accept()
         elif "refuse" in step:
@@ -156,7 +156,8 @@ class Player:
         if [entry.get("channel") for entry in entries] != [wanted["channel"]]:
             raise Failed(f"it subscribed {entries}")
         _compare(entries[0].get("since"), wanted["since"])
-        body = {"channel": wanted["channel"], **step.get("answer", step.get("error", {}))}
+        fields: Message = step["answer"] if "answer" in step else step["error"]
+        body = {"channel": wanted["channel"], **fields}
         if "channels" in command:
             answer = {"type": "hub.subscribed", "results": [body]}
         else:
@@ -165,7 +166,7 @@ class Player:
 
     async def _left(self, peer: Peer) -> None:
         await peer.socket.wait_closed()
-        if peer.socket.close_code != http.HTTPStatus.OK and peer.socket.close_code != 1000:
+        if peer.socket.close_code != 1000:
             raise Failed(f"it left by {peer.socket.close_code}, and not by 1000")
 
     async def _connection(self, socket: ServerConnection) -> None:

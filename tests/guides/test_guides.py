@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ..support.markdown import ROOT, blocks, promised, script, write_files
-from ..support.server import API_KEY, JWT_SECRET, SCALE, RunningHub, free_port, running_hub
+from ..support.pace import SCALE
+from ..support.server import API_KEY, JWT_SECRET, RunningHub, free_port, running_hub
 
 NEED_MORE = ("celery", "django", "fastapi", "flask", "rq")
 """Frameworks that `make test-sources` installs; and a worker of Celery's takes its time."""
