@@ -55,12 +55,17 @@ async def measure(kind: str, count: int, seconds: float) -> list[Row]:
         (folder / "source").mkdir()
         async with FEEDS[kind](folder / "source") as feed:
             await feed.produce(_messages(count))
-            floor = await asyncio.to_thread(_bare, kind, feed, count)
+            floor, floor_cpu = await asyncio.to_thread(_bare, kind, feed, count)
             await feed.produce(_messages(count))
             with running_hub(namespaces={"order": {"mode": "log", "history_size": 100}}) as hub:
                 bridge = _bridge(feed, hub.url, hub.api_key, folder)
                 try:
+                    before = _cpu_s(bridge), hub.cpu_seconds()
                     rate = await _drained(bridge, count)
+                    cpu = [
+                        now - then
+                        for now, then in zip((_cpu_s(bridge), hub.cpu_seconds()), before, strict=True)
+                    ]
                     latencies = await _flow(
                         feed, hub.ws_url, hub.token("ann", subscribe=["order:*"]), seconds
                     )
@@ -71,6 +76,9 @@ async def measure(kind: str, count: int, seconds: float) -> list[Row]:
         Row(f"{kind}: bare client", floor, 0, "/s", least=True),
         Row(f"{kind}: bridge", rate, LEAST[kind], "/s", least=True),
         Row(f"{kind}: bridge, of the bare client", rate / floor, SHARE[kind], "×", least=True),
+        Row(f"{kind}: CPU a message: bare client", floor_cpu / count * 1e6, 0, "µs", least=True),
+        Row(f"{kind}: CPU a message: bridge", cpu[0] / count * 1e6, 0, "µs", least=True),
+        Row(f"{kind}: CPU a message: hub", cpu[1] / count * 1e6, 0, "µs", least=True),
         Row(f"{kind}: memory of the bridge, most", memory, MEMORY_MB, "MB"),
         Row(f"{kind}: produce to socket at {RATE}/s, median", latencies.percentile(50), P99_MS, "ms"),
         Row(f"{kind}: produce to socket at {RATE}/s, p99", latencies.percentile(99), P99_MS, "ms"),
@@ -84,14 +92,15 @@ def _messages(count: int) -> list[Message]:
     ]
 
 
-def _bare(kind: str, feed: Feed, count: int) -> float:
-    """Messages a second of a process that reads and acknowledges, and does nothing else."""
+def _bare(kind: str, feed: Feed, count: int) -> tuple[float, float]:
+    """Messages a second of a process that reads and acknowledges, and does nothing else; and its seconds of CPU."""
     context = multiprocessing.get_context("spawn")
     took = context.Queue()
     reader = context.Process(target=bare.read, args=(kind, _address(feed), count, took), daemon=True)
     reader.start()
     try:
-        return count / float(took.get(timeout=DEADLINE_S))
+        seconds, cpu_s = took.get(timeout=DEADLINE_S)
+        return count / seconds, cpu_s
     finally:
         reader.join(10)
         reader.kill()
@@ -129,6 +138,13 @@ async def _drained(bridge: BridgeProcess, count: int) -> float:
 def _counter(bridge: BridgeProcess, name: str) -> int:
     lines = bridge.get("/metrics").text.splitlines()
     return int(sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)))
+
+
+def _cpu_s(bridge: BridgeProcess) -> float:
+    """User and system, of proc(5)."""
+    assert bridge.process is not None
+    fields = Path(f"/proc/{bridge.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak_mb(bridge: BridgeProcess) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ..broker.redis.servers import PROGRAM, _die_with_parent
+from ..broker.redis.servers import PROGRAM, die_with_parent
 from ..support.pace import SCALE
 from ..support.server import RunningHub, free_port, running_hub
 from .pair import Pair
@@ -35,7 +35,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     port = free_port()
     words = [PROGRAM, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
     )
     try:
         deadline = time.monotonic() + 10 * SCALE

@@ -13,6 +13,7 @@ from typing import Self
 
 import httpx
 
+from ..broker.redis.servers import die_with_parent
 from ..support.pace import SCALE
 from ..support.server import free_port
 
@@ -57,6 +58,7 @@ class Process:
                 stderr=log,
                 user=self._user,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + START_S * SCALE
         while not self._ready():

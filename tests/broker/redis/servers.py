@@ -42,7 +42,7 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A test run that is killed leaves no server behind (prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -105,7 +105,7 @@ class RedisServer:
             str(config),
             *(["--sentinel"] if any(line.startswith("sentinel ") for line in self.options) else []),
             stdout=asyncio.subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             env={**os.environ, **self.environment},
         )
         await self.ready()
