@@ -3,20 +3,23 @@
 A durable consumer would redeliver what a dead puller left only after its `ack_wait`, and newer messages before it.
 Here a puller begins behind the position that was handed on, with an ordered consumer that acknowledges nothing, so
 the order is that of the stream, whatever dies. Positions are ``[creation time of the stream in ms, sequence]``.
+
+Messages are handed on as they come: the library's own `fetch` waits until a batch is full, or for all of its time.
 """
 
 import asyncio
 import contextlib
+import json
 import secrets
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig, StreamInfo
+from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, KeyValueConfig, StreamInfo
 from nats.js.kv import KeyValue
 
 from ..records import Batch, Record
@@ -25,7 +28,9 @@ from ..source import Revoked, SourceError
 
 LEASE_S = 10.0
 RENEW_S = 3.0
-FETCH_S = 1.0
+PULL_S = 5.0  # how long the server keeps a request for messages
+PULL = "$JS.API.CONSUMER.MSG.NEXT"
+OVER = ("404", "408")  # no messages now, and the request's time is over: it is asked again
 REQUEST_S = 10.0
 POSITIONS, LEASES = "hub-bridge-positions", "hub-bridge-leases"
 
@@ -40,7 +45,10 @@ class NatsSource:
         self._js: JetStreamContext | None = None
         self._positions: KeyValue | None = None
         self._leases: KeyValue | None = None
-        self._pull: JetStreamContext.PullSubscription | None = None
+        self._consumer = ""
+        self._inbox = ""
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()  # no more than what was asked for
+        self._wanted = 0  # of what was asked for, what has not come
         self._lease: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
         self._open = asyncio.Event()
@@ -62,14 +70,17 @@ class NatsSource:
         with _in_words(self._settings):
             info = await self._connect()
             assert self._js is not None
+            assert self._client is not None
+            assert self._settings.stream is not None
             self._generation = int(info.created.timestamp() * 1000) if info.created else 0
             self._positions = await self._bucket(POSITIONS, None)
             self._leases = await self._bucket(LEASES, LEASE_S)
             revision = await self._hold_lease()
             self._read = await self._position()
-            self._pull = await self._js.pull_subscribe(
-                self._settings.subject or ">",
-                stream=self._settings.stream,
+            self._inbox = self._client.new_inbox()
+            await self._client.subscribe(self._inbox, cb=self._arrived.put)
+            consumer = await self._js.add_consumer(
+                self._settings.stream,
                 config=ConsumerConfig(
                     deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                     opt_start_seq=self._read + 1,
@@ -80,22 +91,18 @@ class NatsSource:
                     num_replicas=1,
                 ),
             )
+            self._consumer = consumer.name
         self._open.set()
         self._lease = asyncio.create_task(self._keep(revision, revoked))
 
     async def next(self) -> Batch:
         """The next records of a partition that is not held."""
-        assert self._pull is not None
         while True:
             await self._open.wait()
             if self._lost.is_set():
                 raise SourceError("another puller holds the lease")
             with _in_words(self._settings):
-                try:
-                    found = await self._pull.fetch(self._settings.batch, timeout=FETCH_S)
-                except nats.errors.TimeoutError:
-                    await self._pull.consumer_info()  # it goes with its stream, and nothing else says so
-                    continue
+                found = await self._pull()
             records = [_record(message, self._generation) for message in found]
             records = [record for record in records if record.handle > self._read]
             if records:
@@ -126,9 +133,8 @@ class NatsSource:
 
     async def lag(self) -> Mapping[str, int]:
         """Records that wait, by partition, as far as the system tells."""
-        assert self._pull is not None
         with _in_words(self._settings):
-            info = await self._pull.consumer_info()
+            info = await self._info()
         return {self._partition: info.num_pending or 0}
 
     async def close(self) -> None:
@@ -163,6 +169,49 @@ class NatsSource:
         )
         self._js = self._client.jetstream(timeout=REQUEST_S)
         return await self._js.stream_info(self._settings.stream)
+
+    async def _pull(self) -> list[Msg]:
+        """What has come, as soon as something has; empty where nothing did for a while."""
+        assert self._client is not None
+        if self._wanted <= 0:
+            self._wanted = self._settings.batch
+            request = {"batch": self._wanted, "expires": int(PULL_S * 1e9)}
+            subject = f"{PULL}.{self._settings.stream}.{self._consumer}"
+            await self._client.publish(subject, json.dumps(request).encode(), reply=self._inbox)
+        try:
+            async with asyncio.timeout(PULL_S + 1.0):
+                found = [await self._arrived.get()]
+        except TimeoutError:
+            self._wanted = 0
+            await self._info()  # a consumer goes with its stream
+            return []
+        while len(found) < self._settings.batch and not self._arrived.empty():
+            found.append(self._arrived.get_nowait())
+        return self._messages(found)
+
+    def _messages(self, found: Sequence[Msg]) -> list[Msg]:
+        """Without what the server says of the request itself: that comes without a subject to acknowledge at.
+
+        Raises:
+            SourceError: the consumer is gone.
+        """
+        messages = [message for message in found if message.reply]
+        self._wanted -= len(messages)
+        for message in found:
+            status = (message.headers or {}).get("Status", "")
+            if message.reply or status == "100":
+                continue
+            self._wanted = 0
+            if status not in OVER:
+                why = (message.headers or {}).get("Description", "nobody answers")
+                raise SourceError(f"JetStream of {self._settings.name}: {status} {why}")
+        return messages
+
+    async def _info(self) -> ConsumerInfo:
+        assert self._js is not None
+        assert self._settings.stream is not None
+        found: ConsumerInfo = await self._js.consumer_info(self._settings.stream, self._consumer)
+        return found
 
     async def _bucket(self, name: str, ttl: float | None) -> KeyValue:
         assert self._js is not None
@@ -205,7 +254,7 @@ class NatsSource:
         return int(sequence) if generation == str(self._generation) else 0
 
 
-def _record(message: Any, generation: int) -> Record:
+def _record(message: Msg, generation: int) -> Record:
     sequence = message.metadata.sequence.stream
     headers = {name: str(value) for name, value in (message.headers or {}).items()}
     return Record(

@@ -45,6 +45,7 @@ class RedisStreamSource:
         self._redis: redis.asyncio.Redis | None = None
         self._lease: asyncio.Task[None] | None = None
         self._lost: asyncio.Event = asyncio.Event()
+        self._released: asyncio.Event = asyncio.Event()
 
     async def probe(self) -> str:
         """See what the keys are; a stream that is not there yet is made by who reads it."""
@@ -98,6 +99,7 @@ class RedisStreamSource:
     def release(self, partition: str) -> None:
         """Read on."""
         self._held.discard(partition)
+        self._released.set()
 
     async def lag(self) -> Mapping[str, int]:
         """Records that wait, by partition, as far as the system tells. Redis 7 tells it, older ones do
@@ -174,7 +176,10 @@ class RedisStreamSource:
     async def _newer(self) -> Batch | None:
         wanted = [stream for stream in self._open if stream not in self._pending]
         if not wanted:
-            await asyncio.sleep(0.05)
+            self._released.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_S):  # the lease may be lost meanwhile
+                    await self._released.wait()
             return None
         for stream in next(self._turns):
             if stream in wanted and (found := await self._read({stream: ">"}, None)):
