@@ -72,6 +72,11 @@ def template(text: str) -> Get:
     if any(isinstance(part, str) and ("{" in part or "}" in part) for part in parts):
         raise BadTemplate(f"a brace stands alone in {text!r}")
 
+    if len(pieces := [part for part in parts if part != ""]) == 2 and isinstance(pieces[0], str):
+        before, get = pieces
+        assert not isinstance(get, str)
+        return lambda document: f"{before}{get(document)}"  # most are of this kind
+
     def fill(document: Document) -> str:
         return "".join(part if isinstance(part, str) else part(document) for part in parts)
 

@@ -225,8 +225,11 @@ def _turns(settings: BridgeSettings) -> Iterator[Sequence[str]]:
 
 
 def _record(id: bytes, fields: dict[bytes, bytes] | None) -> Record:
-    milliseconds, _, sequence = _text(id).partition("-")
+    handle = _text(id)
+    milliseconds, _, sequence = handle.partition("-")
     place = (int(milliseconds), int(sequence))
+    if fields is not None and len(fields) == 1 and (body := fields.get(b"data")) is not None:
+        return Record(body, place, time_ms=place[0], handle=handle)  # what most producers write
     values = {_text(name): value for name, value in (fields or {}).items()}
     body = next((values[name] for name in BODY_FIELDS if name in values), None)
     if body is None:
@@ -234,7 +237,7 @@ def _record(id: bytes, fields: dict[bytes, bytes] | None) -> Record:
     headers = {
         name: value.decode("utf-8", "replace") for name, value in values.items() if name not in BODY_FIELDS
     }
-    return Record(body, place, headers=headers, time_ms=place[0], handle=_text(id))
+    return Record(body, place, headers=headers, time_ms=place[0], handle=handle)
 
 
 def _text(value: bytes | str) -> str:
