@@ -138,6 +138,7 @@ class Node:
         self.execute: Execute = partial(dispatch.execute, self)
         # What the broker tells goes straight to the part that it concerns.
         self.on_event = self.channels.on_event
+        self.on_erased = self.channels.on_erased
         self.on_presence = self.presence.on_change
         self.on_command = self._bus.on_command
         self.admission = Admission(

@@ -43,7 +43,7 @@ export interface Gap {
   from?: number;
   /** Last lost offset; `from - 1` where the range is empty. */
   to?: number;
-  cause: "trimmed" | "too_far" | "epoch" | "backplane" | (string & {});
+  cause: "trimmed" | "too_far" | "epoch" | "deleted" | "backplane" | (string & {});
 }
 
 /** Someone present in a channel. */

@@ -103,6 +103,9 @@ class Listener(Protocol):
     def on_lost(self, channels: Collection[str]) -> None:
         """Announcements on these may have been lost; listening to them works again."""
 
+    def on_erased(self, channel: str) -> None:
+        """Events that were stored are no more: copies of them are to go too."""
+
     def on_command(self, data: bytes) -> None:
         """Bytes that a node (or a stranger) sent to all nodes."""
 
@@ -278,6 +281,16 @@ class Broker(Protocol):
         """The read cursor (offset 0 where there is none or it is no longer good) and the unread count:
         top - max(cursor, first stored - 1)."""
 
+    async def delete(self, channel: str) -> Position:
+        """Delete all that is stored of a channel, cursors and sources too: another numbering begins, at offset
+        0, and knows that the one before was deleted (`Top.ancestors`). Announced as `on_lost`. Where nothing is
+        stored, nothing changes."""
+
+    async def delete_key(self, channel: str, key: str) -> Position | None:
+        """Delete a key and every stored event of it (`state` only), and the history before the last of those; one
+        final event of type `KEY_DELETED` says so, and is announced, then `on_erased`. None where nothing of it is
+        stored."""
+
     def health(self) -> list[ShardHealth]:
         """Every shard."""
 
@@ -286,6 +299,17 @@ class Broker(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """What went wrong and was dealt with since the start, by a short name: for metrics."""
+
+
+KEY_DELETED = "key_deleted"
+"""The type of the event that says that a key was deleted."""
+
+
+def no_keys(channel: str) -> HubError:
+    """The answer to who asks for a key where there are none."""
+    return HubError(
+        ErrorCode.BAD_CHANNEL, f"{channel} has no snapshot: only state channels do", channel=channel
+    )
 
 
 def untried(channel: str) -> HubError:

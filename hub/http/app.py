@@ -24,7 +24,7 @@ from ..transport.asgi import AsgiTransport
 from ..transport.http1.direct import Handler as DirectHandler
 from ..transport.http1.direct import Routes
 from ..transport.http1.head import Head
-from . import browser, channels, control, dead_letters, health, openapi, publish, stream, why
+from . import browser, channels, control, dead_letters, erase, health, openapi, publish, stream, why
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
@@ -144,6 +144,8 @@ def _routes(context: HttpContext, handshaker: Handshaker, more: Sequence[Additio
         route("/v1/channels/{channel}/history", channels.history),
         route("/v1/channels/{channel}/snapshot", channels.snapshot),
         route("/v1/channels/{channel}/presence", channels.presence),
+        route("/v1/channels/{channel}", erase.channel, "DELETE"),
+        route("/v1/channels/{channel}/snapshot/{key:path}", erase.key, "DELETE"),
         route("/v1/stream", stream.stream),
         route("/v1/stream", stream.stream, "POST"),
         route("/v1/tickets", control.issue_ticket, "POST"),

@@ -396,17 +396,47 @@ _HISTORY = _reading(
     ),
 )
 
+_DELETE = _operation(
+    "channels",
+    "deleteChannel",
+    "Delete all that is stored of a channel; subscribers are told a gap of cause `deleted` (services)",
+    parameters=[_CHANNEL],
+    responses={
+        "200": _json("It begins anew here", "Erased", {"channel": "user:ann", "epoch": "p4x1", "offset": 0}),
+        **_problems(400, 401, 403, 404, 429, 503),
+    },
+)
+_DELETE_KEY = _operation(
+    "channels",
+    "deleteKey",
+    "Delete a key and every stored event of it; subscribers get a final event `key_deleted` (services)",
+    parameters=[
+        _CHANNEL,
+        {"name": "key", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 128}},
+    ],
+    responses={
+        "200": _json(
+            "Whether there was such a key, and where the event stands",
+            "Erased",
+            {"channel": "job:42", "key": "42", "deleted": True, "epoch": "k3f9", "offset": 18},
+        ),
+        **_problems(400, 401, 403, 404, 429, 503),
+    },
+)
+
 PATHS: dict[str, dict[str, Operation]] = {
     "/v1/publish": {"post": _PUBLISH},
     "/v1/batch": {"post": _BATCH},
     "/v1/broadcast": {"post": _BROADCAST},
     "/v1/channels/{channel}": {
-        "get": _reading("channel", "The channel's position: a page's cursor, for `since`", "Channel")
+        "get": _reading("channel", "The channel's position: a page's cursor, for `since`", "Channel"),
+        "delete": _DELETE,
     },
     "/v1/channels/{channel}/history": {"get": _HISTORY},
     "/v1/channels/{channel}/snapshot": {
         "get": _reading("snapshot", "The latest event of each key (`state` channels)", "Snapshot")
     },
+    "/v1/channels/{channel}/snapshot/{key}": {"delete": _DELETE_KEY},
     "/v1/channels/{channel}/presence": {
         "get": _reading(
             "presence", "Who is present", "Presence", _query("group", "one entry a user", enum=["user"])

@@ -201,7 +201,7 @@ _GAP = record(
     "from to cause",
     **{"from": whole("the first missing offset")},
     to=whole("the last missing offset"),
-    cause={"type": "string", "enum": ["trimmed", "epoch"]},
+    cause={"type": "string", "enum": ["trimmed", "epoch", "deleted"]},
 )
 _HISTORY = record(
     "channel events epoch offset more",
@@ -294,6 +294,14 @@ SCHEMAS: dict[str, Schema] = {
     "History": _HISTORY,
     "Snapshot": _SNAPSHOT,
     "Channel": _CHANNEL_STATE,
+    "Erased": record(
+        "channel",
+        channel=CHANNEL,
+        key=KEY,
+        deleted=flag("whether the key was there"),
+        epoch=EPOCH,
+        offset=whole("where the channel stands; of a key, where the event that says so stands"),
+    ),
     "Member": _MEMBER,
     "Presence": _PRESENCE,
     "Ticket": _TICKET,

@@ -9,6 +9,7 @@ from .errors import HubError
 
 _EPOCH = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 MAX_OFFSET = 2**53 - 1  # what a JavaScript number holds exactly
+NOTHING = -1  # the fork of an ancestor of which nothing is left: it was deleted
 
 
 class Position(NamedTuple):
@@ -52,7 +53,8 @@ class Top:
 
     `offset` is the last offset given (0: none). `first` is the oldest offset still stored (offset + 1: none).
     `ancestors` are the numberings that this one came from, newest first, each with the offset at which its
-    successor forked off: positions of that epoch at or below it are still good (`recovery.common`).
+    successor forked off: positions of that epoch at or below it are still good (`recovery.common`). One that was
+    deleted has forked at `NOTHING`.
     """
 
     epoch: str

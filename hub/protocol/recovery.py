@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .position import Position, Top
+from .position import NOTHING, Position, Top
 
 FOR_EVER = 2**62  # the limit of a reader that takes whatever there is
 
@@ -15,6 +15,7 @@ class Cause(StrEnum):
     TOO_FAR = "too_far"  # more than the recovery limit
     EPOCH = "epoch"  # the position is of an unknown numbering, or beyond the top of this one
     BACKPLANE = "backplane"  # lost between nodes
+    DELETED = "deleted"  # the channel was deleted, and began anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,11 @@ class Resume:
 
 
 def common(epoch: str, top: Top) -> int:
-    """The last offset at which the numbering `epoch` holds the same events as the present one; -1 where nothing
-    is known of it. Positions, read cursors and answers to an `event_id` are good up to there."""
+    """The last offset at which the numbering `epoch` holds the same events as the present one; `NOTHING` where
+    it is not known, or was deleted. Positions, read cursors and answers to an `event_id` are good up to there."""
     if epoch == top.epoch:
         return top.offset
-    return next((fork.offset for fork in top.ancestors if fork.epoch == epoch), -1)
+    return next((fork.offset for fork in top.ancestors if fork.epoch == epoch), NOTHING)
 
 
 def judge(since: Position, top: Top, limit: int) -> Resume | Gap:
@@ -52,7 +53,8 @@ def judge(since: Position, top: Top, limit: int) -> Resume | Gap:
     A position of a numbering that the present one came from is good up to its fork (docs/protocol.md, section 1).
     """
     if since.offset > common(since.epoch, top):
-        return Gap(1, top.offset, Cause.EPOCH)
+        deleted = Position(since.epoch, NOTHING) in top.ancestors
+        return Gap(1, top.offset, Cause.DELETED if deleted else Cause.EPOCH)
     missed = top.offset - since.offset
     if missed and since.offset + 1 < top.first:
         return Gap(since.offset + 1, top.offset, Cause.TRIMMED)

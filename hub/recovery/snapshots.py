@@ -129,6 +129,10 @@ class Snapshots:
             why = f"snapshots of {self.bytes} bytes wait to be read, more are not held"
             raise HubError(ErrorCode.UNAVAILABLE, why, channel=name, retry_after_ms=2000) from None
 
+    def forget(self, name: str) -> None:
+        """Serve nobody else with what was read of a channel before now."""
+        self._recent.pop(name, None)
+
     def sweep(self) -> None:
         """Forget those that are no longer fresh; called every second or so."""
         old = self._clock() - FRESH_S

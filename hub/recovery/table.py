@@ -189,6 +189,13 @@ class ChannelTable:
         if channel is not None:
             channel.announce(epoch, event)
 
+    def on_erased(self, name: str) -> None:
+        """Stored events are no more: what this node keeps of the channel goes, and is read anew."""
+        self.snapshots.forget(name)
+        channel = self._table.get(name)
+        if channel is not None:
+            channel.trim(0)
+
     def on_lost(self, names: Collection[str]) -> None:
         """Announcements may be missing on these channels: look at each. Whoever hears of gaps heard this too."""
         for name in names:

@@ -77,8 +77,8 @@ class Event:
 class Gap:
     """The offsets `first` to `last` of `epoch` did not come and will not: read the state of things anew.
 
-    `cause`: ``trimmed``, ``too_far``, ``backplane``, or ``epoch``: the numbering is another one, and nothing
-    known of the old one may be taken for granted; then the gap may be empty (`last` below `first`).
+    `cause`: ``trimmed``, ``too_far``, ``backplane``, ``deleted``, or ``epoch``: the numbering is another one, and
+    nothing known of the old one may be taken for granted; then the gap may be empty (`last` below `first`).
     """
 
     channel: str

@@ -57,6 +57,7 @@ class Recorder:
         self.presence: list[tuple[str, str, Member]] = []
         self.acks: list[tuple[str, str, Inbox]] = []
         self.lost: list[str] = []
+        self.erased: list[str] = []
         self.commands: list[bytes] = []
         self._told = asyncio.Event()
 
@@ -74,6 +75,10 @@ class Recorder:
 
     def on_lost(self, channels: Collection[str]) -> None:
         self.lost.extend(channels)
+        self._told.set()
+
+    def on_erased(self, channel: str) -> None:
+        self.erased.append(channel)
         self._told.set()
 
     def on_command(self, data: bytes) -> None:

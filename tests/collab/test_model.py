@@ -45,6 +45,9 @@ class Node:
     def on_lost(self, channels: object) -> None:
         raise AssertionError("nothing is lost")
 
+    def on_erased(self, channel: str) -> None:
+        raise AssertionError("nothing is deleted")
+
     def on_command(self, data: bytes) -> None:
         raise AssertionError("nothing is commanded")
 

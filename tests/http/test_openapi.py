@@ -16,7 +16,7 @@ from ..support.server import RunningHub
 
 
 class Stand:
-    """As much of `Requests` as making the routes asks for."""
+    """As much of `HttpContext` and `Handshaker` as making the routes asks for."""
 
     paths = ("/ws",)
     tracer = None
@@ -39,7 +39,7 @@ def test_the_document_is_openapi_3_1(hub: RunningHub) -> None:
 
 def test_every_route_is_in_it_and_nothing_else() -> None:
     served = {
-        (route.path, method)
+        (route.path_format, method)
         for route in _routes(Stand(), Stand())  # type: ignore[arg-type]
         if isinstance(route, Route)
         for method in (route.methods or {"GET"}) - {"HEAD"}
@@ -85,6 +85,8 @@ def test_answers_fit_their_schemas(hub: RunningHub) -> None:
         http.get("/v1/channels/job:spec/history", params={"since": "zzz:3"}), "/v1/channels/{channel}/history"
     )
     assert gap["gap"]["cause"] == "epoch"
+    fits(http.delete("/v1/channels/job:spec/snapshot/k"), "/v1/channels/{channel}/snapshot/{key}")
+    fits(http.delete("/v1/channels/job:spec"), "/v1/channels/{channel}")
     fits(http.get("/v1/channels/doc:spec/presence"), "/v1/channels/{channel}/presence")
     hub.secret(fits(http.post("/v1/tickets"), "/v1/tickets")["ticket"])
     fits(http.post("/v1/disconnect", json={"user": "nobody"}), "/v1/disconnect")

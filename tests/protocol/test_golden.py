@@ -129,6 +129,9 @@ REPLIES = {
     "gap": replies.gap("job:42", 18, 20, filled=False),
     "resubscribe: renamed": replies.resubscribe("job:42", Position("m2", 17), None),
     "resubscribe: gap": replies.resubscribe("job:42", Position("m2", 2), Gap(1, 2, Cause.EPOCH), []),
+    "resubscribe: the channel was deleted": replies.resubscribe(
+        "job:42", Position("p4x1", 0), Gap(1, 0, Cause.DELETED), []
+    ),
     "join": replies.members_changed("join", "doc:7", [{**BOB, "info": {"name": "Bob"}}]),
     "leave": replies.members_changed("leave", "doc:7", [BOB]),
     "update": replies.members_changed(

@@ -19,6 +19,7 @@ from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
 from ...protocol.recovery import common
 from ..base import (
+    KEY_DELETED,
     MAX_DEAD_LETTERS,
     DeadLetters,
     Inbox,
@@ -29,6 +30,7 @@ from ..base import (
     Published,
     Registry,
     ShardHealth,
+    no_keys,
     untried,
 )
 from .dead_letters import MemoryDeadLetters
@@ -154,6 +156,41 @@ class MemoryBroker:
         max(cursor, first stored - 1)."""
         return self._stream(channel, self._now()).inbox(user)
 
+    async def delete(self, channel: str) -> Position:
+        """Delete all that is stored of a channel: another numbering begins, and knows that the one before was
+        deleted."""
+        now = self._now()
+        stream = self._stream(channel, now)
+        if not stream.empty:
+            self._forget(stream)
+            before, stream = stream, self._begin(channel, stream.rules, now)
+            stream.deleted = before.epoch
+            self._timers.set(stream.life_alarm, now + stream.life)
+            if self._listener is not None and channel in self._listened:
+                self._listener.on_lost([channel])
+        return stream.top.position
+
+    async def delete_key(self, channel: str, key: str) -> Position | None:
+        """Delete a key and every stored event of it; one final event says so."""
+        now = self._now()
+        stream = self._stream(channel, now)
+        if not stream.state:
+            raise no_keys(channel)
+        keyed = stream.keys.get(key)
+        if keyed is not None:
+            self._timers.cancel(keyed.alarm)
+        if not stream.erase(key):
+            return None
+        said = Publication(channel, KEY_DELETED, b"null", publisher="", key=key, final=True)
+        event = _event(
+            said, stream.offset + 1, ids.event_id(int(now * 1000), getrandbits(ids.EVENT_BITS)), now
+        )
+        self._append(stream, event, now)
+        if self._listener is not None and channel in self._listened:
+            self._listener.on_event(stream.epoch, event)
+            self._listener.on_erased(channel)
+        return Position(stream.epoch, event.offset)
+
     def _now(self) -> float:
         now = self._clock()
         self._timers.tick(now)
@@ -231,16 +268,18 @@ class MemoryBroker:
         return Published(event_id, None)
 
     def _store(self, stream: Stream, publication: Publication, event: Event, now: float) -> None:
-        rules = stream.rules
-        stream.append(event)
-        self._timers.set(stream.history_alarm, now + rules.history_ttl)
-        self._timers.set(stream.life_alarm, now + stream.life)
+        self._append(stream, event, now)
         if publication.event_id is not None:
             end = stream.record(publication, event.id, event.offset, now)
             if end < stream.answers_alarm.due:
                 self._timers.set(stream.answers_alarm, end)
         if stream.state and event.key is not None:
             self._store_keyed(stream, event.key, event, publication.lease_ms, now)
+
+    def _append(self, stream: Stream, event: Event, now: float) -> None:
+        stream.append(event)
+        self._timers.set(stream.history_alarm, now + stream.rules.history_ttl)
+        self._timers.set(stream.life_alarm, now + stream.life)
 
     def _store_keyed(self, stream: Stream, key: str, event: Event, lease_ms: int | None, now: float) -> None:
         keyed = stream.keys.pop(key, None)

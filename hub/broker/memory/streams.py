@@ -6,7 +6,7 @@ from ...namespaces import Mode, Namespace
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication, Source, Version
-from ...protocol.position import Position, Top
+from ...protocol.position import NOTHING, Position, Top
 from ...protocol.values import same_value
 from ..base import EMPTY_S, FULL_RETRY_MS, SOURCES, Inbox, Page, Published, too_many_sources
 from .answers import Answer, Answers
@@ -57,6 +57,7 @@ class Stream:
         "answers_alarm",
         "channel",
         "cursors",
+        "deleted",
         "epoch",
         "events",
         "history_alarm",
@@ -80,6 +81,7 @@ class Stream:
         self.rules = rules
         self.state = rules.mode is Mode.STATE
         self.epoch = epoch
+        self.deleted: str | None = None  # the epoch of the numbering that was deleted for this one
         self.offset = 0
         self.events: list[Event] = []
         self.keys: dict[str, Keyed] = {}  # in the order of offsets: a key that is published moves to the end
@@ -96,8 +98,12 @@ class Stream:
     @property
     def life(self) -> float:
         """For how many seconds it stays unused."""
-        empty = self.offset == 0 and not self.sources
-        return min(self.rules.meta_ttl, EMPTY_S) if empty else self.rules.meta_ttl
+        return min(self.rules.meta_ttl, EMPTY_S) if self.empty else self.rules.meta_ttl
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever stored under it."""
+        return self.offset == 0 and not self.sources and self.deleted is None
 
     @property
     def first(self) -> int:
@@ -107,7 +113,8 @@ class Stream:
     @property
     def top(self) -> Top:
         """The numbering at this moment. In memory nothing is lost in part, so it never forks."""
-        return Top(self.epoch, self.offset, self.first)
+        gone = () if self.deleted is None else (Position(self.deleted, NOTHING),)
+        return Top(self.epoch, self.offset, self.first, gone)
 
     def read(self, after: int | None, limit: int) -> Page:
         """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""
@@ -127,6 +134,15 @@ class Stream:
         self.events.append(event)
         if len(self.events) > self._room:
             del self.events[: -self._size]
+
+    def erase(self, key: str) -> bool:
+        """Let go of all stored events of a key, and of what lies before them; whether there were any."""
+        held = self.keys.pop(key, None)
+        for at in range(len(self.events) - 1, -1, -1):
+            if self.events[at].key == key:
+                del self.events[: at + 1]
+                return True
+        return held is not None
 
     def admit(self, publication: Publication, event_id: str) -> Published | None:
         """The answer to a publication that is stale; None where it may be stored.

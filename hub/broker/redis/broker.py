@@ -166,6 +166,15 @@ class RedisBroker:
         max(cursor, first stored - 1)."""
         return await self._channels.inbox(channel, user)
 
+    async def delete(self, channel: str) -> Position:
+        """Delete all that is stored of a channel: another numbering begins, and knows that the one before was
+        deleted."""
+        return await self._channels.delete(channel)
+
+    async def delete_key(self, channel: str, key: str) -> Position | None:
+        """Delete a key and every stored event of it; one final event says so."""
+        return await self._channels.delete_key(channel, key)
+
     # Listening
 
     async def listen(self, channel: str) -> None:
@@ -245,10 +254,17 @@ class RedisBroker:
             user, inbox = wire.ack(data)
             listener.on_ack(channel, user, inbox)
         elif kind == wire.RESET:
-            if wire.lost_parts(data):
-                why = "%s: parts of what was stored are gone: does its server evict keys?"
-                self.stats.note("lost_parts", why, channel)
-            self.stats.note("resets", "%s: its numbering began anew", channel)
-            listener.on_lost([channel])
+            self._reset(listener, channel, wire.why_reset(data))
         else:
             raise wire.Unreadable("an unknown kind")
+
+    def _reset(self, listener: Listener, channel: str, cause: bytes) -> None:
+        if cause == b"key":
+            listener.on_erased(channel)
+            return
+        if cause == b"parts":
+            why = "%s: parts of what was stored are gone: does its server evict keys?"
+            self.stats.note("lost_parts", why, channel)
+        if cause != b"deleted":
+            self.stats.note("resets", "%s: its numbering began anew", channel)
+        listener.on_lost([channel])

@@ -15,7 +15,16 @@ from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
 from ...protocol.position import Position, Top
 from ...protocol.values import same_value
-from ..base import FULL_RETRY_MS, Inbox, Page, Published, too_many_sources, untried
+from ..base import (
+    FULL_RETRY_MS,
+    KEY_DELETED,
+    Inbox,
+    Page,
+    Published,
+    no_keys,
+    too_many_sources,
+    untried,
+)
 from . import format as wire
 from . import scripts
 from .client.connection import Command
@@ -171,10 +180,45 @@ class RedisChannels:
         max(cursor, first stored - 1)."""
         return _inbox(await self._ask(scripts.INBOX, channel, user, "", 0))
 
-    async def _ask(self, script: scripts.Script, channel: str, *args: str | int) -> Any:
+    async def delete(self, channel: str) -> Position:
+        """Delete all that is stored of a channel: another numbering begins, and knows that the one before was
+        deleted."""
+        return _position(await self._ask(scripts.DELETE, channel))
+
+    async def delete_key(self, channel: str, key: str) -> Position | None:
+        """Delete a key and every stored event of it; one final event says so."""
+        rules = self._namespaces.of(channel)
+        if rules.mode is not Mode.STATE:
+            raise no_keys(channel)
+        said = Publication(channel, KEY_DELETED, b"null", publisher="", key=key, final=True)
+        now_ms = int(self._clock() * 1000)
+        entry = wire.entry(said, new_event_id(now_ms), now_ms)
+        history_ttl_ms = int(rules.history_ttl * 1000)
+        args = (key, entry, rules.history_size, history_ttl_ms)
+        reply = await self._ask(scripts.DELETE_KEY, channel, *args, "", "")
+        if reply[0] == b"none":  # it may have left the snapshot, and not yet the history
+            epoch, last = await self._last_of(channel, key)
+            reply = await self._ask(scripts.DELETE_KEY, channel, *args, last, epoch) if last else reply
+        if reply[0] == b"none":
+            return None
+        if reply[0] == b"healed":
+            raise self._refused(channel, reply[0], reply)
+        return _position(reply)
+
+    async def _last_of(self, channel: str, key: str) -> Position:
+        """Where the last stored event of a key stands; offset 0: there is none."""
+        last = after = 0
+        while True:
+            page = await self.read(channel, after, _SLICE)
+            last = next((event.offset for event in reversed(page.events) if event.key == key), last)
+            if not page.events or page.events[-1].offset >= page.top.offset:
+                return Position(page.top.epoch, last)
+            after = page.events[-1].offset
+
+    async def _ask(self, script: scripts.Script, channel: str, *args: str | int | bytes) -> Any:
         return await self._store.one(self._numbering(script, channel, *args))
 
-    def _numbering(self, script: scripts.Script, channel: str, *args: str | int) -> Request:
+    def _numbering(self, script: scripts.Script, channel: str, *args: str | int | bytes) -> Request:
         """A request of a script that opens a channel's numbering."""
         rules = self._namespaces.of(channel)
         if not rules.stored:
@@ -377,6 +421,10 @@ def _top(reply: list[Any]) -> Top:
     names, forks = reply[3][::2], reply[3][1::2]
     ancestors = tuple(Position(name.decode(), int(fork)) for name, fork in zip(names, forks, strict=True))
     return Top(reply[1].decode(), int(reply[2]), int(reply[4]), ancestors)
+
+
+def _position(reply: list[Any]) -> Position:
+    return Position(reply[1].decode(), int(reply[2]))
 
 
 def _inbox(reply: list[Any]) -> Inbox:

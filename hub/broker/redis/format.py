@@ -5,7 +5,8 @@
                   of [meta]; what follows it is of a later release, and left alone
     announcement  version, kind, then
       e  epoch|offset|entry      an event (ephemeral: |0|entry)
-      r                          the numbering began anew: everybody look; "parts" follows where some were lost
+      r                          the numbering began anew: everybody look. What follows says why: "parts" were lost,
+                                 "deleted"; after "key" it has not, and a key was deleted
       p  MessagePack [change, user, name, named, owner, info, state]
       a  MessagePack [user, epoch, cursor, unread]
 
@@ -96,9 +97,9 @@ def announced(channel: str, data: bytes) -> tuple[str, Event]:
     return epoch.decode("ascii", "replace"), event(channel, int(offset), blob)
 
 
-def lost_parts(data: bytes) -> bool:
-    """Whether an announcement of kind `RESET` tells of parts that were lost."""
-    return data[2:] == b"parts"
+def why_reset(data: bytes) -> bytes:
+    """What an announcement of kind `RESET` says of its cause; "" for nothing."""
+    return data[2:]
 
 
 def ephemeral(blob: bytes) -> bytes:

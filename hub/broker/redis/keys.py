@@ -11,6 +11,7 @@
 | ``p:{c}:c`` | hash | read cursors: user → epoch|offset |
 | ``p:{c}:o`` | hash | sources: name → generation|number; '' → the epoch of the last write |
 | ``p:{c}:f`` | string | the numbering's ancestors: epoch|epoch:offset at its fork|… |
+| ``p:{c}:d`` | string | the epoch that was deleted for the present one |
 | ``p:{c}:i:<digest>`` | string | an answered ``event_id``: body's digest|epoch|offset |
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
 | ``p:{c}:e`` | pub/sub | announcements |

@@ -32,6 +32,8 @@ READ = _script("read", "numbering")
 SNAPSHOT = _script("snapshot", "numbering", "snapshot_keys")
 TOP = _script("top", "numbering")
 INBOX = _script("inbox", "numbering")
+DELETE = _script("delete", "numbering")
+DELETE_KEY = _script("delete_key", "numbering")
 LEASED = _script("leased")
 ENTER = _script("enter", "members")
 SET_STATE = _script("set_state", "members")
@@ -52,6 +54,8 @@ ALL: Sequence[Script] = (
     SNAPSHOT,
     TOP,
     INBOX,
+    DELETE,
+    DELETE_KEY,
     LEASED,
     ENTER,
     SET_STATE,

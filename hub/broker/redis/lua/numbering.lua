@@ -17,6 +17,11 @@ local function ancestors_key()
   return string.sub(KEYS[1], 1, -2) .. 'f'
 end
 
+-- The epoch that was deleted for this one. It stands as the previous one too, whose fork is at 0.
+local function deleted_key()
+  return string.sub(KEYS[1], 1, -2) .. 'd'
+end
+
 -- Parts are the keys that live as long as the numbering: one that is missing was taken by somebody (an evicting
 -- server takes single keys). How many there are stands in the numbering, as noughts before the last number: what does
 -- not know of it reads the same number, and writes it without them.
@@ -64,6 +69,9 @@ local function prolong_parts()
   end
   if previous ~= '' then
     redis.call('PEXPIRE', ancestors_key(), ARGV[5]) -- without them the newest still counts, so they are no part
+    if fork == 0 then
+      redis.call('PEXPIRE', deleted_key(), ARGV[5])
+    end
   end
 end
 
@@ -90,7 +98,8 @@ local function ancestors()
   if previous == '' then
     return chain
   end
-  chain = {previous, text(fork)}
+  local deleted = fork == 0 and redis.pcall('GET', deleted_key()) == previous
+  chain = {previous, deleted and '-1' or text(fork)} -- nothing is good that was said of what was deleted
   local found = redis.pcall('GET', ancestors_key())
   local owner, rest = string.match(type(found) == 'string' and found or '', '^([%w_-]+)(.*)$')
   if owner == epoch or owner == previous then
