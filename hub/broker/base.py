@@ -143,6 +143,9 @@ class Presence(Protocol):
     async def members(self, channel: str) -> list[Member]:
         """All members at this moment, in the order of entering."""
 
+    async def count(self, channel: str) -> tuple[int, int]:
+        """How many members there are at this moment, and how many users they are."""
+
 
 class Registry(Protocol):
     """What nodes know together beside the channels: tickets, revocations, each other."""

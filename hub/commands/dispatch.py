@@ -108,6 +108,10 @@ async def _history(node: Executes, connection: Connection, command: ReadHistory)
 async def _list_presence(node: Executes, connection: Connection, command: ListPresence) -> None:
     enabled = node.namespaces.of(command.channel).presence
     check_presence(rights_in(connection, command.channel), command.channel, enabled=enabled)
+    if command.count:
+        present, users = await node.broker.presence.count(command.channel)
+        connection.reply(command.id, replies.presence_count(command.channel, present, users))
+        return
     members = await node.broker.presence.members(command.channel)
     body = orjson.dumps(members_fields(members, by_user=command.by_user))
     if len(body) > node.settings.frame_bytes - ROOM:

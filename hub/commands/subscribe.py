@@ -19,6 +19,7 @@ from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..protocol.replies import Subscribed
 from ..recovery import replay
+from ..recovery.by_time import position_at
 from ..recovery.start import Start, decide_start
 from ..runtime.first_step import together
 from .channel_rights import check_right, right_for
@@ -176,6 +177,7 @@ async def _join(
     try:
         members = await _enter(node, connection, command, channel, right)
         unread = await _unread(node, connection, channel)
+        command = await _placed(node, command, channel)
         start = await decide_start(
             node.channels, channel, command.since, node.settings.recovery_limit, connection.outbox
         )
@@ -200,6 +202,13 @@ async def _join(
         node.counters.unrecovered += not recovered
     says = replace(_place(channel, start, command), unread=unread)
     return _Joined(command, subscription, start, says, members, arrival, right)
+
+
+async def _placed(node: Subscribes, command: Subscribe, channel: Channel) -> Subscribe:
+    """With the position that it asks for by a moment."""
+    if command.since_time is None or not channel.namespace.stored:
+        return command
+    return replace(command, since=await position_at(node.broker, channel.name, command.since_time))
 
 
 def _place(channel: Channel, start: Start, command: Subscribe) -> Subscribed:

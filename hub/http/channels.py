@@ -1,6 +1,7 @@
 """Reading channels by HTTP."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,10 +13,12 @@ from ..commands.permissions import bad_channel, check_presence, check_subscribe,
 from ..delivery.snapshot import Snapshot
 from ..namespaces import Mode, Namespace
 from ..presence.members import members_fields
+from ..protocol import fields as checked
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import MAX_HISTORY, ReadHistory
 from ..protocol.errors import HubError
 from ..protocol.position import Position
+from ..recovery.by_time import position_at
 from ..recovery.history import read_history
 from . import long_poll
 from .answers import NO_STORE, answer
@@ -41,10 +44,11 @@ async def channel(context: HttpContext, request: Request) -> Response:
 
 
 async def history(context: HttpContext, request: Request) -> Response:
-    """`GET /v1/channels/{channel}/history?since=&limit=&wait=`."""
+    """`GET /v1/channels/{channel}/history?since=&since_time=&limit=&wait=`."""
     name, namespace, _ = await _readable(context, request)
-    since = request.query_params.get("since")
-    command = ReadHistory(None, name, None if since is None else Position.parse(since), _limit(request))
+    command = ReadHistory(None, name, None, _limit(request))
+    command = await _from(context, request, command, namespace)
+    since = command.since
     wait = long_poll.seconds(request)
     room = context.node.settings.frame_bytes
     fields = await read_history(context.node.broker, namespace, command, room)
@@ -53,6 +57,21 @@ async def history(context: HttpContext, request: Request) -> Response:
         await long_poll.wait_for_more(context.node, request, context.address(request), name, at, wait)
         fields = await read_history(context.node.broker, namespace, command, room)
     return answer({"channel": name, **fields})
+
+
+async def _from(
+    context: HttpContext, request: Request, command: ReadHistory, namespace: Namespace
+) -> ReadHistory:
+    """With the position that the query names, or the moment that it names stands for."""
+    since, moment = (request.query_params.get(name) for name in ("since", "since_time"))
+    if moment is None:
+        return command if since is None else replace(command, since=Position.parse(since))
+    if since is not None:
+        raise HubError(ErrorCode.BAD_MESSAGE, "give either since or since_time")
+    time_ms = checked.text_moment(moment, "since_time")
+    if not namespace.stored:
+        return command
+    return replace(command, since=await position_at(context.node.broker, command.channel, time_ms))
 
 
 async def snapshot(context: HttpContext, request: Request) -> Response:
@@ -82,13 +101,16 @@ async def _snapshot(snapshot: Snapshot) -> AsyncIterator[bytes]:
 
 
 async def presence(context: HttpContext, request: Request) -> Response:
-    """`GET /v1/channels/{channel}/presence?group=user`."""
+    """`GET /v1/channels/{channel}/presence?group=user`, or `?count=true`."""
     identity = await context.identity(request)
     name = request.path_params["channel"]
     check_presence(identity, name, enabled=context.node.namespaces.of(name).presence)
     group = request.query_params.get("group")
     if group not in (None, "user"):
         raise HubError(ErrorCode.BAD_MESSAGE, "group must be user where it is given")
+    if request.query_params.get("count") == "true":
+        present, users = await context.node.broker.presence.count(name)
+        return answer({"channel": name, "members": present, "users": users})
     members = await context.node.broker.presence.members(name)
     return answer({"channel": name, "members": members_fields(members, by_user=group == "user")})
 

@@ -130,6 +130,7 @@ _STREAM = _operation(
     parameters=[
         {**_query("channel", "a channel, repeatable"), "required": True},
         _query("since", "`channel@epoch:offset`, repeatable"),
+        _query("since_time", "for channels without `since`: from the first event not older on"),
         _query("last_event_id", "the `id` of the last block, where `Last-Event-ID` can't be sent"),
         _query("event", "all blocks as `message`", enum=["message"]),
         _query("ticket", "a stream ticket"),
@@ -386,6 +387,9 @@ _HISTORY = _reading(
     "Stored events, oldest first: those after `since`, or the newest",
     "History",
     _query("since", "a position", pattern="^[A-Za-z0-9_-]{1,32}:[0-9]{1,16}$", examples=["k3f9:12"]),
+    _query(
+        "since_time", "in place of `since`: from the first event not older on; ms since 1970, or RFC 3339"
+    ),
     _query("limit", "at most so many", type="integer", minimum=1, maximum=MAX_HISTORY, default=100),
     _query(
         "wait",
@@ -439,7 +443,11 @@ PATHS: dict[str, dict[str, Operation]] = {
     "/v1/channels/{channel}/snapshot/{key}": {"delete": _DELETE_KEY},
     "/v1/channels/{channel}/presence": {
         "get": _reading(
-            "presence", "Who is present", "Presence", _query("group", "one entry a user", enum=["user"])
+            "presence",
+            "Who is present",
+            "Presence",
+            _query("group", "one entry a user", enum=["user"]),
+            _query("count", "how many only", enum=["true", "false"]),
         )
     },
     "/v1/stream": {"get": _STREAM, "post": _STREAM_POST},

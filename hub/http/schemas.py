@@ -238,7 +238,12 @@ _MEMBER = record(
     members=whole("how many members are this user's (`group=user`)"),
     **{"as": text("what the member called itself")},
 )
-_PRESENCE = record("channel members", channel=CHANNEL, members=array(ref("Member")))
+_PRESENCE = record(
+    "channel members",
+    channel=CHANNEL,
+    members={"anyOf": [array(ref("Member")), whole("how many there are")]},
+    users=whole("how many users they are"),
+)
 _TICKET = record(
     "ticket expires_in",
     ticket=text("for `?ticket=` of one connect"),
@@ -320,6 +325,7 @@ SCHEMAS: dict[str, Schema] = {
         "channels",
         channels=array({"anyOf": [CHANNEL, {"type": "object", "required": ["channel"]}]}, minItems=1),
         since=optional({"anyOf": [array(text("`channel@epoch:offset`")), {"type": "object"}]}),
+        since_time={"description": "for channels without `since`: ms since 1970, or RFC 3339"},
         last_event_id=optional(text("the `id` of the last block")),
         event=optional(text("all blocks as `message`", enum=["message"])),
     ),

@@ -15,11 +15,13 @@ from ..commands import stream as commands
 from ..commands.host import Entrance
 from ..connections.connection import Connection
 from ..protocol import cursor, replies
+from ..protocol import fields as checked
 from ..protocol.codec import encode
 from ..protocol.codes import RETRYABLE, ErrorCode
 from ..protocol.commands import Subscribe, SubscribeMany, parse, parse_positions
 from ..protocol.errors import HubError
 from ..protocol.position import Position
+from ..recovery.by_time import position_at
 from ..transport.stream import HEADERS, NdJson, ServerSentEvents, StreamTransport, Writing, refuse
 from .context import HttpContext
 from .control import KEY_TICKET_S
@@ -65,6 +67,7 @@ async def stream(context: HttpContext, request: Request) -> Response:
             return Response(headers=HEADERS, media_type=asked.writing().media_type)
         address = context.address(request)
         await node.admission.admit(address, returning=asked.returning)
+        asked = await _placed(node, asked)
     except HubError as error:
         if asked.lines or error.code not in RETRYABLE or request.method == "HEAD":
             raise
@@ -146,6 +149,8 @@ async def _asked(context: HttpContext, request: Request) -> Asked:
     else:
         body = {"channels": query.getlist("channel"), "since": query.getlist("since") or None}
         body |= {name: query[name] for name in ("last_event_id", "event") if name in query}
+        if "since_time" in query:
+            body["since_time"] = checked.text_moment(query["since_time"], "since_time")
     entries = _entries(body, context.node.settings.max_channels)
     channels = [entry.channel for entry in entries]
     last = request.headers.get("last-event-id") or body.get("last_event_id") or None
@@ -155,8 +160,9 @@ async def _asked(context: HttpContext, request: Request) -> Asked:
     if body.get("event") not in (None, "message"):
         raise HubError(ErrorCode.BAD_MESSAGE, "event must be message where it is given")
     lines = LINES in request.headers.get("accept", "")
+    moment = checked.optional_moment(body, "since_time")
     return Asked(
-        tuple(_since(entry, since, begins=last is not None) for entry in entries),
+        tuple(_since(entry, since, moment, begins=last is not None) for entry in entries),
         lines,
         body.get("event") is None,
         last is not None or bool(since),
@@ -184,10 +190,27 @@ def _entries(body: Mapping[str, Any], most: int) -> list[Subscribe]:
     return entries
 
 
-def _since(entry: Subscribe, since: Mapping[str, Position], *, begins: bool) -> Subscribe:
-    """With its position; a cursor that has none for it says that it begins anew."""
+def _since(entry: Subscribe, since: Mapping[str, Position], moment: int | None, *, begins: bool) -> Subscribe:
+    """With its position, or the moment of all that have none; a cursor that has none for it says that it begins
+    anew."""
     position = since.get(entry.channel)
-    return replace(entry, since=position if begins or position is not None else entry.since)
+    if begins or position is not None:
+        return replace(entry, since=position, since_time=None)
+    if entry.since is None and entry.since_time is None:
+        return replace(entry, since_time=moment)
+    return entry
+
+
+async def _placed(node: Entrance, asked: Asked) -> Asked:
+    """With positions in place of moments, so that the first cursor that is sent says where each channel begins."""
+
+    async def place(entry: Subscribe) -> Subscribe:
+        if entry.since_time is None or not node.namespaces.of(entry.channel).stored:
+            return entry
+        position = await position_at(node.broker, entry.channel, entry.since_time)
+        return replace(entry, since=position, since_time=None)
+
+    return replace(asked, subscriptions=tuple([await place(entry) for entry in asked.subscriptions]))
 
 
 def _check_ticket(identity: Identity, asked: Asked) -> None:

@@ -29,7 +29,8 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Take interest in a channel, from `since` on or live.
+    """Take interest in a channel, from `since` on, from the first event not older than `since_time` (ms since 1970)
+    on, or live.
 
     `presence` None: not present. Else the member's name, "" where the connection is the member.
     `max_rate` is flushes a second. `token` is a channel token. `given`: a service has given the right to it,
@@ -46,6 +47,7 @@ class Subscribe:
     token: str | None = field(default=None, repr=False)
     given: bool = False
     by_token: bool = False
+    since_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,12 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class ListPresence:
-    """Who is in a channel; one entry a user where `by_user`."""
+    """Who is in a channel; one entry a user where `by_user`; how many only, where `count`."""
 
     id: CommandId
     channel: str
     by_user: bool = False
+    count: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,14 @@ class SetPresence:
 
 @dataclass(frozen=True, slots=True)
 class ReadHistory:
-    """Stored events after `since`, or the newest."""
+    """Stored events after `since`, from the first that is not older than `since_time` (ms since 1970) on, or the
+    newest."""
 
     id: CommandId
     channel: str
     since: Position | None = None
     limit: int = 100
+    since_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +212,25 @@ def _entry(id: CommandId, entry: Any) -> Subscribe | HubError:
         return error
 
 
+def _beginning(message: Mapping[str, Any]) -> tuple[Position | None, int | None]:
+    """`since` and `since_time`, of which one may be given."""
+    since, time_ms = message.get("since"), fields.optional_moment(message, "since_time")
+    if since is not None and time_ms is not None:
+        raise bad("give either since or since_time")
+    return None if since is None else fields.position(since, "since"), time_ms
+
+
 def _subscription(id: CommandId, message: Mapping[str, Any]) -> Subscribe:
-    since = message.get("since")
+    since, since_time = _beginning(message)
     return Subscribe(
         id,
         fields.channel(message),
-        None if since is None else fields.position(since, "since"),
+        since,
         _presence(message.get("presence")),
         _rate(message.get("max_rate")),
         fields.flag(message, "echo", True),
         None if message.get("token") is None else _token(message),
+        since_time=since_time,
     )
 
 
@@ -232,7 +246,8 @@ def _list_presence(id: CommandId, message: Mapping[str, Any]) -> ListPresence:
     group = message.get("group")
     if group not in (None, "user"):
         raise bad('group must be "user" where it is given')
-    return ListPresence(id, fields.channel(message), group == "user")
+    count = fields.flag(message, "count", False)
+    return ListPresence(id, fields.channel(message), group == "user", count)
 
 
 def _set_presence(id: CommandId, message: Mapping[str, Any]) -> SetPresence:
@@ -245,13 +260,11 @@ def _set_presence(id: CommandId, message: Mapping[str, Any]) -> SetPresence:
 
 
 def _read_history(id: CommandId, message: Mapping[str, Any]) -> ReadHistory:
-    since = message.get("since")
+    since, since_time = _beginning(message)
     limit = message.get("limit", 100)
     if type(limit) is not int or not 1 <= limit <= MAX_HISTORY:
         raise bad(f"limit must be an integer from 1 to {MAX_HISTORY}")
-    return ReadHistory(
-        id, fields.channel(message), None if since is None else fields.position(since, "since"), limit
-    )
+    return ReadHistory(id, fields.channel(message), since, limit, since_time)
 
 
 def _ack(id: CommandId, message: Mapping[str, Any]) -> Ack:

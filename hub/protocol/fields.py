@@ -1,6 +1,8 @@
 """Single fields of a decoded message: each is read and checked here, whichever command it stands in."""
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from .channels import namespace_of
@@ -11,6 +13,8 @@ from .position import MAX_OFFSET, Position
 
 CommandId = str | int | None
 
+# RFC 3339, section 5.6; a leap second is none of the calendar's.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 MAX_NAME = 128  # characters of an event's type, key and id, of a command's id
 
 
@@ -59,6 +63,32 @@ def position(value: Any, field: str) -> Position:
     if not isinstance(value, dict):
         raise bad(f"{field} must be an object with epoch and offset, not {describe(value)}")
     return Position.checked(value.get("epoch"), value.get("offset"))
+
+
+def moment(value: Any, field: str) -> int:
+    """A moment, as ms since 1970 or as RFC 3339 text: ms since 1970."""
+    if type(value) is int and 0 <= value <= MAX_OFFSET:
+        return value
+    try:
+        if not isinstance(value, str) or _MOMENT.match(value) is None:
+            raise ValueError(value)
+        since_1970 = datetime.fromisoformat(value.upper()) - datetime(1970, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise bad(
+            f"{field} must be ms since 1970 or a time of RFC 3339 (2026-01-01T00:00:00Z), not {describe(value)}"
+        ) from None
+    return max(0, int(since_1970.total_seconds() * 1000))
+
+
+def text_moment(text: str, field: str) -> int:
+    """As `moment`, where a number too is text, as in a query."""
+    digits = text.isascii() and text.isdigit() and len(text) <= 16
+    return moment(int(text) if digits else text.replace(" ", "+"), field)  # a "+" that was not quoted
+
+
+def optional_moment(message: Mapping[str, Any], field: str) -> int | None:
+    """As `moment`, None where it is missing or null."""
+    return None if message.get(field) is None else moment(message[field], field)
 
 
 def pair(value: Any, field: str, first: str) -> tuple[int, int]:

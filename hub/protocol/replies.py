@@ -162,6 +162,11 @@ def presence(channel: str, members: Any) -> Message:
     return {"type": "hub.presence", "channel": channel, "members": members}
 
 
+def presence_count(channel: str, members: int, users: int) -> Message:
+    """How many are in a channel, and how many users they are."""
+    return {"type": "hub.presence", "channel": channel, "members": members, "users": users}
+
+
 def presence_set(channel: str, state: Any) -> Message:
     """One's own state stands."""
     return {"type": "hub.presence_set", "channel": channel, "state": state}

@@ -8,6 +8,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.commands import ReadHistory
 from ..protocol.errors import HubError
 from ..protocol.recovery import FOR_EVER, Gap, judge
+from .by_time import position_at
 
 
 async def read_history(
@@ -24,6 +25,8 @@ async def read_history(
     if not namespace.stored:
         raise HubError(ErrorCode.BAD_CHANNEL, f"{command.channel} is ephemeral: nothing of it is stored")
     since = command.since
+    if command.since_time is not None:
+        since = await position_at(broker, command.channel, command.since_time)
     page = await broker.read(command.channel, None if since is None else since.offset, command.limit)
     gap: Gap | None = None
     if since is not None:

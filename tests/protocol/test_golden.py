@@ -103,6 +103,7 @@ REPLIES = {
         [replies.published_fields("doc:7", Position("k3f9", 1), "e_01J"), untried("job:42").fields()]
     ),
     "presence": replies.presence("doc:7", []),
+    "presence: by numbers": replies.presence_count("doc:7", 12, 9),
     "presence_set": replies.presence_set("doc:7", {"selection": [1, 2]}),
     "history": replies.history("job:42", replies.history_fields([EVENT], AT, more=False)),
     "history: a gap before it": replies.history(

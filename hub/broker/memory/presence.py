@@ -81,6 +81,12 @@ class MemoryPresence:
         self._timers.tick(self._timers.clock())
         return [present.member for present in self._channels.get(channel, {}).values()]
 
+    async def count(self, channel: str) -> tuple[int, int]:
+        """How many members there are at this moment, and how many users they are."""
+        self._timers.tick(self._timers.clock())
+        members = self._channels.get(channel, {})
+        return len(members), len({user for user, _ in members})
+
     def _owned(self, channel: str, user: str, name: str, owner: str) -> _Present | None:
         self._timers.tick(self._timers.clock())
         present = self._channels.get(channel, {}).get((user, name))

@@ -19,7 +19,7 @@ from .client.topology import Topology
 from .client.tuning import Stats
 from .due import DueList
 from .keys import KeyNames
-from .scripts import ENTER, LEAVE, MEMBERS, NODE_MEMBERS, SET_STATE, Script
+from .scripts import ENTER, LEAVE, MEMBER_COUNT, MEMBERS, NODE_MEMBERS, SET_STATE, Script
 from .store import Request, Store
 
 _FULL_RETRY_MS = 10_000
@@ -134,6 +134,11 @@ class RedisPresence:
             except wire.Unreadable as error:
                 self._stats.note("unreadable_members", "%s: a member was skipped: %s", channel, error)
         return members
+
+    async def count(self, channel: str) -> tuple[int, int]:
+        """How many members there are at this moment, and how many users they are."""
+        _, members, users = await self._store.one(self._request(MEMBER_COUNT, channel))
+        return members, users
 
     async def keep(self, ttl_s: float) -> None:
         """This node lives for the next `ttl_s`: so do its members.

@@ -39,6 +39,7 @@ ENTER = _script("enter", "members")
 SET_STATE = _script("set_state", "members")
 LEAVE = _script("leave", "members")
 MEMBERS = _script("present", "members")
+MEMBER_COUNT = _script("member_count", "members")
 NODE_MEMBERS = _script("node_members", "members")
 DUE_ADD = _script("due_add")
 DUE_TAKE = _script("due_take")
@@ -61,6 +62,7 @@ ALL: Sequence[Script] = (
     SET_STATE,
     LEAVE,
     MEMBERS,
+    MEMBER_COUNT,
     NODE_MEMBERS,
     DUE_ADD,
     DUE_TAKE,
