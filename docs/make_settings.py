@@ -65,7 +65,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "asked at each connect, so that passwords may rotate.",
         "redis_address_remap": "`package.module:name` of a function from (host, port), as Sentinels or a Cluster "
         "say, to where this node reaches it.",
-        "broker": "What stores events and joins nodes: `memory://`, or `redis://host:6379/0`, `rediss://…` (TLS), "
+        "broker": "What stores events and joins nodes: `memory://`, `sqlite:///var/lib/hub/hub.db` (one node "
+        "that forgets nothing), or `redis://host:6379/0`, `rediss://…` (TLS), "
         "`unix:///path.sock`, `redis+sentinel://host,host/master`, `redis+cluster://host,host`, or several "
         "single servers with commas between, over which channels are spread.",
         "prefix": "Begins every key in Redis.",

@@ -185,7 +185,8 @@ def problems(settings: Settings) -> list[str]:
         found += str(error).splitlines()
     if settings.broker != "memory://" and not (settings.node_secret or settings.jwt_secret):
         found.append(
-            "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, and share no other secret"
+            "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, one over SQLite for itself when it "
+            "is started anew, and there is no other secret"
         )
     return found
 
@@ -261,6 +262,8 @@ def make_broker(
     """
     if settings.broker == "memory://":
         return MemoryBroker(settings.table)
+    if settings.broker.startswith("sqlite:"):
+        return _sqlite(settings)
     from .broker.redis import access
     from .broker.redis.broker import RedisBroker
 
@@ -283,6 +286,33 @@ def make_broker(
         )
     except ValueError as error:
         raise BadSettings([f"{name}: {error}"]) from None
+
+
+def _sqlite(settings: Settings) -> Broker:
+    from .broker.sqlite.broker import SqliteBroker
+
+    try:
+        return SqliteBroker(settings.broker, settings.table)
+    except ValueError as error:
+        raise BadSettings([f"HUB_BROKER: {error}"]) from None
+
+
+def file_problems(settings: Settings, *, starting: bool = False) -> list[str]:
+    """What is wrong with the file of a hub that keeps one. `starting`: somebody else must not have it either."""
+    if not settings.broker.startswith("sqlite:"):
+        return []
+    from .broker.sqlite.broker import parse
+    from .broker.sqlite.file import look
+    from .broker.sqlite.mark import MarkFile, Unusable
+
+    path, _ = parse(settings.broker)
+    try:
+        look(path)
+        if starting:
+            MarkFile(path).close(sync=False)
+    except Unusable as error:
+        return [f"HUB_BROKER: {error}"]
+    return []
 
 
 def node_secret(settings: Settings) -> str:

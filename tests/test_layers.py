@@ -36,6 +36,7 @@ FLOORS = (
     "sdk",
     "broker.redis",
     "broker.redis.client",
+    "broker.sqlite",
     "broker.memory",
     "auth",
     "broker",
@@ -61,6 +62,7 @@ STANDS_ASIDE = {
     "broker.redis": {"broker.redis", "broker.redis.client", "broker", *GROUND},
     "broker.redis.client": {"broker.redis.client", "broker", *GROUND},
     "broker.memory": {"broker.memory", "broker", *GROUND},
+    "broker.sqlite": {"broker.sqlite", "broker.memory", "broker", *GROUND},
     "delivery": {"delivery", *GROUND},
     "presence": {"presence", "delivery", "broker", *GROUND},
     "recovery": {"recovery", "delivery", "broker", *GROUND},
@@ -69,7 +71,7 @@ STANDS_ASIDE = {
 }
 """Floors that may not import all that lies below them."""
 
-IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory"}
+IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory", "broker.sqlite"}
 PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {

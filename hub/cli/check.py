@@ -91,6 +91,9 @@ async def _try_broker(settings: Settings) -> list[str]:
     if settings.broker == "memory://":
         _say("ok", ["broker: in the memory of this process"])
         return []
+    if settings.broker.startswith("sqlite:"):  # a running hub may have it: it was looked at, and that is all
+        _say("ok", [f"broker: {settings.broker}, a file of this machine"])
+        return []
     broker = make_broker(settings, ids.node_id(secrets.randbits(ids.NODE_BITS)), visitor=True)
     try:
         await broker.start(_Deaf())

@@ -107,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
         _top,
         _bridge,
         _deadletters,
+        _export,
+        _replay,
     ):
         add(verbs)
     return parser
@@ -148,7 +150,7 @@ def _dev(verbs: "Verbs") -> None:
 def _listening(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--host", help="the address to listen on (127.0.0.1)")
     verb.add_argument("--port", type=int, help="the port to listen on (8000); 0 picks a free one")
-    verb.add_argument("--broker", metavar="URL", help="memory:// (the default) or redis://…")
+    verb.add_argument("--broker", metavar="URL", help="memory:// (the default), sqlite:///path or redis://…")
     verb.add_argument("--workers", type=int, metavar="N", help="processes on the same port; needs redis://")
     verb.add_argument("--bridges", action="store_true", help="run [[bridges]] inside, for development")
 
@@ -189,6 +191,14 @@ def _publish(verbs: "Verbs") -> None:
         help="only newer than the key's: a number, or attempt:number",
     )
     verb.add_argument("--event-id", metavar="ID", help="stored once however often it is repeated")
+    verb.add_argument("--event-id-ttl", metavar="D", help="for so long: 30s, 24h, 7d (5m)")
+    verb.add_argument("--meta", metavar="JSON", help='strings that travel with it: {"traceparent":"00-…"}')
+    verb.add_argument(
+        "--source",
+        type=_source,
+        metavar="NAME@[G:]N",
+        help="where it stands in a source that hands on in rising order; what is not above is a repetition",
+    )
     verb.add_argument(
         "--lease-ms",
         type=int,
@@ -202,6 +212,14 @@ def _version(text: str) -> int | list[int]:
     """What `--version` says: ``7``, or ``1:7``."""
     attempt, colon, number = text.rpartition(":")
     return [int(attempt), int(number)] if colon else int(number)
+
+
+def _source(text: str) -> dict[str, object]:
+    """What `--source` says: ``orders:kafka/3@17``, or with a generation ``…@2:17``."""
+    name, at, position = text.rpartition("@")
+    if not at:
+        raise ValueError(text)
+    return {"name": name, "position": _version(position)}
 
 
 def _subscribe(verbs: "Verbs") -> None:
@@ -351,6 +369,24 @@ def _deadletters(verbs: "Verbs") -> None:
         each = what.add_parser(name, help=help)
         each.add_argument("ids", nargs=count, metavar="ID")
         _remote(each)
+
+
+def _export(verbs: "Verbs") -> None:
+    verb = _verb(verbs, "export", "capture", "print the stored events of a channel as lines of JSON")
+    verb.set_defaults(verb="export")
+    verb.add_argument("channel", metavar="CHANNEL")
+    verb.add_argument("--since", metavar="T", help="from a time (RFC 3339, or ms) or after a position E:O")
+    verb.add_argument("--until", metavar="T", help="up to a time, not included, or to a position E:O")
+    _remote(verb)
+
+
+def _replay(verbs: "Verbs") -> None:
+    text = "publish exported events, in order, each once however often it is repeated"
+    verb = _verb(verbs, "replay", "capture", text)
+    verb.set_defaults(verb="replay")
+    verb.add_argument("file", metavar="FILE", help="lines of JSON; - reads standard input")
+    verb.add_argument("--into", required=True, metavar="CHANNEL", help="a stored channel")
+    _remote(verb)
 
 
 def _remote(verb: argparse.ArgumentParser, whose: str = "or an API key") -> None:

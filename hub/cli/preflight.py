@@ -17,11 +17,12 @@ HOW_TO_SET_A_KEY = (
 )
 
 
-def problems(settings: Settings) -> list[str]:
-    """Why a hub with these settings must not serve; empty where it may."""
+def problems(settings: Settings, *, starting: bool = False) -> list[str]:
+    """Why a hub with these settings must not serve; empty where it may. `starting`: it is about to, so nobody
+    else may have its file."""
     return [
         *_keys(settings),
-        *_broker(settings),
+        *_broker(settings, starting=starting),
         *_limits(settings),
         *_schemas(settings),
         *_bridges(settings),
@@ -52,7 +53,7 @@ def remarks(settings: Settings) -> list[str]:
         )
     if settings.broker == "memory://":
         found.append("HUB_BROKER is memory://: one process, and events are gone when it ends")
-    elif settings.node_secret is None:
+    elif settings.node_secret is None and not settings.broker.startswith("sqlite:"):
         found.append("HUB_NODE_SECRET is not set: nodes sign for each other with HUB_JWT_SECRET")
     if settings.max_connections > settings.connection_limit:
         found.append(
@@ -87,18 +88,18 @@ def _keys(settings: Settings) -> list[str]:
     return [HOW_TO_SET_A_KEY, *(text for text in app.problems(settings) if text not in nameless)]
 
 
-def _broker(settings: Settings) -> list[str]:
-    memory = settings.broker == "memory://"
-    if memory and settings.workers > 1:
+def _broker(settings: Settings, *, starting: bool) -> list[str]:
+    scheme = settings.broker.partition(":")[0]
+    if scheme in ("memory", "sqlite") and settings.workers > 1:
         return [
-            f"--workers {settings.workers} needs redis:// (HUB_BROKER): with memory:// each process would be "
+            f"--workers {settings.workers} needs redis:// (HUB_BROKER): with {scheme}:// each process would be "
             "a hub of its own, and what is published to one would not reach the subscribers of another"
         ]
     try:
         app.make_broker(settings, f"n_{secrets.token_hex(4)}")
     except app.BadSettings as error:
         return error.problems
-    return []
+    return app.file_problems(settings, starting=starting)
 
 
 def _limits(settings: Settings) -> list[str]:

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.dev:
         settings = open_to_pages(with_made_up_keys(settings))
-    problems = preflight.problems(settings)
+    problems = preflight.problems(settings, starting=True)
     if args.bridges and not problems:
         from . import beside  # libraries that a hub without bridges need not have
 

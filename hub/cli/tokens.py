@@ -114,7 +114,7 @@ def sign(settings: Settings, user: str, hub: dict[str, Any], ttl_s: float, **mor
         return jwt.encode({**claims, **more, "hub": hub}, settings.jwt_secret.get_secret_value(), algorithm)
 
 
-def span(text: str) -> int:
+def span(text: str, option: str = "--ttl") -> int:
     """Seconds of ``90s``, ``15m``, ``1h``, ``7d``, or of a bare number.
 
     Raises:
@@ -122,7 +122,7 @@ def span(text: str) -> int:
     """
     found = _SPAN.match(text)
     if found is None:
-        raise Failure("--ttl is a number with s, m, h or d behind it: 90s, 15m, 1h, 7d")
+        raise Failure(f"{option} is a number with s, m, h or d behind it: 90s, 15m, 1h, 7d")
     return int(found[1]) * _UNITS[found[2] or "s"]
 
 

@@ -5,6 +5,7 @@ The pages and the routes that hand out tokens are mounted beside the hub here, a
 """
 
 import asyncio
+import os
 import re
 import socket
 import sys
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..app import Hub
-from ..cli import configuration, logs, remote, tokens
+from ..cli import configuration, logs, preflight, remote, tokens
 from ..cli.failure import Failure
 from ..cli.serve import listen_all, with_made_up_keys, wscat_line
 from ..http import browser
@@ -106,7 +108,7 @@ def serve(settings: Settings) -> int:
         f"\nThe dashboard:\n\n  {remote.local_url(settings)}/\n\n"
         f"A shared whiteboard (open it in two windows):\n\n  {remote.local_url(settings)}/whiteboard\n\n"
         f"The same events in a terminal (then type: sub {CHANNEL}):\n\n  {wscat_line(settings)}\n\n"
-        "Ctrl-C ends it.\n",
+        "Ctrl-C ends it. Start it again: open pages go on where they were, and the drawing is still there.\n",
         flush=True,
     )
     node = Server(config, demo.hub)
@@ -125,6 +127,16 @@ def _listen(settings: Settings) -> list[socket.socket]:
         return listen_all(settings.model_copy(update={"port": 0}))
 
 
+def kept() -> Path:
+    """Where the demo keeps its events: the folder for such things of the XDG base directories."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "notification-hub"
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Failure(f"{state} can't be made: {error.strerror} (XDG_STATE_HOME says where else)") from None
+    return state / "demo.db"
+
+
 def main() -> int:
     """The entry point; returns the exit status."""
     logs.set_up()
@@ -134,7 +146,11 @@ def main() -> int:
             "job": {"snapshot_ttl": 60, "history_ttl": 3600},
             "doc": {"history_size": 20_000, "history_ttl": 86_400},
         }
-        return serve(with_made_up_keys(configuration.load(namespaces=namespaces, broker="memory://")))
+        broker = f"sqlite://{quote(str(kept()))}"
+        settings = with_made_up_keys(configuration.load(namespaces=namespaces, broker=broker))
+        if problems := preflight.problems(settings, starting=True):
+            raise Failure(*problems)
+        return serve(settings)
     except Failure as failure:
         for line in failure.lines:
             print(f"demo: {line}", file=sys.stderr)

@@ -6,12 +6,13 @@ import pytest
 
 from hub.broker.base import Broker
 
-from .harness import Harness, MemoryHarness, Recorder
+from .harness import Harness, MemoryHarness, Recorder, SqliteHarness
 from .redis.harness import RedisHarness
 
 HARNESSES: dict[str, Callable[[], Awaitable[Harness]]] = {
     "memory": MemoryHarness.start,
     "redis": RedisHarness.start,
+    "sqlite": SqliteHarness.start,
 }
 
 

@@ -5,11 +5,14 @@ A broker joins the suite by a `Harness` in `conftest.HARNESSES`. One whose clock
 """
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from hub.broker.base import Broker, Inbox, Member, Published
 from hub.broker.memory.broker import MemoryBroker
+from hub.broker.sqlite.broker import SqliteBroker
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication, Version
@@ -171,6 +174,61 @@ class MemoryHarness:
 
     async def close(self) -> None:
         await self.memory.close()
+
+
+class SqliteHarness:
+    """`SqliteBroker` in a folder of its own, on a clock of its own."""
+
+    unit = 60.0
+    fake_time = True
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.heard = Recorder()
+        self._folder = tempfile.TemporaryDirectory(prefix="hub-sqlite-")
+        self.path = Path(self._folder.name) / "hub.db"
+        self.sqlite = self.make()
+        self.broker: Broker = self.sqlite
+
+    def make(self, options: str = "") -> SqliteBroker:
+        """A broker on the file."""
+        return SqliteBroker(
+            f"sqlite://{self.path}{options}",
+            namespaces(self.unit),
+            self.clock,
+            members_limit=MEMBERS_LIMIT,
+            dead_letters_limit=DEAD_LETTERS_LIMIT,
+        )
+
+    @classmethod
+    async def start(cls) -> "SqliteHarness":
+        harness = cls()
+        await harness.sqlite.start(harness.heard)
+        return harness
+
+    def now(self) -> float:
+        return self.clock.now
+
+    async def advance(self, units: float) -> None:
+        self.clock.now += units * self.unit
+        self.sqlite.tick()
+        await self.sqlite.settled()
+
+    async def lose(self) -> None:
+        for stream in list(self.sqlite._streams.values()):
+            self.sqlite._forget(stream)
+
+    async def again(self) -> SqliteBroker:
+        """End in order, and start anew."""
+        await self.sqlite.close()
+        self.heard = Recorder()
+        self.broker = self.sqlite = self.make()
+        await self.sqlite.start(self.heard)
+        return self.sqlite
+
+    async def close(self) -> None:
+        await self.sqlite.close()
+        self._folder.cleanup()
 
 
 def publication(channel: str, payload: bytes = b"{}", **fields: Any) -> Publication:

@@ -16,7 +16,7 @@ from ...protocol import ids
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication
-from ...protocol.position import Position, Top
+from ...protocol.position import NOTHING, Position, Top
 from ...protocol.recovery import common
 from ..base import (
     KEY_DELETED,
@@ -44,6 +44,8 @@ _PRUNE_EVERY_S = 1.0  # idempotency records leave in sweeps; a lookup knows thei
 
 class MemoryBroker:
     """`Broker` within one process."""
+
+    _stream_of = Stream
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class MemoryBroker:
         if not stream.empty:
             self._forget(stream)
             before, stream = stream, self._begin(channel, stream.rules, now)
-            stream.deleted = before.epoch
+            stream.ancestors = (Position(before.epoch, NOTHING),)
             self._timers.set(stream.life_alarm, now + stream.life)
             if self._listener is not None and channel in self._listened:
                 self._listener.on_lost([channel])
@@ -209,7 +211,7 @@ class MemoryBroker:
 
     def _begin(self, channel: str, rules: Namespace, now: float) -> Stream:
         epoch = ids.epoch(getrandbits(ids.EPOCH_BITS))
-        stream = self._streams[channel] = Stream(channel, rules, epoch, self._forget, self._prune)
+        stream = self._streams[channel] = self._stream_of(channel, rules, epoch, self._forget, self._prune)
         self._timers.set(stream.life_alarm, now + stream.life)
         return stream
 

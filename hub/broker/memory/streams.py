@@ -6,7 +6,7 @@ from ...namespaces import Mode, Namespace
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Event, Publication, Source, Version
-from ...protocol.position import NOTHING, Position, Top
+from ...protocol.position import Position, Top
 from ...protocol.values import same_value
 from ..base import EMPTY_S, FULL_RETRY_MS, SOURCES, Inbox, Page, Published, too_many_sources
 from .answers import Answer, Answers
@@ -50,14 +50,17 @@ class Keyed:
 class Stream:
     """The numbering of one channel and all that is stored under it: plain state, no clock and no timer."""
 
+    digest: Callable[[tuple[object, ...]], int] = staticmethod(hash)
+    """What stands for a publication's body."""
+
     __slots__ = (
         "_room",
         "_size",
+        "ancestors",
         "answers",
         "answers_alarm",
         "channel",
         "cursors",
-        "deleted",
         "epoch",
         "events",
         "history_alarm",
@@ -81,7 +84,7 @@ class Stream:
         self.rules = rules
         self.state = rules.mode is Mode.STATE
         self.epoch = epoch
-        self.deleted: str | None = None  # the epoch of the numbering that was deleted for this one
+        self.ancestors: tuple[Position, ...] = ()
         self.offset = 0
         self.events: list[Event] = []
         self.keys: dict[str, Keyed] = {}  # in the order of offsets: a key that is published moves to the end
@@ -103,7 +106,7 @@ class Stream:
     @property
     def empty(self) -> bool:
         """Whether nothing was ever stored under it."""
-        return self.offset == 0 and not self.sources and self.deleted is None
+        return self.offset == 0 and not self.sources and not self.ancestors
 
     @property
     def first(self) -> int:
@@ -112,9 +115,9 @@ class Stream:
 
     @property
     def top(self) -> Top:
-        """The numbering at this moment. In memory nothing is lost in part, so it never forks."""
-        gone = () if self.deleted is None else (Position(self.deleted, NOTHING),)
-        return Top(self.epoch, self.offset, self.first, gone)
+        """The numbering at this moment. In memory nothing is lost in part, so it never forks; what was deleted
+        for it is an ancestor."""
+        return Top(self.epoch, self.offset, self.first, self.ancestors)
 
     def read(self, after: int | None, limit: int) -> Page:
         """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""
@@ -191,7 +194,7 @@ class Stream:
         answer = self.answers.find((publication.publisher, event_id), now)
         if answer is None:
             return None
-        if answer.body != hash(publication.body) and not self._repeats(publication, answer):
+        if answer.body != self.digest(publication.body) and not self._repeats(publication, answer):
             raise HubError(
                 ErrorCode.CONFLICT,
                 "another event was published under this event_id",
@@ -202,7 +205,7 @@ class Stream:
     def record(self, publication: Publication, event_id: str, offset: int, now: float) -> float:
         """Remember that a publication was stored at `offset`; returns until when."""
         name = (publication.publisher, event_id)
-        return self.answers.put(name, hash(publication.body), offset, now, publication.event_id_ttl_ms)
+        return self.answers.put(name, self.digest(publication.body), offset, now, publication.event_id_ttl_ms)
 
     def _repeats(self, publication: Publication, answer: Answer) -> bool:
         """Whether a publication is that of then, its payload only written in another way."""
@@ -210,7 +213,7 @@ class Stream:
         if not events or events[0].offset != answer.offset:
             return False
         before = events[0].payload
-        alike = hash(publication.body_with(before)) == answer.body
+        alike = self.digest(publication.body_with(before)) == answer.body
         return alike and same_value(before, publication.payload)
 
     def inbox(self, user: str) -> Inbox:
