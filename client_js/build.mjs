@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
-export const BUNDLES = { "dist/hub.js": "src/index.js", "dist/shared.js": "src/shared.js", "dist/msgpack.js": "src/msgpack.js" };
+export const BUNDLES = { "dist/hub.js": "src/index.js", "dist/shared.js": "src/shared.js", "dist/msgpack.js": "src/msgpack.js", "dist/stream.js": "src/stream.js" };
 
 /** One entry point with all that it imports, minified. */
 export async function bundle(entry) {
@@ -18,7 +18,7 @@ export async function bundle(entry) {
     minify: true,
     format: "esm",
     target: "es2022",
-    external: ["./shared.js"],
+    external: ["./shared.js", "./stream.js"],
     dropLabels: ["CHECK"],
     write: false,
   });

@@ -282,6 +282,8 @@ export class Connection {
 
   /** @param {End} why */
   #retry(why) {
+    // before any welcome it may be that nothing lets a WebSocket through
+    if (!this.#resume) import("./stream.js").then(({ failed }) => failed(this.#settings)).catch(this.#owner.report);
     const { random, now } = this.#env;
     const { window, retryAfterMs = 0 } = why;
     const wait = window ? inWindow(window, random) : this.#backoff.next();

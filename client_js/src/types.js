@@ -20,8 +20,8 @@
  * @typedef {import("../types/index.js").WebSocketLike} WebSocketLike
  * @typedef {import("../types/index.js").HubOptions} HubOptions
  *
- * @typedef {Required<Omit<HubOptions, "env" | "WebSocket" | "shared" | "auth">> & {env: Env, url: string,
- *   auth?: HubOptions["auth"]}} Settings
+ * @typedef {Required<Omit<HubOptions, "env" | "WebSocket" | "shared" | "auth" | "fallback">> & {env: Env, url: string,
+ *   auth?: HubOptions["auth"], fallback?: boolean}} Settings
  *
  * @typedef {{type: string, id?: number | string, channel?: string, [field: string]: any}} Message A message of the wire.
  */

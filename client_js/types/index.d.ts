@@ -155,6 +155,8 @@ export interface HubOptions {
   autoConnect?: boolean;
   /** One socket for all tabs of this origin; a string separates users. */
   shared?: boolean | string;
+  /** An HTTP stream after two attempts without a welcome, and WebSockets again as soon as they can be had: `true`. */
+  fallback?: boolean;
   /** What `publish` does then; `queue`. */
   whileDisconnected?: "queue" | "refuse";
   /** Unanswered and queued requests at once: 1000. */

@@ -21,8 +21,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ..app import Hub
-from ..cli import configuration, logs, preflight, remote, tokens
+from ..app import Hub, file_problems
+from ..cli import configuration, logs, remote, tokens
 from ..cli.failure import Failure
 from ..cli.serve import listen_all, with_made_up_keys, wscat_line
 from ..http import browser
@@ -148,8 +148,9 @@ def main() -> int:
         }
         broker = f"sqlite://{quote(str(kept()))}"
         settings = with_made_up_keys(configuration.load(namespaces=namespaces, broker=broker))
-        if problems := preflight.problems(settings, starting=True):
-            raise Failure(*problems)
+        if file_problems(settings, starting=True):
+            print("Another demo has the file of events: this one keeps them in its memory.", flush=True)
+            settings = settings.model_copy(update={"broker": "memory://"})
         return serve(settings)
     except Failure as failure:
         for line in failure.lines:

@@ -359,6 +359,7 @@ _SCRIPTS: dict[str, Operation] = {
         ("hub.js", "all that a page needs, in one module"),
         ("shared.js", "one socket for the tabs of a page, loaded where that is asked for"),
         ("msgpack.js", "MessagePack in place of JSON"),
+        ("stream.js", "an HTTP stream, loaded where no WebSocket can be had"),
     )
 }
 _CONNECT = _operation(

@@ -20,6 +20,7 @@ from hub.broker.memory.broker import MemoryBroker
 from hub.broker.redis.broker import RedisBroker
 from hub.broker.redis.client.errors import unavailable
 from hub.broker.redis.store import Request
+from hub.broker.sqlite.broker import SqliteBroker
 from hub.namespaces import Mode, Namespace, Namespaces
 from hub.protocol.errors import HubError
 from hub.protocol.event import Publication, Source, Version
@@ -109,6 +110,56 @@ class MemoryWorld:
 
     async def crash(self) -> None:
         return
+
+
+class SqliteWorld:
+    """A file that a crash leaves as it is, on a disk that may be full; its clock is the test's."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = Clock()
+        self.url = f"sqlite://{path}"
+        self.sqlite: SqliteBroker
+        self.broker: Broker
+
+    async def restart_hub(self) -> None:
+        if hasattr(self, "broker"):
+            await self.sqlite.close()
+        self.broker = self.sqlite = SqliteBroker(self.url, SPACES, self.clock, retry_s=0.001)
+        await self.sqlite.start(Recorder())
+        assert self.sqlite.counts()["forks"] == 0
+
+    async def hand_on(self, batch: Sequence[Publication], fault: Fault) -> list[Published | HubError]:
+        kind, first, _ = fault
+        unanswered: list[Published | HubError] = [unavailable("lost") for _ in batch]
+        if kind == CUT:
+            batch = [each for each in batch if each.channel in CHANNELS[:first]]
+        self._full(kind == FULL)
+        results = await self.broker.publish(batch, ordered=True)
+        self._full(False)
+        return results if kind in (FULL, FINE) else unanswered
+
+    def _full(self, full: bool) -> None:
+        file = self.sqlite._file
+        assert file is not None
+        pages = file.db.execute("PRAGMA page_count").fetchone()[0]
+        file.db.execute(f"PRAGMA max_page_count={pages if full else 10**6}")
+
+    async def wait(self) -> None:
+        self.clock.now += 10 * 86_400
+        self.sqlite.tick()
+        await asyncio.sleep(0.002)
+
+    async def crash(self) -> None:
+        """What ends a process lets go of its files, and of nothing else."""
+        file, self.sqlite._file = self.sqlite._file, None
+        assert file is not None
+        file.db.close()
+        file._mark.close(sync=False)
+        if self.sqlite._flushing is not None:
+            self.sqlite._flushing.cancel()
+        await self.sqlite.close()
+        del self.broker
+        await self.restart_hub()
 
 
 class FaultyStore:
@@ -227,6 +278,21 @@ async def check(world: World, schedule: list[Any]) -> None:
 @stories(150, deadline=None)
 def test_in_memory(schedule: list[Any]) -> None:
     asyncio.run(check(MemoryWorld(), schedule))
+
+
+@given(schedules)
+@stories(60, deadline=None)
+def test_in_a_file(schedule: list[Any]) -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory(prefix="hub-sources-") as folder:
+            world = SqliteWorld(Path(folder) / "hub.db")
+            await world.restart_hub()
+            try:
+                await check(world, schedule)
+            finally:
+                await world.sqlite.close()
+
+    asyncio.run(run())
 
 
 @given(schedules)

@@ -122,13 +122,13 @@ def connected(port: int) -> None:
     raise AssertionError("the page did not connect")
 
 
-async def test_make_demo_shows_live_jobs_and_what_a_reconnect_recovers() -> None:
+async def test_make_demo_shows_live_jobs_and_what_a_reconnect_recovers(tmp_path: Path) -> None:
     """The first of the two commands, and the page that it tells of."""
     port = free_port()
     process = subprocess.Popen(
         ["make", "demo"],
         cwd=readme.ROOT,
-        env=environment(port),
+        env={**environment(port), "XDG_STATE_HOME": str(tmp_path)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

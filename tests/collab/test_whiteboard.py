@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from http.client import HTTPConnection, HTTPException
@@ -26,9 +27,11 @@ async def demo() -> AsyncIterator[str]:
     """The address of a running demo."""
     port = free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    kept = tempfile.TemporaryDirectory(prefix="hub-demo-")
+    clean |= {"HUB_PORT": str(port), "HUB_DRAIN_NOTICE": "0", "HUB_DRAIN_SECONDS": "0"}
     process = subprocess.Popen(
         [sys.executable, "-m", "hub.demo"],
-        env={**clean, "HUB_PORT": str(port), "HUB_DRAIN_NOTICE": "0", "HUB_DRAIN_SECONDS": "0"},
+        env={**clean, "XDG_STATE_HOME": kept.name},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -43,6 +46,7 @@ async def demo() -> AsyncIterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         printed, _ = await asyncio.to_thread(process.communicate, timeout=20 * SCALE)
+        kept.cleanup()
     assert f"http://127.0.0.1:{port}/whiteboard" in printed.decode()
     assert "Traceback" not in printed.decode()
 

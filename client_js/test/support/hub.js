@@ -96,6 +96,13 @@ export class Node {
     return this.post("/v1/publish", { channel, event, payload, ...more });
   }
 
+  /** Who is connected, by the hub's word. */
+  async connections(user) {
+    const headers = { authorization: `Bearer ${SERVICE()}` };
+    const answer = await fetch(`${this.http}/v1/connections?user=${user}`, { headers });
+    return (await answer.json()).connections;
+  }
+
   kill() {
     this.child.kill("SIGKILL");
     return this.child.ended;

@@ -59,7 +59,8 @@ def parse(url: str) -> tuple[Path, Sync]:
 
 
 class SqliteBroker(MemoryBroker):
-    """`Broker` of one process, in the file that `url` names."""
+    """`Broker` of one process, in the file that `url` names. After `retry_s` what the disk did not take is tried
+    again."""
 
     _stream_of = StoredStream
 
@@ -71,11 +72,13 @@ class SqliteBroker(MemoryBroker):
         *,
         members_limit: int = 1000,
         dead_letters_limit: int = MAX_DEAD_LETTERS,
+        retry_s: float = RETRY_S,
     ) -> None:
         super().__init__(
             namespaces, clock, members_limit=members_limit, dead_letters_limit=dead_letters_limit
         )
         self._path, self._sync = parse(url)
+        self._retry_s = retry_s
         self._file: HubFile | None = None
         self._journal = Journal()
         self._held: Held | None = None
@@ -353,7 +356,7 @@ class SqliteBroker(MemoryBroker):
             log.error("%s can't be written: %s; nothing is taken until it can", self._path, why)
         self._failed = why
         self._counts["failed_commits"] += 1
-        self._flushing = asyncio.get_running_loop().call_later(RETRY_S, self._flush, file)
+        self._flushing = asyncio.get_running_loop().call_later(self._retry_s, self._flush, file)
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -389,7 +392,7 @@ class SqliteBroker(MemoryBroker):
 
     def _refused(self, outcome: Outcome) -> HubError:
         why = "the disk takes nothing" if outcome is Outcome.NOT_DONE else _UNKNOWN
-        return HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=int(RETRY_S * 2000), outcome=outcome)
+        return HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=int(self._retry_s * 2000), outcome=outcome)
 
 
 __all__ = ["SqliteBroker", "Unusable", "parse"]
