@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -92,12 +93,13 @@ def test_no_moment(hub: RunningHub, moment: str) -> None:
 
 async def test_no_moment_on_a_socket(hub: RunningHub) -> None:
     async with connect(hub.ws_url, hub.token("ann", subscribe=["doc:*"])) as wire:
-        for wrong in (-1, 1.5, True, "soon", [], 2**53):
+        wrongs: list[Any] = [-1, 1.5, True, "soon", [], 2**53]
+        for wrong in wrongs:
             for command in ("subscribe", "history"):
                 reply = await wire.ask(command, channel="doc:m", since_time=wrong)
                 assert (reply["type"], reply["code"]) == ("hub.error", "bad_message")
                 await wire.ask("ping")
-        both = {"since_time": 1, "since": {"epoch": "a", "offset": 0}}
+        both: dict[str, Any] = {"since_time": 1, "since": {"epoch": "a", "offset": 0}}
         assert (await wire.ask("subscribe", channel="doc:m", **both))["code"] == "bad_message"
 
 
