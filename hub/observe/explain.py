@@ -141,7 +141,7 @@ def _reached(
     answer.steps.append(
         f"{question.who} has {_counted(len(live), 'connection')} now, none of them subscribed there"
         if live
-        else f"{question.who} has no connection now, as far as {_counted(len(facts), 'node')} know"
+        else f"{question.who} has no connection now, on the {_counted(len(facts), 'node')} that answered"
     )
     return (
         _silent(question, silent, answer)
@@ -269,6 +269,8 @@ def _on_past(
                     "unread",
                     f"event {offset} had left for {question.who}, but {unread} bytes were not read when {how}",
                 )
+            if question.offset is None and question.event_id is None and each["by"] == "hub":
+                return answer.end(each["name"], f"{how}{reason}, and {question.who} did not come back since")
             return answer.end("delivered", f"event {offset} was written before {how}")
         if event is None or event.time >= each["time"]:
             return answer.end(

@@ -56,15 +56,11 @@ class OtelTracer:
         chance: Callable[[], float] = random.random,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        own = {
-            "service.name": "notification-hub",
-            "service.version": __version__,
-            "service.instance.id": node,
-        }
-        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before.
-        resource = Resource(own).merge(Resource.create())
-        if resource.attributes.get("service.name") == "unknown_service":
-            resource = resource.merge(Resource(own))
+        resource = Resource.create({"service.version": __version__, "service.instance.id": node})
+        if str(resource.attributes["service.name"]).startswith(
+            "unknown_service"
+        ):  # else OTEL_SERVICE_NAME says it
+            resource = resource.merge(Resource({"service.name": "notification-hub"}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=QUEUE))
         self._tracer = self._provider.get_tracer("hub", __version__)
@@ -81,6 +77,17 @@ class OtelTracer:
         before = base.parent(traceparent)
         if not self._sampled(before, base.decided(traceparent)):
             return await work()
+        # A task of its own: what is current in it is current in nothing else, also where a coroutine's first step
+        # was taken elsewhere (`runtime.first_step`).
+        return await asyncio.create_task(self._request(route, method, before, work))
+
+    async def _request(
+        self,
+        route: str,
+        method: str,
+        before: tuple[int, int] | None,
+        work: Callable[[], Awaitable[_Answer]],
+    ) -> _Answer:
         attributes = {"http.request.method": method, "http.route": route, "url.scheme": "http"}
         context = trace.set_span_in_context(_remote(before)) if before is not None else None
         with self._span(f"{method} {route}", SpanKind.SERVER, attributes, context=context) as span:
@@ -100,12 +107,22 @@ class OtelTracer:
         links = [found for text in named if (found := base.parent(text)) is not None][:LINKS]
         if not around and not self._sampled(links[0] if links else None, any(map(base.decided, named))):
             return await work()
+        parent = links[0] if links and not around else None
+        return await asyncio.create_task(self._send(publications, work, parent, links))
+
+    async def _send(
+        self,
+        publications: Sequence[Publication],
+        work: Callable[[], Awaitable[list[_Answer]]],
+        parent: tuple[int, int] | None,
+        links: Sequence[tuple[int, int]],
+    ) -> list[_Answer]:
         spaces = {each.channel.partition(":")[0] for each in publications}
         attributes: dict[str, Any] = _messaging("send", spaces)
         attributes["messaging.batch.message_count"] = len(publications)
         if len(publications) == 1:
             attributes["messaging.destination.name"] = publications[0].channel
-        context = trace.set_span_in_context(_remote(links[0])) if links and not around else None
+        context = None if parent is None else trace.set_span_in_context(_remote(parent))
         with self._span(_name("send", spaces), SpanKind.PRODUCER, attributes, context, links) as span:
             mine = _written(span.get_span_context())
             for each in publications:

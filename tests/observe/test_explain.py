@@ -32,7 +32,14 @@ def live(**given: Any) -> dict[str, Any]:
 
 
 def ended(**given: Any) -> dict[str, Any]:
-    more = {"code": 4101, "name": "slow_consumer", "reason": "it did not read", "time": NOW, "count": 1}
+    more = {
+        "by": "peer",
+        "code": 4101,
+        "name": "slow_consumer",
+        "reason": "it did not read",
+        "time": NOW,
+        "count": 1,
+    }
     return {**live(), **more, **given}
 
 
@@ -98,6 +105,10 @@ async def test_while_it_is_connected(
         (ended(code=1006, name="lost", unread_bytes=5), {}, "unread", "but 5 bytes were not read"),
         (ended(code=1006, name="lost", unacked_bytes=7), {}, "unread", "but 7 bytes were not read"),
         (ended(code=4410, name="revoked", time=NOW - 9), {}, "revoked", "bob was not connected: c_1 of bob"),
+        (ended(code=4410, name="revoked", by="hub", reason="taken back", time=NOW + 9), {}, "revoked",
+         "with 4410 revoked (taken back), and bob did not come back since"),
+        (ended(code=4410, name="revoked", by="hub", time=NOW + 9), {"offset": 3}, "delivered",
+         "event 3 was written before c_1"),
         (ended(channels={"job:1": live(place={"merged": [[2, 3]]})["channels"]["job:1"]}), {"offset": 2}, "merged",
          "event 2 was merged into 3 before"),
         (ended(channels={"job:11": {"to": 4}}), {}, "not_subscribed", "but to job:11; did you mean job:11?"),
@@ -105,7 +116,7 @@ async def test_while_it_is_connected(
 )  # fmt: skip
 async def test_when_it_is_over(fact: dict[str, Any], asked: dict[str, Any], cause: str, words: str) -> None:
     place = fact["channels"].get("job:1")
-    if cause == "revoked":
+    if "was not connected" in words:
         place["to"] = 2
     found = await ask(node(ends=[fact]), **asked)
     assert (found.cause, words in found.answer) == (cause, True), found.answer

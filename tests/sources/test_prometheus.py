@@ -6,6 +6,7 @@ import json
 import math
 import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_the_rules_are_rules_and_each_alert_is_tried() -> None:
 
 def test_the_commands_of_the_alerts_are_there() -> None:
     named = set(re.findall(r"\bhub ((?!top;)[a-z-]+)", ALERTS.read_text())) - {"misses"}
-    shown = subprocess.run(["hub", "--help"], capture_output=True, text=True).stdout
+    shown = subprocess.run([sys.executable, "-m", "hub", "--help"], capture_output=True, text=True).stdout
     assert {name for name in named if f"  {name} " in shown} >= {"top", "inspect", "explain", "deadletters"}
 
 
