@@ -8,7 +8,7 @@ generation has a group of its own (``hub``, ``hub-1``), as what was committed be
 import asyncio
 import ssl
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import aiokafka
 from aiokafka.abc import ConsumerRebalanceListener
@@ -27,11 +27,16 @@ from ..source import Revoked, SourceError
 
 LONGEST_WORK_MS = 300_000  # a batch that takes longer costs the partition: back-pressure pauses instead
 REQUEST_MS = 20_000
+METADATA_MS = 30_000  # within which new partitions are found
 FETCH_BYTES = 1_048_576  # of a partition at once: what bounds the memory of a bridge, whatever the lag
 
 
 class KafkaSource:
     """Topics of a cluster, as a member of a group."""
+
+    # What this process has committed, by bridge, generation and partition: a deleted topic takes the offsets of its
+    # groups along, and the source that finds it anew is another object.
+    _settled: ClassVar[dict[tuple[str, int, str], int]] = {}
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
@@ -75,6 +80,7 @@ class KafkaSource:
             max_poll_interval_ms=LONGEST_WORK_MS,
             max_partition_fetch_bytes=FETCH_BYTES,
             request_timeout_ms=REQUEST_MS,
+            metadata_max_age_ms=METADATA_MS,
             **options,
         )
         try:
@@ -94,6 +100,8 @@ class KafkaSource:
         while not self._ready:
             try:
                 found = await self._consumer.getmany(timeout_ms=1000, max_records=self._settings.batch)
+                if not found and not self._consumer.assignment():
+                    await self._known_topics()  # a topic that vanishes takes its partitions away in silence
                 for place, records in found.items():
                     if records:
                         await self._follow(place, records)
@@ -113,6 +121,7 @@ class KafkaSource:
             return  # it went to another reader meanwhile, who reads this again
         try:
             await self._consumer.commit({place: last.offset + 1})
+            self._settled[self._key(batch.partition)] = last.offset + 1
         except IllegalStateError:
             return
         except KafkaError as error:
@@ -180,6 +189,9 @@ class KafkaSource:
     def _generation(self) -> int:
         return self._settings.generation or 0
 
+    def _key(self, partition: str) -> tuple[str, int, str]:
+        return self._settings.name, self._generation, partition
+
     def _assigned(self, partition: str) -> TopicPartition | None:
         assert self._consumer is not None
         return next((place for place in self._consumer.assignment() if _name(place) == partition), None)
@@ -193,7 +205,8 @@ class KafkaSource:
         assert self._consumer is not None
         name, first = _name(place), records[0].offset
         if name not in self._next:
-            self._next[name] = await self._consumer.committed(place) or 0
+            committed = await self._consumer.committed(place) or 0
+            self._next[name] = max(committed, self._settled.get(self._key(name), 0))
         if first < self._next[name]:
             raise SourceError(
                 f"{name} begins anew at {first}, the hub stands at {self._next[name]}: "
