@@ -181,6 +181,8 @@ def parse_positions(value: Any) -> dict[str, Position]:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         # A query's "+" means a space, which no channel's name holds: whoever typed it meant "+".
         pairs = [item.replace(" ", "+").rpartition("@")[::2] for item in value]
+        if any(not channel for channel, _ in pairs):
+            raise bad("since must name its channel: channel@epoch:offset")
         return {channel: Position.parse(position) for channel, position in pairs}
     if isinstance(value, dict):
         return {channel: fields.position(position, "since") for channel, position in value.items()}
