@@ -61,6 +61,12 @@ test-long: $(STAMPS)/system $(STAMPS)/venv-dev
 test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider $(STAMPS)/guides $(STAMPS)/site
 	$(BIN)/python -m pytest -m sources
 
+## centrifugo: the own tests of Centrifugo's SDKs, unchanged, against a hub; CENTRIFUGE_JS=a checkout for JavaScript's
+.PHONY: centrifugo
+centrifugo: $(STAMPS)/venv-dev $(if $(CENTRIFUGE_JS),$(STAMPS)/centrifuge-js)
+	@.ci/system-packages go=golang-go unshare=util-linux
+	$(BIN)/python -m tests.centrifugo.suites python go $(if $(CENTRIFUGE_JS),javascript)
+
 ## test-web: the package as npm packs it, in Next.js, Vite, tsc --strict, and Node.js 20 and 22
 .PHONY: test-web
 test-web: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js $(STAMPS)/web
@@ -132,7 +138,7 @@ test-redis-versions: $(STAMPS)/system $(STAMPS)/venv-dev
 ## clean: take away all that this file has installed or built in the work tree
 .PHONY: clean
 clean:
-	rm -rf .venv build client_js/node_modules client_js/test/web/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules tests/centrifugo/node_modules loadtest/peers/node/node_modules \
+	rm -rf .venv build client_js/node_modules client_js/test/web/node_modules tests/wscat/node_modules tests/auth/provider/node_modules tests/streams/node_modules tests/centrifugo/node_modules tests/centrifugo/suites/javascript/node_modules loadtest/peers/node/node_modules \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 
 # What is installed. A stamp is older than what it was made from when that has to be done again.
@@ -182,6 +188,10 @@ $(STAMPS)/streams: tests/streams/package-lock.json | $(STAMPS)/node
 
 $(STAMPS)/centrifugo: tests/centrifugo/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix tests/centrifugo
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/centrifuge-js: tests/centrifugo/suites/javascript/package-lock.json | $(STAMPS)/node
+	$(NPM_CI) --prefix tests/centrifugo/suites/javascript
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/web: client_js/test/web/package-lock.json | $(STAMPS)/node

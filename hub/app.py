@@ -130,8 +130,9 @@ class Hub:
             handshaker = Handshaker(node, tickets, origins, proxies)
             if settings.centrifugo:
                 from .centrifugo.handshake import open_door
+                from .centrifugo.terms import make_terms
 
-                open_door(handshaker)
+                open_door(handshaker, make_terms(settings, node, keys))
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies, audit)
             facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)
@@ -179,6 +180,8 @@ def problems(settings: Settings) -> list[str]:
         TrustedProxies(settings.trusted_proxies),
     )
     found = [problem for part in parts for problem in part.problems()]
+    if settings.centrifugo_tokens and not settings.centrifugo:
+        found.append("HUB_CENTRIFUGO_TOKENS is for the SDKs of Centrifugo: HUB_CENTRIFUGO=true lets them in")
     try:
         make_intake(settings)
     except ValueError as error:

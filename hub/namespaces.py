@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .protocol.channels import RESERVED, namespace_of
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
+from .protocol.fields import MAX_NAME
+
+CLIENT_EVENT = "publication"
+"""The type of events by clients that have no word for it."""
 
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400)]
 
@@ -28,7 +32,9 @@ class Namespace(BaseModel):
     `meta_ttl` from the last publication or the last check by a node with subscribers. A key leaves the
     snapshot `snapshot_ttl` after its final event, or `snapshot_idle_ttl` after its last; `snapshot_keys`
     bounds the keys of a channel. `publish_rate` events a second, with bursts of `publish_burst`, are taken
-    from one connection. `schema_` names a JSON Schema file (`schema` in the settings) for payloads.
+    from one connection. `client_subscribe` and `client_event` are for clients that speak another protocol:
+    whether their tokens, which grant nothing, open the channels, and the type of their events. `schema_` names
+    a JSON Schema file (`schema` in the settings) for payloads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -41,6 +47,8 @@ class Namespace(BaseModel):
     snapshot_idle_ttl: Seconds = 86400.0
     snapshot_keys: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     client_publish: bool = False
+    client_subscribe: bool = False
+    client_event: Annotated[str, Field(min_length=1, max_length=MAX_NAME)] = CLIENT_EVENT
     publish_rate: Annotated[float, Field(gt=0)] = 50.0
     publish_burst: Annotated[int, Field(ge=1)] = 100
     presence: bool = False
@@ -53,6 +61,8 @@ class Namespace(BaseModel):
             raise ValueError("meta_ttl must be at least history_ttl: a numbering outlives its events")
         if self.mode is Mode.STATE and self.meta_ttl < max(self.snapshot_ttl, self.snapshot_idle_ttl):
             raise ValueError("meta_ttl must be at least snapshot_ttl and snapshot_idle_ttl")
+        if not self.client_event.isprintable() or self.client_event.startswith("hub."):
+            raise ValueError("client_event must be printable characters, and not begin with hub.")
         if self.inbox and not self.stored:
             raise ValueError("an inbox needs stored events: mode log or state")
         return self

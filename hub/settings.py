@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     allowed_origins: list[str] = Field(default_factory=list)
     require_origin: bool = False
     centrifugo: bool = False
+    centrifugo_tokens: bool = False
+    centrifugo_default_namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = "plain"
+    centrifugo_personal: bool = False
     trusted_proxies: list[str] = Field(default_factory=list)
 
     # a connection

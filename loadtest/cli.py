@@ -20,6 +20,7 @@ from loadtest.machine import Unfit
 from loadtest.redis_server import own_redis
 from loadtest.scenarios import COMPARABLE, SCENARIOS
 from loadtest.targets import BY_NAME, PEERS, Hub
+from loadtest.targets.hub_centrifugo import CentrifugoHub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--size", type=positive, default=200, help="bytes of an event's payload")
     add("--processes", type=positive, default=1, help="load processes (idle)")
     add("--target", choices=list(BY_NAME), default="hub", help="what to measure")
+    add("--protocol", choices=["hub.v1", "centrifugo"], default="hub.v1", help="what the hub's clients speak")
     add("--peers", nargs="*", metavar="PEER", help=f"compare with these ({', '.join(k.name for k in PEERS)})")
     add("--rounds", type=positive, default=0, help="rounds of A B A B (default 1, with --peers 2)")
     add("--url", help="ws://host:port of a running hub, whose costs are then not read")
@@ -94,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace, console: Console) -> list[Result]:
+    if args.protocol == "centrifugo":
+        if args.target != Hub.name:
+            raise Unfit("--protocol is the hub's")
+        args.target = CentrifugoHub.name
     options = Options(
         clients=args.clients,
         channels=args.channels,

@@ -35,8 +35,8 @@ def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) ->
     Raises:
         HubError: ``token_expired``, or ``token_invalid`` with the claim and what is wrong with it.
     """
-    user = _user(claims)
-    expires_at, issued_at = _life(claims, now, leeway)
+    user = subject(claims)
+    expires_at, issued_at = life(claims, now, leeway)
     hub = _hub(claims)
     service = _flag(hub, "service")
     admin = _admin(hub)
@@ -45,11 +45,11 @@ def identity(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_S) ->
         expires_at=expires_at,
         grants=grants(_grant(hub, "subscribe"), _grant(hub, "publish"), _grant(hub, "presence")),
         channels=_channels(hub),
-        info=_info(hub),
+        info=shown(hub.get("info"), "hub.info"),
         service=service,
         issued_at=issued_at,
-        jti=_jti(claims),
-        name=_publisher(user),
+        jti=token_id(claims),
+        name=publisher(user),
         control=Level.WRITE if service else admin,
         admin=admin,
     )
@@ -75,17 +75,17 @@ def channel_right(claims: Mapping[str, Any], now: float, leeway: float = LEEWAY_
         raise invalid(f"claim channel: {error.reason}") from None
     if is_reserved(channel):
         raise invalid("claim channel: the channels of the namespace hub are not given away")
-    expires_at, issued_at = _life(claims, now, leeway)
+    expires_at, issued_at = life(claims, now, leeway)
     hub = _hub(claims)
     return ChannelRight(
-        user=_user(claims),
+        user=subject(claims),
         channel=channel,
         expires_at=expires_at,
         publish=_flag(hub, "publish"),
         presence=_flag(hub, "presence"),
-        info=_info(hub),
+        info=shown(hub.get("info"), "hub.info"),
         issued_at=issued_at,
-        jti=_jti(claims),
+        jti=token_id(claims),
     )
 
 
@@ -120,14 +120,90 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _life(claims: Mapping[str, Any], now: float, leeway: float) -> tuple[float, float | None]:
-    """`exp` and `iat`, checked."""
-    expires_at = _time(claims, "exp")
+def life(
+    claims: Mapping[str, Any], now: float, leeway: float, endless: float | None = None
+) -> tuple[float, float | None]:
+    """`exp` and `iat`, checked at the Unix time `now`; `endless` stands for an `exp` that may be missing.
+
+    Raises:
+        HubError: ``token_expired`` or ``token_invalid``.
+    """
+    expires_at = seconds(claims, "exp")
+    if expires_at is None:
+        expires_at = endless
     if expires_at is None:
         raise invalid("claim exp is missing")
-    issued_at = _time(claims, "iat")
-    _check_times(now, leeway, expires_at, _time(claims, "nbf"), issued_at)
+    issued_at = seconds(claims, "iat")
+    _check_times(now, leeway, expires_at, seconds(claims, "nbf"), issued_at)
     return expires_at, issued_at
+
+
+def subject(claims: Mapping[str, Any]) -> str:
+    """`sub`, checked: whom the token speaks for.
+
+    Raises:
+        HubError: ``token_invalid``.
+    """
+    user = claims.get("sub")
+    if user is None:
+        raise invalid("claim sub is missing")
+    if not isinstance(user, str):
+        raise invalid("claim sub must be a string")
+    if not 1 <= len(user) <= MAX_ID:
+        raise invalid(f"claim sub must have 1 to {MAX_ID} characters")
+    if _CONTROL.search(user) is not None:
+        raise invalid("claim sub holds control characters")
+    return user
+
+
+def token_id(claims: Mapping[str, Any]) -> str | None:
+    """`jti`, checked.
+
+    Raises:
+        HubError: ``token_invalid``.
+    """
+    jti = claims.get("jti")
+    if jti is None:
+        return None
+    if not isinstance(jti, str):
+        raise invalid("claim jti must be a string")
+    if not 1 <= len(jti) <= MAX_ID:
+        raise invalid(f"claim jti must have 1 to {MAX_ID} characters")
+    return jti
+
+
+def seconds(claims: Mapping[str, Any], name: str) -> float | None:
+    """A claim that is a Unix time, checked.
+
+    Raises:
+        HubError: ``token_invalid``.
+    """
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid(f"claim {name} must be a number of seconds since 1970")
+    if not 0 <= value < _MAX_TIME:
+        raise invalid(f"claim {name} must be in seconds since 1970, and this is out of range (milliseconds?)")
+    return float(value)
+
+
+def shown(value: Any, name: str) -> bytes | None:
+    """What presence shows of somebody, as JSON; `name` is the claim's.
+
+    Raises:
+        HubError: ``token_invalid``.
+    """
+    if value is None:
+        return None
+    # Copied, as it lives as long as a connection: the result of orjson keeps all 4 KiB that it was built in.
+    try:
+        info = bytes(memoryview(orjson.dumps(value)))
+    except TypeError:  # orjson.JSONEncodeError: too deep for it, or half a surrogate pair
+        raise invalid(f"claim {name} is nested too deep, or holds text that is no Unicode") from None
+    if len(info) > MAX_INFO_BYTES:
+        raise invalid(f"claim {name} has {len(info)} bytes of JSON; {MAX_INFO_BYTES} are allowed")
+    return info
 
 
 def _check_times(
@@ -141,44 +217,9 @@ def _check_times(
         raise invalid(f"the token was issued {span(issued_at - now)} in the future (claim iat)")
 
 
-def _user(claims: Mapping[str, Any]) -> str:
-    user = claims.get("sub")
-    if user is None:
-        raise invalid("claim sub is missing")
-    if not isinstance(user, str):
-        raise invalid("claim sub must be a string")
-    if not 1 <= len(user) <= MAX_ID:
-        raise invalid(f"claim sub must have 1 to {MAX_ID} characters")
-    if _CONTROL.search(user) is not None:
-        raise invalid("claim sub holds control characters")
-    return user
-
-
-def _publisher(user: str) -> str:
+def publisher(user: str) -> str:
     """Whom the event ids of a token belong to: its `sub`, which can't be taken for the name of an API key."""
     return f"token:{user}" if user.startswith(("key:", "token:")) else user
-
-
-def _jti(claims: Mapping[str, Any]) -> str | None:
-    jti = claims.get("jti")
-    if jti is None:
-        return None
-    if not isinstance(jti, str):
-        raise invalid("claim jti must be a string")
-    if not 1 <= len(jti) <= MAX_ID:
-        raise invalid(f"claim jti must have 1 to {MAX_ID} characters")
-    return jti
-
-
-def _time(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise invalid(f"claim {name} must be a number of seconds since 1970")
-    if not 0 <= value < _MAX_TIME:
-        raise invalid(f"claim {name} must be in seconds since 1970, and this is out of range (milliseconds?)")
-    return float(value)
 
 
 def _hub(claims: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -214,20 +255,6 @@ def _channels(hub: Mapping[str, Any]) -> tuple[str, ...]:
         except HubError as error:
             raise invalid(f"claim hub.channels[{index}]: {error.reason}") from None
     return channels
-
-
-def _info(hub: Mapping[str, Any]) -> bytes | None:
-    value = hub.get("info")
-    if value is None:
-        return None
-    # Copied, as it lives as long as a connection: the result of orjson keeps all 4 KiB that it was built in.
-    try:
-        info = bytes(memoryview(orjson.dumps(value)))
-    except TypeError:  # orjson.JSONEncodeError: too deep for it, or half a surrogate pair
-        raise invalid("claim hub.info is nested too deep, or holds text that is no Unicode") from None
-    if len(info) > MAX_INFO_BYTES:
-        raise invalid(f"claim hub.info has {len(info)} bytes of JSON; {MAX_INFO_BYTES} are allowed")
-    return info
 
 
 def _flag(hub: Mapping[str, Any], name: str) -> bool:

@@ -11,7 +11,7 @@ from .keyring import KeyRing
 from .keys import ALGORITHMS, Keys, StaticKeys
 from .provider import ProviderTokens
 from .roles import VERBS, Role, Roles
-from .tokens import Authenticator
+from .tokens import REMEMBERED, Authenticator, Provider
 
 
 def make_keys(settings: Settings) -> Keys:
@@ -41,15 +41,21 @@ def make_keys(settings: Settings) -> Keys:
     return KeyRing(sources)
 
 
-def make_authenticator(settings: Settings, keys: Keys) -> Authenticator:
-    """What checks tokens. Which algorithms a key allows, the keys know; the settings may allow fewer."""
+def make_authenticator(
+    settings: Settings, keys: Keys, provider: Provider | None = None, *, remembered: int = REMEMBERED
+) -> Authenticator:
+    """What checks tokens. Which algorithms a key allows, the keys know; the settings may allow fewer. `provider`
+    reads them instead of what the settings say."""
     algorithms = settings.jwt_algorithms or ALGORITHMS
+    if provider is None and by_roles(settings):
+        provider = make_provider(settings)
     return Authenticator(
         keys,
         algorithms,
         settings.jwt_issuer,
         settings.jwt_audience,
-        provider=make_provider(settings) if by_roles(settings) else None,
+        remembered=remembered,
+        provider=provider,
         max_life=settings.max_token_life or math.inf,
     )
 

@@ -14,6 +14,7 @@ from .keys import Key, Keys, refusal
 from .refusals import invalid
 
 Proven = Identity | ChannelRight
+REMEMBERED = 16384
 
 
 class Provider(Protocol):
@@ -47,7 +48,7 @@ class Authenticator:
         audience: str | None = None,
         leeway: float = claims.LEEWAY_S,
         clock: Callable[[], float] = time.time,
-        remembered: int = 16384,
+        remembered: int = REMEMBERED,
         max_life: float = math.inf,
         provider: Provider | None = None,
     ) -> None:

@@ -75,11 +75,7 @@ def _subscribed(id: RequestId, message: Message, life: Life) -> list[Message]:
         result |= {"recoverable": True, "epoch": message["epoch"], "offset": offset, "positioned": True}
     if "recovered" in message:
         result |= {"recovered": message["recovered"], "was_recovering": True}
-    replies: list[Message] = [{"id": int(id), "subscribe": result}]
-    channel = message["channel"]
-    if members := pushes.values(message.get("members", [])):
-        replies.append(pushes.joined(channel, members[0]))  # the first is this connection itself
-    return replies + pushes.snapshot(channel, message.get("snapshot", []))
+    return [{"id": int(id), "subscribe": result}, *pushes.follows(message)]
 
 
 def _presence(id: RequestId, message: Message) -> Message:

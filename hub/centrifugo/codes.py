@@ -8,6 +8,7 @@ from typing import Any
 
 from ..protocol.codes import CloseCode, ErrorCode
 
+NO_CODE = 1005  # RFC 6455 section 7.1.5
 BAD_REQUEST = 3501
 UNRECOVERABLE = 112
 ALREADY_SUBSCRIBED = 105

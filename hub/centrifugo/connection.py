@@ -4,11 +4,14 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from ..commands import dispatch
 from ..commands.host import Executes
 from ..commands.permissions import rights_in
-from ..connections.connection import Connection
+from ..connections.channel_rights import Either, Rights
+from ..connections.connection import Connection, Host
 from ..connections.transport import Transport
 from ..delivery.outbox import NO_FD, Sink
+from ..namespaces import Namespace
 from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.commands import Command, ReadHistory, Subscribe
 from ..protocol.errors import HubError
@@ -18,8 +21,11 @@ from ..protocol.position import Position
 from ..protocol.session import MAX_BEFORE_AUTH, SessionState
 from . import answers, codes, requests
 from .framing import commands, framed
+from .names import HubNames
 from .protobuf import Malformed
+from .pushes import named
 from .requests import METHODS, RequestId
+from .tokens import ENDLESS
 
 EARLIER_S = (30.0, 33.0)  # a token is to be renewed so long before its end: the SDKs ask at the end of `ttl`
 
@@ -27,19 +33,23 @@ EARLIER_S = (30.0, 33.0)  # a token is to be renewed so long before its end: the
 class CentrifugoConnection(Connection):
     """See the module's head. What a client sends behind its `connect` waits until that is answered."""
 
-    __slots__ = ("_before_auth", "_connecting", "_executes", "_held", "_pinged")
+    __slots__ = ("_before_auth", "_connecting", "_executes", "_held", "_names", "_pinged")
 
     def __init__(
         self,
-        node: Any,
+        node: Host,
         transport: Transport,
         encoding: Encoding,
         address: str,
         sink: Sink | None = None,
         fd: int = NO_FD,
+        *,
+        executes: Executes,
+        names: HubNames,
     ) -> None:
         super().__init__(node, transport, encoding, False, address, sink, fd)
-        self._executes: Executes = node
+        self._executes = executes
+        self._names = names
         self._held: list[tuple[str, dict[str, Any]]] | None = None
         self._before_auth = 0
         self._connecting = self._pinged = False
@@ -92,7 +102,8 @@ class CentrifugoConnection(Connection):
         self._pinged = False
 
     def _request(self, method: str, command: dict[str, Any]) -> None:
-        self._accept(requests.parse(RequestId.of(command.get("id", 0), method, command[method])))
+        id = RequestId.of(command.get("id", 0), method, command[method])
+        self._accept(requests.parse(id, self._names, self._executes.namespaces))
 
     async def execute(self, command: Command) -> None:
         """Do it, with what only these clients expect."""
@@ -101,7 +112,7 @@ class CentrifugoConnection(Connection):
             command = await self._prepared(command, id)
         elif isinstance(command, ReadHistory) and isinstance(id, RequestId):
             await self._check_epoch(command.channel, id)
-        await super().execute(command)
+        await dispatch.execute(self._executes, self, command)
         if isinstance(command, Subscribe) and isinstance(id, RequestId) and id.rejected:
             self._executes.drop(self, command.channel)  # in the same turn: nothing was sent of it
 
@@ -113,17 +124,27 @@ class CentrifugoConnection(Connection):
         if standing is not None and not standing.ended:
             raise HubError(ErrorCode.CONFLICT, f"{channel} is subscribed already")
         namespace = self._executes.namespaces.of(channel)
-        present = rights_in(self, channel).may_presence(channel)
+        right: Rights = rights_in(self, channel)
         if command.token is not None:
-            right = await self._executes.verify_channel(command.token)
-            id.expires_at = right.expires_at
-            present = present or right.may_presence(channel)
+            token = await self._executes.verify_channel(command.token)
+            id.expires_at = token.expires_at
+            right = Either(right, token)
         since = command.since
         if not namespace.stored:
             since = None
         elif since is not None and requests.recovers_from_anywhere(command):
             since = Position(await self._epoch(channel), since.offset)
-        return replace(command, since=since, presence="" if namespace.presence and present else None)
+        return replace(command, since=since, presence=_presence(namespace, right, channel))
+
+    def subscription_by_token(self, channel: str, since: Position | None) -> Subscribe:
+        """Present there too, as with any other."""
+        assert self.identity is not None
+        command = super().subscription_by_token(channel, since)
+        try:
+            namespace = self._executes.namespaces.of(channel)
+        except HubError:
+            return command  # who subscribes will be told
+        return replace(command, presence=_presence(namespace, self.identity, channel))
 
     async def _check_epoch(self, channel: str, id: RequestId) -> None:
         epoch = id.request.get("since", {}).get("epoch")
@@ -146,10 +167,12 @@ class CentrifugoConnection(Connection):
             return
         if id.error is not None and message["type"] != "hub.error":
             self.refuse(id, id.error)
+            if id.method == "connect":
+                self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {id.error.reason}")
             return
         if not self.closed:
             found = answers.answer(id, message, self.node.heartbeat, self._life)
-            self.outbox.push(framed(found, self.session.encoding))
+            self.outbox.push(framed(named(found, self._names), self.session.encoding))
             id.rejected = answers.rejected(id, message)
         if message["type"] == "hub.welcome":
             held, self._held = self._held, None
@@ -157,6 +180,8 @@ class CentrifugoConnection(Connection):
                 self._request(method, command)
 
     def _life(self, end: float) -> dict[str, Any]:
+        if end >= ENDLESS:
+            return {}
         left = end - self.node.wall() - random.uniform(*EARLIER_S)
         return {"expires": True, "ttl": max(1, int(left))}
 
@@ -175,3 +200,12 @@ class CentrifugoConnection(Connection):
 
     def _closing(self, code: int) -> int:
         return codes.closing(code)
+
+    def gone(self, code: int) -> None:
+        """A close frame without a code is how these clients say goodbye: they do not stay present."""
+        super().gone(CloseCode.NORMAL if code == codes.NO_CODE else code)
+
+
+def _presence(namespace: Namespace, right: Rights, channel: str) -> str | None:
+    """As whom a subscription is present; None where that is not allowed."""
+    return "" if namespace.presence and right.may_presence(channel) else None

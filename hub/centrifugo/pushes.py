@@ -18,6 +18,7 @@ import orjson
 from ..protocol.frames import Encoding
 from . import codes
 from .framing import framed
+from .names import HubNames
 
 Message = dict[str, Any]
 
@@ -25,16 +26,25 @@ Message = dict[str, Any]
 class Pushes:
     """A `protocol.dialects.Dialect`."""
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, names: HubNames) -> None:
         self._encoding = encoding
+        self._names = names
 
     def frames(self, message: Message) -> bytes:
         """See `Dialect`."""
-        return framed(pushes(message), self._encoding)
+        return framed(named(pushes(message), self._names), self._encoding)
 
     def ends(self, message: Message) -> bool:
         """See `Dialect`."""
         return _is_lost(message)
+
+
+def named(messages: list[Message], names: HubNames) -> list[Message]:
+    """The same with the clients' names of channels."""
+    for message in messages:
+        if "push" in message:
+            message["push"]["channel"] = names.outward(message["push"]["channel"])
+    return messages
 
 
 def pushes(message: Message) -> list[Message]:
@@ -70,6 +80,14 @@ def client_info(member: Message) -> Message:
 def joined(channel: str, member: Message) -> Message:
     """The push of one's join."""
     return _push(channel, "join", {"info": client_info(member)})
+
+
+def follows(message: Message) -> list[Message]:
+    """What stands behind the word of a subscription: one's own join, and the snapshot."""
+    channel = message["channel"]
+    members = values(message.get("members", []))  # the first is the connection itself
+    joins = [joined(channel, members[0])] if members else []
+    return [*joins, *snapshot(channel, message.get("snapshot", []))]
 
 
 def snapshot(channel: str, events: Any) -> list[Message]:
@@ -119,7 +137,7 @@ def _subscribed(message: Message) -> list[Message]:
     before: list[Message] = []
     if message.get("recovered") is False:  # a push can't say so: first it is over, and then it begins
         before = [_lost(channel)]
-    return [*before, _push(channel, "subscribe", what), *snapshot(channel, message.get("snapshot", []))]
+    return [*before, _push(channel, "subscribe", what), *follows(message)]
 
 
 def _members(kind: str) -> Callable[[Message], list[Message]]:

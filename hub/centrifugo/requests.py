@@ -4,7 +4,7 @@ connect, refresh     Authenticate
 subscribe            Subscribe, with `since` where it recovers
 sub_refresh          Renew
 unsubscribe          Unsubscribe
-publish              Publish, of the event type ``publication``
+publish              Publish, of the event type that the namespace says
 history              ReadHistory: forward from the oldest, where nothing else is said
 presence(_stats)     ListPresence
 ping                 Ping
@@ -14,6 +14,7 @@ rpc, send            no command: error 108
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..namespaces import CLIENT_EVENT, Namespaces
 from ..protocol import fields
 from ..protocol.codec import loads_json
 from ..protocol.codes import ErrorCode
@@ -34,8 +35,8 @@ from ..protocol.payloads import payload_of
 from ..protocol.position import MAX_OFFSET, Position
 from ..protocol.publications import Publish, parse_publish
 from .codes import NOT_AVAILABLE
+from .names import HubNames
 
-EVENT = "publication"  # the type of what these clients publish: they have no word for it
 REJECT_UNRECOVERED = 2
 _ANY_EPOCH = ""
 
@@ -61,15 +62,27 @@ class RequestId(int):
         return made
 
 
-def parse(id: RequestId) -> Command:
+def parse(id: RequestId, names: HubNames, namespaces: Namespaces) -> Command:
     """The command that a request is. One that is none becomes a `Ping`, which takes its place among those that are
     counted; its answer is the error.
     """
     try:
-        return _PARSERS[id.method](id, id.request)
+        command = _PARSERS[id.method](id, _named(id.request, names))
+        if isinstance(command, Publish):
+            command.event = namespaces.of(command.channel).client_event
+        return command
     except HubError as error:
         id.error = error
         return Ping(id)
+
+
+def _named(request: Mapping[str, Any], names: HubNames) -> Mapping[str, Any]:
+    """The same with the hub's names of channels."""
+    if "channel" in request:
+        return {**request, "channel": names.inward(request["channel"])}
+    if "subs" in request:
+        return {**request, "subs": {names.inward(name): each for name, each in request["subs"].items()}}
+    return request
 
 
 def recovers_from_anywhere(command: Subscribe) -> bool:
@@ -103,7 +116,7 @@ def _unsubscribe(id: RequestId, request: Mapping[str, Any]) -> Unsubscribe:
 def _publish(id: RequestId, request: Mapping[str, Any]) -> Publish:
     data = request.get("data", b"")
     payload = payload_of(loads_json(data), data)
-    return parse_publish(id, {"channel": request.get("channel"), "event": EVENT, "payload": payload})
+    return parse_publish(id, {"channel": request.get("channel"), "event": CLIENT_EVENT, "payload": payload})
 
 
 def _history(id: RequestId, request: Mapping[str, Any]) -> ReadHistory:

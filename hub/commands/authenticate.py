@@ -7,7 +7,7 @@ from ..connections.connection import Connection
 from ..connections.observer import Stranger
 from ..protocol import codes, replies
 from ..protocol.codes import ErrorCode
-from ..protocol.commands import Authenticate, Subscribe
+from ..protocol.commands import Authenticate
 from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
 from ..protocol.position import Position
@@ -85,7 +85,7 @@ async def _renew(node: LetsIn, connection: Connection, identity: Identity, comma
 async def _subscribe_by_token(
     node: LetsIn, connection: Connection, channels: Sequence[str], since: Mapping[str, Position]
 ) -> None:
-    commands = [Subscribe(None, name, since.get(name), by_token=True) for name in channels]
+    commands = [connection.subscription_by_token(name, since.get(name)) for name in channels]
     await subscribe_by_token(node, connection, commands)
 
 

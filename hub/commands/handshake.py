@@ -5,7 +5,7 @@ Refusals before the upgrade are HTTP with a problem body. A browser cannot read 
 allowed `Origin` is upgraded first, and then told.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -89,7 +89,9 @@ class Handshaker:
         """Who decides on handshakes at a path."""
         return self._doors.get(path)
 
-    def open_beside(self, path: str, kind: "type[Handshaker]") -> None:
+    def open_beside(
+        self, path: str, kind: "Callable[[Entrance, Tickets, Origins, TrustedProxies], Handshaker]"
+    ) -> None:
         """Another protocol is spoken at `path`, with the same node, tickets, origins and proxies."""
         self._doors[path] = kind(self.node, self._tickets, self._origins, self.proxies)
 

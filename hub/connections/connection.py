@@ -23,6 +23,7 @@ from ..protocol.commands import (
     Authenticate,
     Command,
     Ping,
+    Subscribe,
     SubscribeMany,
 )
 from ..protocol.errors import HubError
@@ -351,6 +352,10 @@ class Connection:
             and self.identity is not None
             and channel in self.identity.channels
         )
+
+    def subscription_by_token(self, channel: str, since: Position | None) -> Subscribe:
+        """The subscription to a channel that the token brings."""
+        return Subscribe(None, channel, since, by_token=True)
 
     def waits_no_more(self, channel: str) -> None:
         """It holds, or is no longer wanted."""

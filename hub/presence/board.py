@@ -58,6 +58,16 @@ class Batch:
         self.changes[key] = (change, member)
 
 
+class _Leave:
+    """A leave that the broker has not confirmed. `tried`: it was asked once. `superseded`: the member is back."""
+
+    __slots__ = ("superseded", "tried")
+
+    def __init__(self) -> None:
+        self.tried = asyncio.Event()
+        self.superseded = False
+
+
 class PresenceBoard:
     """Enters and leaves members, and tells watchers of changes in batches of `batch_s` seconds, in frames of at
     most `frame_bytes`."""
@@ -81,6 +91,7 @@ class PresenceBoard:
         self._batches: dict[str, Batch] = {}
         self._arrivals: dict[str, list[Arrival]] = {}
         self._reading: Counter[str] = Counter()
+        self._leaving: dict[tuple[str, str, str, str], _Leave] = {}
 
     def arrive(self, connection: Present, channel: str) -> "Arrival":
         """Somebody is about to watch: until it is one of the watchers, changes are noted for it. Ends with
@@ -116,24 +127,43 @@ class PresenceBoard:
             HubError: what the broker says.
         """
         member = Member(user, name or connection.member, bool(name), connection.id, info)
+        leaving = self._leaving.get((channel.name, user, member.name, member.owner))
+        if (
+            leaving is not None
+        ):  # what came first has its effect first, and none any more where it is tried again
+            leaving.superseded = True
+            await leaving.tried.wait()
         await self._broker.presence.enter(channel.name, member)
         return await self._broker.presence.members(channel.name)
 
     def leave(self, connection: Present, user: str, channel: str, name: str, *, at_once: bool) -> None:
         """A subscription with presence ended; a connection that was cut may come back inside the grace."""
         grace = 0.0 if at_once else self._grace_s
-        self._tasks.spawn(self._leave(channel, user, name or connection.member, connection.id, grace))
+        key = (channel, user, name or connection.member, connection.id)
+        leaving = self._leaving[key] = _Leave()
+        self._tasks.spawn(self._leave(key, leaving, grace))
 
-    async def _leave(self, channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
+    async def _leave(self, key: tuple[str, str, str, str], leaving: _Leave, grace_s: float) -> None:
         backoff = Backoff(REAL_TIME, 0.2, 10.0)
-        while True:
-            try:
-                await self._broker.presence.leave(channel, user, name, owner, grace_s)
-            except HubError:
-                # The storage is away: the member would stay as a ghost until its node is gone, so try on.
-                await backoff.pause()
-            else:
-                return
+        try:
+            while not await self._try_leave(key, grace_s):
+                leaving.tried.set()
+                if not leaving.superseded:
+                    await backoff.pause()
+                if leaving.superseded:
+                    return
+        finally:
+            leaving.tried.set()
+            if self._leaving.get(key) is leaving:
+                del self._leaving[key]
+
+    async def _try_leave(self, key: tuple[str, str, str, str], grace_s: float) -> bool:
+        try:
+            await self._broker.presence.leave(*key, grace_s)
+        except HubError:
+            # The storage is away: the member would stay as a ghost until its node is gone, so it is tried again.
+            return False
+        return True
 
     def on_change(self, channel: str, change: str, member: Member) -> None:
         """The broker's announcement; within a batch the last change of a member stands."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from loadtest.accounting import command_calls
@@ -26,7 +25,9 @@ def resume(bench: Bench) -> None:
         for slot in range(clients)
     ]
     epochs: dict[int, str] = {}
-    bench.fleet.on_control = lambda connection, payload: _learn(target, epochs, payload)
+    bench.fleet.on_control = lambda connection, payload: epochs.update(
+        target.epochs(connection.channels, payload)
+    )
     bench.connect(plan)
     for channel in range(1, channels + 1):
         bench.feed.emit(channel)
@@ -61,13 +62,6 @@ def _drop(bench: Bench, plan: Plan, epochs: dict[int, str], target: Hub) -> None
         bench.fleet.close(connection)
     bench.feed.forget_listeners()
     bench.fleet.poll_for(0.5)
-
-
-def _learn(target: Hub, epochs: dict[int, str], payload: bytes) -> None:
-    if payload.startswith(b'{"type":"hub.subscribed"'):
-        reply = json.loads(payload)
-        for entry in reply.get("results", [reply]):
-            epochs[target.number(entry["channel"])] = entry["epoch"]
 
 
 #: Reads of streams and snapshots, also those inside scripts. (Scripts themselves would count standing work.)

@@ -106,6 +106,13 @@ class Hub(Target):
     def is_joined(self, payload: bytes) -> bool:
         return payload.startswith(_SUBSCRIBED)
 
+    def epochs(self, channels: tuple[int, ...], payload: bytes) -> dict[int, str]:
+        """What a control message to a client of these channels says of the numbering of each."""
+        if not self.is_joined(payload):
+            return {}
+        reply = json.loads(payload)
+        return {self.number(entry["channel"]): entry["epoch"] for entry in reply.get("results", [reply])}
+
     def refusal(self, payload: bytes) -> str:
         if payload.startswith(b'{"type":"hub.error"'):
             return payload[:400].decode()

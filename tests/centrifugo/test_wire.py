@@ -249,6 +249,19 @@ async def test_who_does_not_answer_pings_is_closed_for_that(hub: RunningHub, tok
         assert (await wire.closed())[0] == 3012
 
 
+async def test_who_says_goodbye_without_a_code_is_gone_at_once(
+    hub: RunningHub, token: str, chat: str
+) -> None:
+    async with opened(hub, token) as watcher, opened(hub, token) as wire:
+        await watcher.ask({"id": 2, "subscribe": {"channel": chat}})
+        await wire.ask({"id": 2, "subscribe": {"channel": chat}})
+        await watcher.push("join")
+        await watcher.push("join")  # the other's: what cancels out within a batch is not told
+        wire.socket.transport.write(b"\x88\x80\0\0\0\0")  # their SDKs' close, long before the grace is over
+        left = await watcher.push("leave")
+        assert left["leave"]["info"]["user"] == "ann"
+
+
 async def test_commands_over_the_limit_are_answered_then_not_read(hub: RunningHub, token: str) -> None:
     async with opened(hub, token) as wire:
         await wire.send(*({"id": id, "rpc": {"method": "x"}} for id in range(2, 1002)))

@@ -13,6 +13,8 @@ from hub.cluster.worker_ipc import NoWorkerIpc
 from hub.connections.connection import Connection
 from hub.namespaces import Namespace
 from hub.node import Node
+from hub.protocol.codes import ErrorCode
+from hub.protocol.errors import HubError
 from hub.protocol.frames import Encoding
 from hub.settings import Settings
 
@@ -111,5 +113,42 @@ def test_a_list_without_oneself_is_followed_by_one_with_oneself() -> None:
 def test_ones_own_first_join_is_not_sent() -> None:
     async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
         assert bob.told == ["hub.subscribed"]
+
+    virtual.run(with_two(story))
+
+
+def test_who_leaves_and_comes_back_in_one_breath_is_present() -> None:
+    """Both commands are under way at once: the leave must not take effect behind the coming."""
+
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        for command in (
+            {"type": "unsubscribe", "channel": "doc:1"},
+            {"type": "subscribe", "channel": "doc:1", "presence": {"as": "tab"}},
+        ):
+            ann.connection.receive(orjson.dumps(command), True)
+        await asyncio.sleep(1)
+        assert {each.user for each in await broker.presence.members("doc:1")} == {"ann", "bob"}
+        assert ann.take() == bob.take() == {"ann", "bob"}
+
+    virtual.run(with_two(story))
+
+
+def test_a_leave_that_is_tried_again_does_not_take_away_who_is_back() -> None:
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        leave, away = broker.presence.leave, [HubError(ErrorCode.UNAVAILABLE, "the storage is away")]
+
+        async def fails_once(channel: str, user: str, name: str, owner: str, grace_s: float) -> None:
+            if away:
+                raise away.pop()
+            await leave(channel, user, name, owner, grace_s)
+
+        broker.presence.leave = fails_once  # type: ignore[method-assign]
+        ann.connection.receive(orjson.dumps({"type": "unsubscribe", "channel": "doc:1"}), True)
+        await asyncio.sleep(0.01)
+        assert not away
+        again = {"type": "subscribe", "channel": "doc:1", "presence": {"as": "tab"}}
+        ann.connection.receive(orjson.dumps(again), True)
+        await asyncio.sleep(15)  # longer than any pause between two tries
+        assert {each.user for each in await broker.presence.members("doc:1")} == {"ann", "bob"}
 
     virtual.run(with_two(story))

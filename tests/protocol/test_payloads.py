@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.centrifugo.framing import SUBPROTOCOLS as CENTRIFUGO
+from hub.centrifugo.names import HubNames
 from hub.centrifugo.pushes import Pushes
 from hub.protocol import dialects
 from hub.protocol.codes import ErrorCode
@@ -26,7 +27,7 @@ HEAD = b'{"type":"publish","id":7,"channel":"doc:7","event":"note","payload":'
 def _every_protocol() -> None:
     """Each encoding that a hub can be set to speak is written here, whoever ran before."""
     for encoding in CENTRIFUGO.values():
-        dialects.register(encoding, Pushes(encoding))
+        dialects.register(encoding, Pushes(encoding, HubNames()))
 
 
 def session(encoding: Encoding = Encoding.JSON) -> Session:

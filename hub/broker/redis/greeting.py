@@ -148,8 +148,15 @@ def ring_of(sites: Sequence[Site]) -> str:
     return "a cluster" if sites[0].kind is Kind.CLUSTER else "one server"
 
 
+_OF_CLIENTS = {"client_subscribe", "client_event"}
+"""Rules that no publisher needs: a release that does not know them wrote the same."""
+
+
 def _dumps(namespaces: Namespaces) -> str:
-    table = {name: rules.model_dump(mode="json", by_alias=True) for name, rules in namespaces.items()}
+    table = {
+        name: rules.model_dump(mode="json", by_alias=True, exclude=_OF_CLIENTS)
+        for name, rules in namespaces.items()
+    }
     return json.dumps({"format": FORMAT, "namespaces": table}, sort_keys=True, separators=(",", ":"))
 
 

@@ -1,0 +1,34 @@
+"""What a hub's settings say of Centrifugo's clients: how they name channels, and whose tokens they bring."""
+
+from dataclasses import dataclass
+
+from ..auth.from_settings import make_authenticator
+from ..auth.keys import Keys
+from ..commands.host import Executes
+from ..settings import Settings
+from .names import CentrifugoNames, HubNames
+from .tokens import CentrifugoClaims, reading
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How the clients name channels, and who does what they ask for, and reads their tokens."""
+
+    names: HubNames
+    executes: Executes
+
+
+def make_terms(settings: Settings, node: Executes, keys: Keys) -> Terms:
+    """The hub's own tokens and names, or Centrifugo's."""
+    if not settings.centrifugo_tokens:
+        return Terms(HubNames(), node)
+    names = CentrifugoNames(settings.centrifugo_default_namespace)
+    claims = CentrifugoClaims(
+        names,
+        settings.table,
+        personal=settings.centrifugo_personal,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
+    # Nothing is remembered: what a token gives may outlive the token (`expire_at`), which must not be taken again.
+    return Terms(names, reading(node, make_authenticator(settings, keys, claims, remembered=0)))
