@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .auth.addresses import TrustedProxies
 from .auth.from_settings import make_api_keys, make_authenticator, make_keys, make_provider
+from .auth.keys import Keys
 from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.stream_tickets import StreamTickets
@@ -128,11 +129,7 @@ class Hub:
             origins = Origins(settings.allowed_origins, not settings.require_origin)
             proxies = TrustedProxies(settings.trusted_proxies)
             handshaker = Handshaker(node, tickets, origins, proxies)
-            if settings.centrifugo:
-                from .centrifugo.handshake import open_door
-                from .centrifugo.terms import make_terms
-
-                open_door(handshaker, make_terms(settings, node, keys))
+            more = [*make_intake(settings), *make_centrifugo(settings, node, keys, handshaker)]
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies, audit)
             facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)
@@ -151,7 +148,6 @@ class Hub:
                 }
             )
             self.node = node
-            more = make_intake(settings)
             self._inner = build(context, handshaker, origins, more)
             try:
                 yield {
@@ -240,6 +236,21 @@ def make_tracer(settings: Settings, node_id: str) -> "Tracer | None":
             [f"HUB_OTEL: {error.name} is missing: pip install 'notification-hub[otel]'"]
         ) from None
     return OtelTracer(node_id, settings.otel_ratio)
+
+
+def make_centrifugo(settings: Settings, node: Node, keys: Keys, handshaker: Handshaker) -> Sequence[Addition]:
+    """Let Centrifugo's SDKs in, and its libraries on services; nothing of it is imported where that is off."""
+    if not settings.centrifugo:
+        return ()
+    from .centrifugo.api.nodes import NodeInfo
+    from .centrifugo.api.routes import additions
+    from .centrifugo.handshake import open_door
+    from .centrifugo.terms import make_terms
+
+    terms = make_terms(settings, node, keys)
+    open_door(handshaker, terms)
+    NodeInfo(node.id, node.connections, node.channels, node.now).answer(node.cluster)
+    return additions(terms.names)
 
 
 def make_observers(settings: Settings, node_id: str, audit: AuditLog | None = None) -> Observers:

@@ -20,6 +20,7 @@ FLOORS = (
     "app",
     "node",
     "intake",
+    "centrifugo.api",
     "http",
     "transport",
     "observe",
@@ -75,7 +76,7 @@ IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory", "brok
 PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {
-    "starlette": {"bridge", "demo", "server", "app", "intake", "http", "transport"},
+    "starlette": {"bridge", "demo", "server", "app", "intake", "centrifugo.api", "http", "transport"},
     "uvicorn": {"cli", "demo", "server", "transport"},
     "websockets": {"transport", "sdk"},
     "httpx": {"bridge", "cli", "sdk", "auth"},

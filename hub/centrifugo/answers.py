@@ -23,7 +23,9 @@ def answer(id: RequestId, message: Message, heartbeat: float, life: Life) -> lis
         return _error(id, message)
     if kind == "hub.subscribed":
         return _subscribed(id, message, life)
-    return [{"id": int(id), id.method: _result(id, message, heartbeat, life)}]
+    if kind in _LIVES:
+        return [{"id": int(id), id.method: _LIVES[kind](message, heartbeat, life)}]
+    return [{"id": int(id), id.method: result(id, message)}]
 
 
 def rejected(id: RequestId, message: Message) -> bool:
@@ -32,26 +34,40 @@ def rejected(id: RequestId, message: Message) -> bool:
     return wanted and message["type"] == "hub.subscribed" and message.get("recovered") is False
 
 
-def _result(id: RequestId, message: Message, heartbeat: float, life: Life) -> Message:
+def result(id: RequestId, message: Message) -> Message:
+    """The result of a request that asks for members or events; empty for one that only does something."""
     kind = message["type"]
-    if kind == "hub.welcome":
-        return {
-            "client": message["connection"],
-            "version": __version__,
-            **life(message["expires_at"] / 1000),
-            "ping": max(1, round(heartbeat)),
-            "pong": True,
-            "node": message["node"],
-        }
-    if kind == "hub.authenticated":
-        return {"version": __version__, **life(message["expires_at"] / 1000)}
-    if kind == "hub.renewed":
-        return life(message["expires_at"] / 1000)
     if kind == "hub.presence":
         return _presence(id, message)
     if kind == "hub.history":
         return _history(id, message)
     return {}
+
+
+def _welcome(message: Message, heartbeat: float, life: Life) -> Message:
+    return {
+        "client": message["connection"],
+        "version": __version__,
+        **life(message["expires_at"] / 1000),
+        "ping": max(1, round(heartbeat)),
+        "pong": True,
+        "node": message["node"],
+    }
+
+
+def _authenticated(message: Message, _heartbeat: float, life: Life) -> Message:
+    return {"version": __version__, **life(message["expires_at"] / 1000)}
+
+
+def _renewed(message: Message, _heartbeat: float, life: Life) -> Message:
+    return life(message["expires_at"] / 1000)
+
+
+_LIVES: dict[str, Callable[[Message, float, Life], Message]] = {
+    "hub.welcome": _welcome,
+    "hub.authenticated": _authenticated,
+    "hub.renewed": _renewed,
+}
 
 
 def _error(id: RequestId, message: Message) -> list[Message]:

@@ -12,6 +12,7 @@ NO_CODE = 1005  # RFC 6455 section 7.1.5
 BAD_REQUEST = 3501
 UNRECOVERABLE = 112
 ALREADY_SUBSCRIBED = 105
+BAD_CALL = 107
 NOT_AVAILABLE = 108
 UNSUBSCRIBED = 2000
 INSUFFICIENT_STATE = 2500
@@ -64,6 +65,11 @@ def error(message: dict[str, Any], code: int | None = None) -> dict[str, Any]:
 def closing(code: int) -> int:
     """The close code that the SDKs act on as the hub means it."""
     return _CLOSINGS.get(code, code)
+
+
+def is_final(code: int) -> bool:
+    """Whether the SDKs do not come back after this close code."""
+    return 3500 <= code < 4000 or 4500 <= code < 5000
 
 
 def unsubscribing(code: str | None) -> int:

@@ -30,7 +30,8 @@ class _Line(msgspec.Struct):
     publish: _Data | None = None
 
 
-_spans = msgspec.json.Decoder(_Line)
+_lines = msgspec.json.Decoder(_Line)
+_spans = msgspec.json.Decoder(_Data)
 
 
 def commands(data: bytes, text: bool, encoding: Encoding) -> Iterator[dict[str, Any]]:
@@ -54,6 +55,15 @@ def commands(data: bytes, text: bool, encoding: Encoding) -> Iterator[dict[str, 
         at = end + 1
 
 
+def data_of(text: bytes) -> bytes:
+    """The bytes of the field `data` of a JSON object; ``null`` where there is none.
+
+    Raises:
+        msgspec.DecodeError: a name is repeated in a way that leaves it open.
+    """
+    return bytes(_spans.decode(text).data)
+
+
 def framed(replies: Sequence[Mapping[str, Any]], encoding: Encoding) -> bytes:
     """Replies and pushes as one frame; nothing where there are none."""
     if not replies:
@@ -72,16 +82,20 @@ def _line(reply: Mapping[str, Any]) -> bytes:
 def _command(line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
-        command = _checked("Command", value)
+        command = checked("Command", value)
         if "publish" in command:
-            command["publish"]["data"] = bytes((_spans.decode(line).publish or _Data()).data)
+            command["publish"]["data"] = bytes((_lines.decode(line).publish or _Data()).data)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Malformed(str(error)) from None
     return command
 
 
-def _checked(name: str, value: Any) -> dict[str, Any]:
-    """The fields that the table knows, each of its kind; null means that it is not there."""
+def checked(name: str, value: Any) -> dict[str, Any]:
+    """The fields that the table knows, each of its kind; null means that it is not there.
+
+    Raises:
+        Malformed: one is of another kind.
+    """
     if not isinstance(value, dict):
         raise Malformed(f"a {name} is an object")
     fields = MESSAGES[name]
@@ -98,7 +112,7 @@ def _value(key: str, kind: str, value: Any) -> Any:
     if kind.startswith("{"):
         if not isinstance(value, dict):
             raise Malformed(f"{key} is an object")
-        return {name: _checked(kind[1:-1], each) for name, each in value.items()}
+        return {name: checked(kind[1:-1], each) for name, each in value.items()}
     if kind == "int":
         if type(value) is not int or not -INT_MAX <= value <= INT_MAX:
             raise Malformed(f"{key} is an integer")
@@ -107,4 +121,4 @@ def _value(key: str, kind: str, value: Any) -> Any:
         if type(value) is not (str if kind == "string" else bool):
             raise Malformed(f"{key} is a {kind}")
         return value
-    return _checked(kind, value)
+    return checked(kind, value)

@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from hub.centrifugo import protobuf
 from hub.centrifugo.answers import answer
 from hub.centrifugo.framing import framed
+from hub.centrifugo.names import HubNames
 from hub.centrifugo.pushes import Pushes
 from hub.centrifugo.requests import RequestId
 from hub.protocol.frames import Encoding, bodies
@@ -35,7 +36,7 @@ def body(case: dict[str, Any], encoding: Encoding) -> bytes:
         replies = answer(RequestId.of(7, method, request), case["hub"], 25.0, life)
         frame = framed(replies, encoding)
     else:
-        frame = Pushes(encoding).frames(case["hub"])
+        frame = Pushes(encoding, HubNames()).frames(case["hub"])
     return b"".join(bodies(frame))
 
 
