@@ -4,6 +4,7 @@ Both directions may put several messages into a frame. What comes in has one sha
 `schema`, `bytes` fields as the JSON that they hold.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,12 @@ SUBPROTOCOLS = {
     "centrifuge-json": Encoding.CENTRIFUGO_JSON,
     "centrifuge-protobuf": Encoding.CENTRIFUGO_PROTOBUF,
 }
+
+
+MAX_COMMANDS = 512  # of one frame, all of which are looked at in one go
+
+# From the first character that is no space to the end of its line: 64 KB of line ends are one step.
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 
 
 class _Data(msgspec.Struct):
@@ -42,17 +49,22 @@ def commands(data: bytes, text: bool, encoding: Encoding) -> Iterator[dict[str, 
     """
     if text is not encoding.is_text:
         raise Malformed("a frame of the other kind than this connection's")
-    if encoding is Encoding.CENTRIFUGO_PROTOBUF:
-        for body in protobuf.messages(data):
-            yield protobuf.decode("Command", body)
-        return
-    at = 0
-    while at < len(data):
-        end = data.find(b"\n", at)
-        end = len(data) if end < 0 else end
-        if line := data[at:end].strip():
-            yield _command(line)
-        at = end + 1
+    found = _messages(data) if encoding is Encoding.CENTRIFUGO_PROTOBUF else _objects(data)
+    number = 0
+    for number, command in enumerate(found, 1):
+        if number > MAX_COMMANDS:
+            raise Malformed(f"more than {MAX_COMMANDS} commands in a frame")
+        yield command
+    if not number:
+        raise Malformed("a frame without a command")
+
+
+def _messages(data: bytes) -> Iterator[dict[str, Any]]:
+    return (protobuf.decode("Command", body) for body in protobuf.messages(data))
+
+
+def _objects(data: bytes) -> Iterator[dict[str, Any]]:
+    return (_command(line.group()) for line in _LINE.finditer(data))
 
 
 def data_of(text: bytes) -> bytes:

@@ -12,6 +12,7 @@ from .schema import INT_MAX, MESSAGES, Field
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _SCALARS = ("int", "bool")
+MAX_FIELDS = 256  # of one message: each costs a microsecond, and a frame may hold 30,000
 
 _BY_NUMBER = {
     name: {number: (field, kind) for field, (number, kind) in fields.items()}
@@ -74,6 +75,8 @@ def decode(name: str, data: bytes) -> dict[str, Any]:
         if number not in known:
             continue
         key, kind = known[number]
+        if key in message and not kind.startswith("{"):
+            raise Malformed(f"the field {key} stands there twice")
         if wire != (_VARINT if kind in _SCALARS else _LENGTH):
             raise Malformed(f"the field {key} has wire type {wire}")
         if kind.startswith("{"):
@@ -134,8 +137,11 @@ def _text(value: bytes) -> str:
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
     """Number, wire type and value of each field; the value is an int or bytes."""
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > MAX_FIELDS:
+            raise Malformed(f"more than {MAX_FIELDS} fields in a message")
         tag, at = _varint(data, at)
         number, wire = tag >> 3, tag & 7
         if not 1 <= number < 2**29:

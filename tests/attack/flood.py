@@ -22,10 +22,10 @@ class Target:
     token: str
     api_key: str
 
-    def upgrade(self, query: str = "", subprotocol: str = "hub.v1.json") -> bytes:
+    def upgrade(self, query: str = "", subprotocol: str = "hub.v1.json", path: str = "/ws") -> bytes:
         """A WebSocket's handshake."""
         return (
-            f"GET /ws{query} HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path}{query} HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             f"Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
         ).encode()

@@ -4,6 +4,8 @@ import json
 
 import httpx
 
+from hub.centrifugo.protobuf import delimited
+
 from .flood import BLOCK, Flood, Target
 
 MASK = bytes(4)
@@ -90,6 +92,39 @@ def sockets() -> list[Flood]:
     ]
 
 
+def centrifugo_stranger(target: Target) -> bytes:
+    """A socket of Centrifugo's clients that has not said who it is."""
+    return target.upgrade(path="/connection/websocket", subprotocol="centrifuge-json")
+
+
+def centrifugo_user(target: Target) -> bytes:
+    """The same of an ordinary user."""
+    connect = json.dumps({"id": 1, "connect": {"token": target.token}}).encode()
+    return centrifugo_stranger(target) + frame(connect)
+
+
+def centrifugo_packed(target: Target) -> bytes:
+    """The same, in Protobuf."""
+    token = target.token.encode()
+    request = b"\x0a" + delimited(token)
+    upgrade = target.upgrade(path="/connection/websocket", subprotocol="centrifuge-protobuf")
+    return upgrade + frame(delimited(b"\x08\x01\x22" + delimited(request)), 2)
+
+
+def centrifugo() -> list[Flood]:
+    """Frames of Centrifugo's protocol."""
+    lines = frame(b'{"id":2,"ping":{}}\n' * 500)
+    ping = frame(b'{"id":2,"ping":{}}')
+    fields = frame(delimited(b"\x08\x02\x5a\x00" + b"\xa0\x06\x00" * 250) * 60, 2)
+    return [
+        Flood("Centrifugo: line ends", "B6", frame(b"\n" * 60_000), centrifugo_stranger, True),
+        Flood("Centrifugo: commands", "C5", ping, centrifugo_user, True),
+        Flood("Centrifugo: commands, not read", "C5", ping, centrifugo_user, True, reads=False),
+        Flood("Centrifugo: commands in frames", "C5", lines, centrifugo_user, True, connections=20),
+        Flood("Centrifugo: fields of nobody", "C5", fields, centrifugo_packed, True, connections=20),
+    ]
+
+
 def users() -> list[Flood]:
     """What an ordinary user's rights allow."""
     subscribe = frame(json.dumps({"type": "subscribe", "channel": BOARD}).encode())
@@ -159,4 +194,4 @@ def requests() -> list[Flood]:
 
 
 # The first is what the machine itself does to another client.
-FLOODS: list[Flood] = [Flood("none", "-", b"", once=True), *sockets(), *requests(), *users()]
+FLOODS: list[Flood] = [Flood("none", "-", b"", once=True), *sockets(), *centrifugo(), *requests(), *users()]

@@ -48,7 +48,7 @@ def run(flood: Flood, seconds: float, settle: float) -> Row:
     limit = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, limit[1]))
     try:
-        context = running_hub()
+        context = running_hub(centrifugo=True)
         hub = context.__enter__()
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)

@@ -178,6 +178,16 @@ def test_a_batch(cent: Client, room: str) -> None:
     assert len(both) == 40
 
 
+def test_a_batch_ends_where_its_answer_is_long_enough(hub: RunningHub, cent: Client, room: str) -> None:
+    cent.publish(PublishRequest(channel=room, data="x" * 60_000))
+    asked = {"commands": [{"history": {"channel": room, "limit": 1}}] * 300}
+    replies = post(hub, "batch", asked).json()["replies"]
+    assert len(replies) == 300
+    done = [each for each in replies if "history" in each]
+    assert 8_388_608 / 60_100 < len(done) < 8_388_608 / 60_000 + 2
+    assert {each["error"]["code"] for each in replies[len(done) :]} == {106}
+
+
 def test_what_is_refused(hub: RunningHub, cent: Client) -> None:
     expected: list[tuple[int, str, dict[str, Any]]] = [
         (102, "publish", {"channel": "nowhere:1", "data": 1}),
@@ -202,6 +212,7 @@ def test_what_is_refused(hub: RunningHub, cent: Client) -> None:
         answer = post(hub, method, body)
         assert answer.status_code == 200, (method, body)
         assert answer.json()["error"]["code"] == code, (method, body, answer.text)
+    assert post(hub, "channels", {"pattern": "*" * 300}).json()["error"]["code"] == 107
     replies = post(hub, "batch", {"commands": [{"publish": {}}, {"nothing": {}}, 7]}).json()["replies"]
     assert [each["error"]["code"] for each in replies] == [107, 107, 107]
 

@@ -118,6 +118,8 @@ def test_negative_numbers_and_unknown_fields() -> None:
         b"\x22\x03\x0a\x01\xff",  # a token that is not UTF-8
         b"\x20\x01",  # `connect` as a number
         b"\x22\x04\x1a\x02\x08\x01",  # a map's key as a number
+        b"\x08\x01\x08\x01",  # `id` twice
+        b"\xa0\x06\x00" * 257,  # more fields than anybody sends
     ],
 )
 def test_what_is_no_message(data: bytes) -> None:

@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from ..support.server import RunningHub, running_hub
 from .wire import address, opened
 
+MANY_FIELDS = b"\x87\x06\x08\x02\x5a\x00" + b"\xa0\x06\x00" * 257  # a ping, and fields that nobody knows
+TWICE = b"\x08\x08\x02\x5a\x00\x08\x02\x5a\x00"
 BOTH = pytest.mark.parametrize("binary", [False, True], ids=["json", "protobuf"])
 _channels = iter(range(1_000_000))
 
@@ -209,6 +211,9 @@ async def test_tokens_that_are_not_taken(
         '{"id":2,"connect":{}}',
         "{}",
         "\n" * 60_000 + "{}",
+        " \n" * 30_000,
+        '{"id":2,"ping":{}}\n' * 513,
+        "",
         b"\x00",
     ],
 )
@@ -222,7 +227,20 @@ async def test_bad_requests_close_with_a_code_that_is_final(
         assert reason.startswith("bad request: ")
 
 
-@pytest.mark.parametrize("frame", [b"\xff" * 11, b"\x7f\x08", b"\x02\x0b\x0c", b"\x00", "{}"])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff" * 11,
+        b"\x7f\x08",
+        b"\x02\x0b\x0c",
+        b"\x00",
+        b"",
+        b"\x03\xa0\x06\x00" * 3,
+        MANY_FIELDS,
+        TWICE,
+        "{}",
+    ],
+)
 async def test_bad_messages_of_protobuf(hub: RunningHub, token: str, frame: str | bytes) -> None:
     async with opened(hub, token, binary=True) as wire:
         await wire.socket.send(frame)
@@ -264,7 +282,8 @@ async def test_who_says_goodbye_without_a_code_is_gone_at_once(
 
 async def test_commands_over_the_limit_are_answered_then_not_read(hub: RunningHub, token: str) -> None:
     async with opened(hub, token) as wire:
-        await wire.send(*({"id": id, "rpc": {"method": "x"}} for id in range(2, 1002)))
+        for first in (2, 502):
+            await wire.send(*({"id": id, "rpc": {"method": "x"}} for id in range(first, first + 500)))
         codes = {(await wire.receive())["error"]["code"] for _ in range(450)}
         assert codes == {108, 111}
 

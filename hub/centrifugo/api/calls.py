@@ -24,6 +24,7 @@ from .call import Call, Fields, Unrecoverable, text
 from .nodes import CHANNELS, INFO
 
 ASK_S = 1.0
+MAX_PATTERN = 256  # characters of a glob: it becomes a regular expression
 
 
 async def _presence(call: Call, fields: Fields) -> Fields:
@@ -103,6 +104,8 @@ async def _disconnect(call: Call, fields: Fields) -> Fields:
 async def _channels(call: Call, fields: Fields) -> Fields:
     call.control(Level.READ)
     pattern = text(fields, "pattern")
+    if pattern is not None and len(pattern) > MAX_PATTERN:
+        raise bad(f"pattern has {len(pattern)} characters, {MAX_PATTERN} are allowed")
     found: dict[str, Fields] = {}
     nodes, _ = await call.context.node.cluster.ask_all(CHANNELS, ASK_S)
     for channel, count in (entry for node in nodes for entry in node.items()):

@@ -7,11 +7,14 @@ key, and what is no call at all, gets a status of its own.
 import asyncio
 from typing import Any
 
+import orjson
 from msgspec import DecodeError
+from orjson import Fragment
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ...auth.identity import Identity
+from ...delivery.prepared import fragments
 from ...http.answers import answer, refusal
 from ...http.app import Addition
 from ...http.context import HttpContext
@@ -51,16 +54,25 @@ class Api:
         done = await _done(call, method, fields)
         return answer(done if "error" in done else {"result": done[method]})
 
-    async def _batch(self, call: Call, fields: Fields) -> list[Fields]:
+    async def _batch(self, call: Call, fields: Fields) -> list[Fragment]:
+        """The replies, in order. Once they are longer than a body may be, nothing more is done."""
         commands = fields.get("commands")
         if not isinstance(commands, list) or not 1 <= len(commands) <= MAX_COMMANDS:
             raise bad(f"commands must be a list of 1 to {MAX_COMMANDS}")
         at_once = AT_ONCE if fields.get("parallel") is True else 1
-        replies: list[Fields] = []
+        most = call.context.node.settings.max_body_bytes
+        replies: list[bytes] = []
+        size = 0
         for at in range(0, len(commands), at_once):
             some = commands[at : at + at_once]
-            replies += await asyncio.gather(*(_command(call, each) for each in some))
-        return replies
+            if size > most:
+                too_long = HubError(ErrorCode.LIMIT, f"not done: the answers before it are over {most} bytes")
+                replies += [orjson.dumps(_error(too_long))] * len(some)
+                continue
+            done = await asyncio.gather(*(_command(call, each) for each in some))
+            replies += map(orjson.dumps, done)
+            size += sum(map(len, replies[at:]))
+        return fragments(replies)
 
 
 def additions(names: HubNames) -> list[Addition]:
