@@ -23,6 +23,7 @@ SUBPROTOCOLS = {
 }
 
 
+_SCALARS: dict[str, type] = {"string": str, "bool": bool}
 MAX_COMMANDS = 512  # of one frame, all of which are looked at in one go
 
 # From the first character that is no space to the end of its line: 64 KB of line ends are one step.
@@ -110,27 +111,28 @@ def checked(name: str, value: Any) -> dict[str, Any]:
     """
     if not isinstance(value, dict):
         raise Malformed(f"a {name} is an object")
-    fields = MESSAGES[name]
-    return {
-        key: _value(key, fields[key][1], each)
-        for key, each in value.items()
-        if key in fields and each is not None
-    }
+    fields, found = MESSAGES[name], {}
+    for key, each in value.items():
+        field = fields.get(key)
+        if field is not None and each is not None:
+            found[key] = _value(key, field[1], each)
+    return found
 
 
 def _value(key: str, kind: str, value: Any) -> Any:
-    if kind == "bytes":
-        return b""  # only a publication's is looked at, and that in its own bytes
-    if kind.startswith("{"):
-        if not isinstance(value, dict):
-            raise Malformed(f"{key} is an object")
-        return {name: checked(kind[1:-1], each) for name, each in value.items()}
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        if type(value) is not scalar:
+            raise Malformed(f"{key} is a {kind}")
+        return value
     if kind == "int":
         if type(value) is not int or not -INT_MAX <= value <= INT_MAX:
             raise Malformed(f"{key} is an integer")
         return value
-    if kind in ("string", "bool"):
-        if type(value) is not (str if kind == "string" else bool):
-            raise Malformed(f"{key} is a {kind}")
-        return value
-    return checked(kind, value)
+    if kind == "bytes":
+        return b""  # only a publication's is looked at, and that in its own bytes
+    if not kind.startswith("{"):
+        return checked(kind, value)
+    if not isinstance(value, dict):
+        raise Malformed(f"{key} is an object")
+    return {name: checked(kind[1:-1], each) for name, each in value.items()}

@@ -64,7 +64,9 @@ def publication(event: Message) -> Message:
     if "offset" in event:
         pub["offset"] = event["offset"]
     tags = {name: event[name] for name in ("type", "id", "key") if name in event}
-    return {**pub, "tags": {**values(event.get("meta", {})), **tags}, "time": event["time"]}
+    if "meta" in event:
+        tags = {**values(event["meta"]), **tags}
+    return {**pub, "tags": tags, "time": event["time"]}
 
 
 def client_info(member: Message) -> Message:
@@ -84,10 +86,10 @@ def joined(channel: str, member: Message) -> Message:
 
 def follows(message: Message) -> list[Message]:
     """What stands behind the word of a subscription: one's own join, and the snapshot."""
-    channel = message["channel"]
-    members = values(message.get("members", []))  # the first is the connection itself
-    joins = [joined(channel, members[0])] if members else []
-    return [*joins, *snapshot(channel, message.get("snapshot", []))]
+    channel, found = message["channel"], []
+    if message.get("members"):
+        found.append(joined(channel, values(message["members"])[0]))  # the first is the connection itself
+    return found + snapshot(channel, message["snapshot"]) if message.get("snapshot") else found
 
 
 def snapshot(channel: str, events: Any) -> list[Message]:
