@@ -42,7 +42,8 @@ def write_files(page: Path, folder: Path) -> None:
 def script(page: Path) -> str:
     """The commands of a page as one script, which ends at the first that fails."""
     commands = [block.text for block in blocks(page) if block.kind == "sh" and block.note is None]
-    return "\n".join(["set -euo pipefail", *commands])
+    # Whatever a failure leaves running would hold the output open.
+    return "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", *commands])
 
 
 def promised(page: Path) -> list[str]:
