@@ -18,7 +18,7 @@ from ..support.pace import SCALE
 from ..support.proxy import Proxy
 from ..support.server import API_KEY, RunningHub, running_hub
 from ..support.wire import Wire, connect
-from .test_why import KEYS, OPS, _listening, upgrade
+from .test_why import KEYS, OPS, _listening, ready, upgrade
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 OTHERS = 1000 if os.environ.get("TEST_LONG") else 60  # ends of other users, before anything is asked
@@ -97,6 +97,7 @@ async def _typed(words: str, folder: Path, url: str) -> list[str]:
 @asynccontextmanager
 async def _happened(first: RunningHub, second: RunningHub) -> AsyncIterator[None]:
     """What is over when it is asked for: then many others came and went."""
+    await ready(second)
     await publish(first, "job:1", key="a")
     async with httpx.AsyncClient(base_url=second.url, trust_env=False, timeout=30 * SCALE) as http:
         expired = upgrade(second.token("tom", ttl=-3600, subscribe=["job:*"]))
