@@ -26,9 +26,8 @@ _TIMEOUT_S = 10.0  # of one request
 class _Telling:
     """`Delivery` that says at once where it finds nobody: a slip in the address is seen before the deadline."""
 
-    def __init__(self, inner: Delivery, url: str, deadline: float, err: TextIO) -> None:
+    def __init__(self, inner: Delivery, deadline: float, err: TextIO) -> None:
         self._inner = inner
-        self._url = url
         self._deadline = deadline
         self._err = err
         self._told = False
@@ -40,10 +39,7 @@ class _Telling:
         except TryAgain as error:
             if not self._told:
                 self._told = True
-                _say(
-                    self._err,
-                    f"{self._url}: {error.reason}; it is tried again for up to {self._deadline:g} s",
-                )
+                _say(self._err, f"{error.reason}; it is tried again for up to {self._deadline:g} s")
             raise
 
     async def close(self) -> None:
@@ -71,7 +67,7 @@ async def run_publish(
     try:
         payload = loads_json(payload_json)
         deadline = DEADLINE_S if deadline is None else deadline
-        delivery = _Telling(HttpDelivery(url, TokenSource(token, _TIMEOUT_S), _TIMEOUT_S), url, deadline, err)
+        delivery = _Telling(HttpDelivery(url, TokenSource(token, _TIMEOUT_S), _TIMEOUT_S), deadline, err)
         async with Publisher(url, token=token, deadline=deadline, delivery=delivery) as publisher:
             published = await publisher.publish(channel, event, payload, **options)
     except (HubError, SdkError, ValueError) as error:

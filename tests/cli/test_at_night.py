@@ -150,6 +150,6 @@ def test_a_dead_address_is_said_at_once(tmp_path: Path, monkeypatch: pytest.Monk
     result = hub("publish", "job:1", "x", "1", folder=tmp_path, url=url, api_key=API_KEY)
     assert result.status == 1
     assert result.err.splitlines()[0] == (
-        f"{url}: not connected: ConnectError; it is tried again for up to 0.5 s"
+        f"the hub at {url} can't be reached (ConnectError); it is tried again for up to 0.5 s"
     )
     assert time.monotonic() - began < 20 * SCALE
