@@ -157,6 +157,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "otel": "Traces by OpenTelemetry, over OTLP/HTTP (`pip install 'notification-hub[otel]'`); its "
         "`OTEL_*` variables say where to.",
         "otel_ratio": "So many of the traces that begin here are sampled; who sends `traceparent` has decided.",
+        "console": "`false`: there is no page at `/console` ([console.md](console.md)).",
+        "console_mint": '`true`: who has `admin:"write"` may mint tokens there; `hub serve --dev` sets it.',
         "bridges": "What `hub bridge` reads of other systems; a node does nothing with it.",
         "hooks": "Webhooks of others that are taken in at `/v1/hooks/{name}`.",
         "cloudevents": "CloudEvents are taken in at `/v1/cloudevents` and `/v1/publish`; `{}`: the usual mapping.",

@@ -19,6 +19,7 @@ from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.stream_tickets import StreamTickets
 from .auth.tickets import Tickets
+from .auth.tokens import Authenticator
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
@@ -30,7 +31,9 @@ from .node import Node
 from .observe.audit import AuditLog, AuditObserver
 from .observe.client_log import ClientLog
 from .observe.facts import NodeFacts
+from .observe.live import EVERY_S, LiveNodes
 from .observe.observers import Observers
+from .observe.overview import SAMPLE_S, Overview
 from .observe.recorder import FlightRecorder
 from .observe.traffic import NodeTraffic
 from .protocol import ids
@@ -129,16 +132,27 @@ class Hub:
             origins = Origins(settings.allowed_origins, not settings.require_origin)
             proxies = TrustedProxies(settings.trusted_proxies)
             handshaker = Handshaker(node, tickets, origins, proxies)
-            more = [*make_intake(settings), *make_centrifugo(settings, node, keys, handshaker)]
+            more = [
+                *make_intake(settings),
+                *make_console(settings, authenticator),
+                *make_centrifugo(settings, node, keys, handshaker),
+            ]
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies, audit)
             facts = NodeFacts(node_id, node.connections, node.channels, observers.recorder, broker.health)
             node.cluster.answer("past", facts.past)
             node.cluster.answer("facts", facts.about)
             node.cluster.answer("traffic", NodeTraffic(node).sample)
+            overview = Overview(node)
+            node.cluster.answer("overview", overview.now)
+            node.cluster.answer("samples", overview.past)
+            node.cluster.answer("open_channels", overview.listen_to)
+            live = LiveNodes(node, node.channels, node.cluster)
             # A host's own server writes each request with its query, which may hold a token.
             redact_loggers("uvicorn.access", "uvicorn.error")
             await node.start()
+            node.stand("samples", overview.sample, lambda: SAMPLE_S, SAMPLE_S)
+            node.stand("live_nodes", live.round, lambda: EVERY_S, 2 * EVERY_S)
             ending.push_async_callback(self._worker_ipc.close)
             await self._worker_ipc.start(
                 {
@@ -203,6 +217,15 @@ def make_intake(settings: Settings) -> Sequence[Addition]:
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install 'notification-hub[bridge]'") from None
     return additions(settings)
+
+
+def make_console(settings: Settings, authenticator: Authenticator) -> Sequence[Addition]:
+    """The routes of the console, unless a setting leaves them out."""
+    if not settings.console:
+        return ()
+    from .console.routes import additions
+
+    return additions(settings, authenticator)
 
 
 def make_audit(settings: Settings, node_id: str) -> AuditLog | None:

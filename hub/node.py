@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
+from .auth import admin_tickets
 from .auth.channel_right import ChannelRight
 from .auth.explain import explain
 from .auth.identity import Identity
@@ -135,6 +136,7 @@ class Node:
         )
         self._authenticator = authenticator
         self._resume = ResumeTokens(Signer(secret, "resume"), wall, settings.resume_ttl)
+        self.admin_tickets = admin_tickets.AdminTickets(Signer(secret, "admin"), wall)
         self.execute: Execute = partial(dispatch.execute, self)
         # What the broker tells goes straight to the part that it concerns.
         self.on_event = self.channels.on_event
@@ -168,10 +170,10 @@ class Node:
         """Connect to the broker and begin the standing work."""
         await self.broker.start(self)
         check = self._position_check
-        self._stand("sweep", self._sweep, lambda: SWEEP_S, SWEEP_S)
-        self._stand("registration", self._register, lambda: REGISTER_S, 2 * REGISTER_S)
-        self._stand("loop_lag", self._watch_loop, lambda: 0.0, 1.0)
-        self._stand("position_check", check.step, lambda: 0.0, check.longest_s)
+        self.stand("sweep", self._sweep, lambda: SWEEP_S, SWEEP_S)
+        self.stand("registration", self._register, lambda: REGISTER_S, 2 * REGISTER_S)
+        self.stand("loop_lag", self._watch_loop, lambda: 0.0, 1.0)
+        self.stand("position_check", check.step, lambda: 0.0, check.longest_s)
         self.readiness.started = True
 
     async def stop(self) -> None:
@@ -185,9 +187,10 @@ class Node:
         await self.tasks.close()
         await self.broker.close()
 
-    def _stand(
+    def stand(
         self, name: str, work: Callable[[], Awaitable[None]], pause: Callable[[], float], longest_s: float
     ) -> None:
+        """From now on `work` is done again and again, as `StandingWork.run` has it."""
         self.tasks.spawn(self.standing.run(name, work, pause, longest_s))
 
     async def _sweep(self) -> None:
@@ -200,6 +203,7 @@ class Node:
         lag = max(0.0, self.now() - before - LAG_EVERY_S)
         self.counters.loop_lag_s = lag
         self.counters.loop_delay.observe(lag)
+        self.counters.longest_lag_s = max(self.counters.longest_lag_s, lag)
         self.admission.adapt(lag)
 
     async def _register(self) -> None:
@@ -219,12 +223,15 @@ class Node:
         return ids.connection_id(secrets.randbits(ids.CONNECTION_BITS))
 
     async def verify(self, token: str) -> Identity:
-        """Who a token speaks for.
+        """Who a token speaks for, or an admin ticket.
 
         Raises:
             HubError: exactly why not.
         """
-        identity = await self._authenticator.verify(token)
+        if token.startswith(admin_tickets.PREFIX):
+            identity = self.admin_tickets.read(token)
+        else:
+            identity = await self._authenticator.verify(token)
         self.revocations.check(identity)
         return identity
 

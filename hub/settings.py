@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     audit: str | None = None
     otel: bool = False
     otel_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    console: bool = True
+    console_mint: bool = False
 
     # channels
     namespaces: dict[str, Namespace] = Field(default_factory=dict)

@@ -21,6 +21,7 @@ FLOORS = (
     "node",
     "intake",
     "centrifugo.api",
+    "console",
     "http",
     "transport",
     "observe",
@@ -76,7 +77,7 @@ IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory", "brok
 PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {
-    "starlette": {"bridge", "demo", "server", "app", "intake", "centrifugo.api", "http", "transport"},
+    "starlette": {"bridge", "console", "demo", "server", "app", "intake", "centrifugo.api", "http", "transport"},
     "uvicorn": {"cli", "demo", "server", "transport"},
     "websockets": {"transport", "sdk"},
     "httpx": {"bridge", "cli", "sdk", "auth"},

@@ -6,18 +6,19 @@ import logging
 import re
 import secrets
 import socket
+from typing import Any
 
 from pydantic import SecretStr
 
 from ..app import warn_of_slips
 from ..server.serve import serve
-from ..settings import Settings
+from ..settings import ApiKeyRules, Settings
 from . import configuration, logs, preflight, remote, tokens
 from .failure import Failure
 
 log = logging.getLogger("hub")
 
-_DEV_GRANTS = {"subscribe": ["*"], "publish": ["*"], "presence": ["*"]}
+_DEV_GRANTS: dict[str, Any] = {"subscribe": ["*"], "publish": ["*"], "presence": ["*"]}
 _DAY_S = 86_400
 
 
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         host=args.host, port=args.port, broker=args.broker, workers=args.workers
     )
     if args.dev:
-        settings = open_to_pages(with_made_up_keys(settings))
+        settings = open_to_pages(with_made_up_keys(settings)).model_copy(update={"console_mint": True})
     problems = preflight.problems(settings, starting=True)
     if args.bridges and not problems:
         from . import beside  # libraries that a hub without bridges need not have
@@ -61,7 +62,8 @@ def with_made_up_keys(settings: Settings) -> Settings:
     if not preflight.has_key(settings):
         made["jwt_secret"] = SecretStr(secrets.token_urlsafe(32))
     if not settings.api_keys:
-        made["api_keys"] = {"dev": SecretStr(secrets.token_urlsafe(24))}
+        key = SecretStr(secrets.token_urlsafe(24))
+        made["api_keys"] = {"dev": ApiKeyRules(key=key, admin="write", **_DEV_GRANTS)}
     return settings.model_copy(update=made)
 
 
@@ -79,6 +81,7 @@ def dev_lines(settings: Settings, given: Settings) -> list[str]:
     made = []
     if settings.api_keys != given.api_keys:
         made.append(f"  export HUB_API_KEY={settings.service_key}")
+        made += ["", f"The console takes that key: {remote.local_url(settings)}/console", ""]
     if settings.jwt_secret is not None and settings.jwt_secret != given.jwt_secret:
         made.append(f"  export HUB_JWT_SECRET={settings.jwt_secret.get_secret_value()}")
         made += ["", "A token for one day and all channels; type help, or sub job:42:", ""]

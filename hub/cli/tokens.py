@@ -3,14 +3,10 @@
 import argparse
 import asyncio
 import re
-import secrets
 import sys
-import time
-import warnings
 from typing import Any
 
-import jwt
-
+from ..auth import mint
 from ..auth.dead_patterns import why_dead
 from ..auth.from_settings import make_authenticator, make_keys
 from ..protocol.codec import loads_json
@@ -86,32 +82,15 @@ def _channel_rights(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def sign(settings: Settings, user: str, hub: dict[str, Any], ttl_s: float, **more: str) -> str:
-    """A token by the hub's secret, with the issuer and audience that it asks for. `more` are further claims.
+    """A token by the hub's secret, as `mint.sign`.
 
     Raises:
         Failure: the hub has no secret, or takes no tokens by one.
     """
-    if settings.jwt_secret is None:
-        raise Failure(
-            "tokens are signed with HUB_JWT_SECRET, and it is not set"
-            + ("; this hub checks the tokens of another issuer" if _foreign(settings) else "")
-        )
-    allowed = settings.jwt_algorithms or ["HS256"]
-    algorithm = next((each for each in allowed if each.startswith("HS")), None)
-    if algorithm is None:
-        raise Failure("HUB_JWT_ALGORITHMS allows no tokens by a secret (HS256, HS384, HS512)")
-    if problems := make_keys(settings).problems():
-        raise Failure(*problems)
-    now = int(time.time())
-    claims: dict[str, Any] = {"sub": user, "iat": now, "exp": now + int(ttl_s), "jti": secrets.token_hex(8)}
-    if settings.jwt_issuer is not None:
-        claims["iss"] = settings.jwt_issuer
-    if settings.jwt_audience is not None:
-        claims["aud"] = settings.jwt_audience
-    with warnings.catch_warnings():
-        # The hub has its own rule of how long a secret has to be, and it was asked above.
-        warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)
-        return jwt.encode({**claims, **more, "hub": hub}, settings.jwt_secret.get_secret_value(), algorithm)
+    try:
+        return mint.sign(settings, user, hub, ttl_s, **more)
+    except mint.CanNotSign as error:
+        raise Failure(*error.problems) from None
 
 
 def span(text: str, option: str = "--ttl") -> int:
@@ -142,7 +121,3 @@ def _info(text: str) -> Any:
         return loads_json(text.encode())
     except HubError as error:
         raise Failure(f"--info: {error.reason}") from None
-
-
-def _foreign(settings: Settings) -> bool:
-    return bool(settings.jwt_public_key or settings.jwks_url or settings.oidc_issuer)

@@ -19,6 +19,7 @@ from .bus import CommandBus
 from .peers import said_deaf_s
 from .revocation_ledger import RevocationLedger
 
+MERGES_TOLD = 5
 MAX_DESCRIBED = 1000  # connections that one node describes in one answer
 
 
@@ -119,9 +120,12 @@ class ClusterCommands:
     async def find_connections(
         self, query: dict[str, str | None], deadline_s: float
     ) -> tuple[list[dict[str, Any]], bool]:
-        """Connections of all nodes by user, id or channel; and whether every node answered."""
+        """Connections of all nodes by user, id, channel or address; and whether every node answered."""
         answers, complete = await self.ask_all("connections", deadline_s, query=query)
-        return [found for answer in answers for found in answer], complete
+        found = [each for answer in answers for each in answer]
+        if address := query.get("address"):  # of which a node of an older version knows nothing
+            found = [each for each in found if each["address"] == address]
+        return found, complete
 
     def answer(self, question: str, handler: Callable[[dict[str, Any]], Any]) -> None:
         """From now on this node answers `question`; the answer is a value of JSON, and never None."""
@@ -216,9 +220,14 @@ class ClusterCommands:
             found = [one] if one is not None else []
         else:
             found = self._connections.of_user(query["user"]) if query["user"] else self._connections.all()
-        wanted = query["channel"]
-        matching = (c for c in found if not wanted or wanted in c.subscriptions)
-        return [self._described(c) for c in itertools.islice(matching, MAX_DESCRIBED)]
+        wanted, address = query["channel"], query.get("address")
+        matching = (
+            each
+            for each in found
+            if (not wanted or wanted in each.subscriptions) and (not address or address == each.address)
+        )
+        most = min(MAX_DESCRIBED, int(query.get("limit") or MAX_DESCRIBED))
+        return [self._described(each) for each in itertools.islice(matching, most)]
 
     def _on_count_subscribers(self, command: dict[str, Any]) -> int:
         channel = self._channels.get(command["channel"])
@@ -255,4 +264,5 @@ def _place(subscription: Subscription) -> dict[str, Any]:
         "top": channel.top,
         "queued": subscription.queued,
         "state": "replaying" if catching else "live",
+        **({} if subscription.merged is None else {"merged": list(subscription.merged)[-MERGES_TOLD:]}),
     }

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from starlette.requests import ClientDisconnect, Request
 
 from ..auth.addresses import TrustedProxies
+from ..auth.admin_tickets import AdminTickets
 from ..auth.api_keys import ApiKeys
 from ..auth.identity import Identity, Level
 from ..auth.stream_tickets import StreamTickets
@@ -37,6 +38,7 @@ class Services(Limits, Counted, Publishes, Entrance, Protocol):
     cluster: ClusterCommands
     tracer: Tracer | None
     publication_checks: PublicationChecks
+    admin_tickets: AdminTickets
 
     def wall(self) -> float:
         """Unix seconds."""

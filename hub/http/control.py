@@ -23,27 +23,33 @@ KEY_TICKET_S = 86_400.0  # a socket that an API key's ticket opened: connections
 
 
 async def issue_ticket(context: HttpContext, request: Request) -> Response:
-    """`POST /v1/tickets`: a ticket for the bearer's own identity; with {stream: true, channels} one for streams."""
+    """`POST /v1/tickets`: a ticket for the bearer's own identity; with {stream: true, channels} one for streams,
+    with {admin: true} one for a page of who runs the hub."""
     identity = await context.identity(request)
     if math.isinf(identity.expires_at):
         identity = replace(identity, expires_at=context.node.wall() + KEY_TICKET_S)
-    channels = await _streamed_channels(context, request)
-    if channels is None:
+    body = await _wanted_ticket(context, request)
+    if body.get("admin") is True:
+        ticket, expires_in = context.node.admin_tickets.issue(identity)
+    elif not body.get("stream"):
         ticket, expires_in = await context.tickets.issue(identity)
     else:
+        channels = _streamed_channels(body)
         for channel in channels:
             check_subscribe(identity, channel)
         ticket, expires_in = context.stream_tickets.issue(identity, channels)
     return answer({"ticket": ticket, "expires_in": expires_in})
 
 
-async def _streamed_channels(context: HttpContext, request: Request) -> list[str] | None:
-    """The channels of a stream ticket; None where another kind is asked for."""
+async def _wanted_ticket(context: HttpContext, request: Request) -> dict[str, Any]:
+    """The body, where there is one: which kind of ticket is asked for."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
-        return None
-    body = await context.object(request)
-    if not body.get("stream"):
-        return None
+        return {}
+    return await context.object(request)
+
+
+def _streamed_channels(body: dict[str, Any]) -> list[str]:
+    """The channels of a stream ticket."""
     channels = body.get("channels")
     if not isinstance(channels, list) or not all(isinstance(each, str) for each in channels):
         raise HubError(ErrorCode.BAD_MESSAGE, "channels must be a list of channel names")
@@ -125,13 +131,22 @@ async def revoke(context: HttpContext, request: Request) -> Response:
 
 
 async def connections(context: HttpContext, request: Request) -> Response:
-    """`GET /v1/connections?user=`, or `connection=`, or `channel=`: the answer to "why did it not come?"."""
+    """`GET /v1/connections?user=`, `connection=`, `channel=`, `address=`: why did it not come?"""
     await context.control(request, Level.READ)
     query = {name: request.query_params.get(name) for name in ("user", "connection", "channel")}
     if request.query_params.get("closed") == "true":
         return await past(context, query)
+    query["address"], query["limit"] = request.query_params.get("address"), _limit(request)
     found, complete = await context.node.cluster.find_connections(query, ASK_S)
     return answer({"connections": found, "complete": complete})
+
+
+def _limit(request: Request) -> str | None:
+    """At most so many connections of each node."""
+    text = request.query_params.get("limit")
+    if text is not None and not (text.isascii() and text.isdigit() and 0 < len(text) <= 4 and int(text)):
+        raise HubError(ErrorCode.BAD_MESSAGE, "limit must be an integer from 1 to 9999")
+    return text
 
 
 async def drain(context: HttpContext, request: Request) -> Response:

@@ -103,7 +103,7 @@ _BROADCAST = _operation(
 _TICKETS = _operation(
     "connections",
     "issueTicket",
-    "A ticket for the bearer's own identity: one connect, within 30 s; or one for streams",
+    "A ticket for the bearer's own identity: one connect, within 30 s; others for streams, for `admin`",
     requestBody={**_body("TicketWish", {"stream": True, "channels": ["job:42"]}), "required": False},
     responses={
         "200": _json("The ticket", "Ticket", {"ticket": "Zb0x…", "expires_in": 30}),
@@ -277,6 +277,8 @@ _CONNECTIONS = _operation(
         _query("connection", "only this one"),
         _query("channel", "only subscribers of this channel"),
         _query("closed", "what is over: ends and refusals of the last 15 minutes", enum=["true"]),
+        _query("address", "only from this address"),
+        _query("limit", "so many of each node, 1000 at most", pattern="^[0-9]{1,4}$"),
     ],
     responses={"200": _json("Up to 1000 of each node", "Connections"), **_problems(401, 403, 429, 503)},
 )

@@ -319,6 +319,7 @@ SCHEMAS: dict[str, Schema] = {
     "TicketWish": record(
         "",
         stream=flag("a ticket for `/v1/stream`"),
+        admin=flag("a ticket that speaks for who has `admin`, on every route and socket, for 8 h at most"),
         channels=array(CHANNEL, minItems=1, maxItems=128),
     ),
     "Stream": record(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from ..broker.base import Broker
 from ..delivery.channel import Channel, TailBytes
 from ..namespaces import Namespaces
+from ..protocol.channels import is_reserved
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Event
@@ -126,7 +127,8 @@ class ChannelTable:
         channel.opening = opening
         error: HubError | None = None
         try:
-            await self._broker.listen(channel.name)
+            if not is_reserved(channel.name):  # what a node says of itself passes no broker
+                await self._broker.listen(channel.name)
             if channel.namespace.stored:
                 page = await self.reads.read(channel.name, None, OPENING_TAIL)
                 channel.epoch, channel.top = page.top.epoch, page.top.offset
@@ -157,7 +159,8 @@ class ChannelTable:
 
     async def _unlisten(self, name: str, done: asyncio.Future[None]) -> None:
         try:
-            await self._broker.unlisten(name)
+            if not is_reserved(name):
+                await self._broker.unlisten(name)
         except HubError as error:
             log.info("losing interest in a channel failed: %s", error.reason)
         finally:

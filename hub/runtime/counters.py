@@ -20,6 +20,7 @@ class Counters:
         "faults",
         "gaps",
         "loop_delay",
+        "longest_lag_s",
         "loop_lag_s",
         "lost",
         "publish_time",
@@ -49,6 +50,7 @@ class Counters:
         self.loop_lag_s = 0.0
         self.loop_delay = Histogram()
         self.publish_time = Histogram()
+        self.longest_lag_s = 0.0  # since it was last looked at
         self.commands: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
