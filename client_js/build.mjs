@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
-export const BUNDLES = { "dist/hub.js": "src/index.js", "dist/shared.js": "src/shared.js", "dist/msgpack.js": "src/msgpack.js", "dist/stream.js": "src/stream.js" };
+export const BUNDLES = { "dist/hub.js": "src/index.js", "dist/shared.js": "src/shared.js", "dist/msgpack.js": "src/msgpack.js", "dist/stream.js": "src/stream.js", "dist/job-board.js": "src/jobboard.js" };
 
 /** One entry point with all that it imports, minified. */
 export async function bundle(entry) {

@@ -27,22 +27,29 @@ async def simulate(url: str, api_key: str) -> None:
     """Run jobs until cancelled, a few at once, each with its states queued, running, succeeded or failed."""
     numbers = itertools.count(1)
     async with Publisher(url, api_key=api_key, deadline=2.0) as publisher, asyncio.TaskGroup() as runners:
-        for _ in range(RUNNERS):
-            runners.create_task(_runner(publisher, numbers))
+        for number in range(1, RUNNERS + 1):
+            runners.create_task(_runner(publisher, numbers, f"worker-{number}"))
 
 
-async def _runner(publisher: Publisher, numbers: Iterator[int]) -> None:
+async def _runner(publisher: Publisher, numbers: Iterator[int], worker: str) -> None:
     while True:
-        await _job(publisher, f"{next(numbers):03d}")
+        await _job(publisher, f"{next(numbers):03d}", worker)
         await asyncio.sleep(random.uniform(0.5, 2.5))
 
 
-async def _job(publisher: Publisher, id: str) -> None:
+async def _job(publisher: Publisher, id: str, worker: str) -> None:
     """One job: each state is an event whose key is the job's id, and the last one is final."""
     name, unit, complaint = random.choice(WORK)
 
     async def tell(state: str, progress: int, note: str, *, final: bool = False) -> None:
-        payload = {"job": id, "name": name, "state": state, "progress": progress, "note": note}
+        payload = {
+            "job": id,
+            "name": name,
+            "state": state,
+            "progress": progress,
+            "note": note,
+            "worker": worker,
+        }
         await publisher.publish(CHANNEL, EVENT, payload, key=id, final=final)
 
     await tell("queued", 0, "waits for a worker")

@@ -12,12 +12,12 @@ from starlette.staticfiles import StaticFiles
 from .context import HttpContext
 
 FOLDER = Path(__file__).parent / "static"
-SCRIPTS = ("hub.js", "shared.js", "msgpack.js", "stream.js")
+SCRIPTS = ("hub.js", "shared.js", "msgpack.js", "stream.js", "job-board.js")
 _FILES = StaticFiles(directory=FOLDER, follow_symlink=True)
 
 
 async def script(_context: HttpContext, request: Request) -> Response:
-    """`GET /hub.js`, and those that it may load: public, and asked for anew by their `ETag`."""
+    """`GET /hub.js`, what it may load, and the board of jobs: public, asked for anew by their `ETag`."""
     name = request.url.path.rpartition("/")[2]
     response = await _FILES.get_response(name, request.scope)
     response.headers["cache-control"] = "no-cache"

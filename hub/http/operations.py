@@ -346,7 +346,7 @@ _OPENAPI = _operation(
 _SCRIPTS: dict[str, Operation] = {
     f"/{name}": _operation(
         "node",
-        name.replace(".", "_"),
+        name.replace(".", "_").replace("-", "_"),
         f"The browser client: {what}",
         security=[],
         responses={
@@ -362,6 +362,7 @@ _SCRIPTS: dict[str, Operation] = {
         ("shared.js", "one socket for the tabs of a page, loaded where that is asked for"),
         ("msgpack.js", "MessagePack in place of JSON"),
         ("stream.js", "an HTTP stream, loaded where no WebSocket can be had"),
+        ("job-board.js", "`<hub-job-board>`, a board of jobs"),
     )
 }
 _CONNECT = _operation(

@@ -64,7 +64,7 @@ def test_it_holds_all_that_runs_and_says_what_it_is(wheel: Path) -> None:
         said = email.message_from_bytes(archive.read(metadata))
         bundle = archive.read("hub/http/static/hub.js")
     assert bundle == (ROOT / "client_js" / "dist" / "hub.js").read_bytes()
-    for name in ("hub/py.typed", "hub/demo/static/dashboard.html", "hub/http/static/shared.js"):
+    for name in ("hub/py.typed", "hub/demo/static/dashboard.html", "hub/http/static/shared.js", "hub/console/static/app.js"):
         assert name in names
     assert any(re.fullmatch(r"hub/broker/redis/lua/\w+\.lua", name) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -96,7 +96,7 @@ def test_the_demo_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> No
             assert http.get("/client/hub.js").content == script.content
             again = http.get("/hub.js", headers={"If-None-Match": script.headers["etag"]})
             assert again.status_code == 304
-            for name in ("shared.js", "msgpack.js", "stream.js"):
+            for name in ("shared.js", "msgpack.js", "stream.js", "job-board.js"):
                 assert http.get(f"/{name}").status_code == 200
     finally:
         demo.send_signal(signal.SIGINT)

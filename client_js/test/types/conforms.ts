@@ -22,3 +22,9 @@ export const codec: declared.Codec = codecs.msgpack;
 import type * as hooks from "../../types/react.js";
 import type * as actualHooks from "../../src/react.js";
 export type Hooks = None<Exclude<keyof typeof hooks, keyof typeof actualHooks> | Exclude<keyof typeof actualHooks, keyof typeof hooks>>;
+
+import type * as boards from "../../types/job-board.js";
+import type * as actualBoards from "../../src/jobboard.js";
+declare const board: actualBoards.HubJobBoard;
+export const itsName: boards.HubJobBoard["channel"] = board.channel;
+export type Boards = None<Exclude<keyof typeof boards, keyof typeof actualBoards> | Exclude<keyof typeof actualBoards, keyof typeof boards>>;

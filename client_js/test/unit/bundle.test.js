@@ -22,6 +22,14 @@ test("the client is 8.5 KB at most, minified and gzipped", () => {
   assert.ok(size <= 8704, `${size} bytes`);
 });
 
+test("the board of jobs is 12 KB at most, minified and gzipped, and needs nothing of the client", () => {
+  const file = readFileSync(new URL("dist/job-board.js", ROOT));
+  const size = gzipSync(file, { level: 9 }).length;
+  console.log(`dist/job-board.js: ${size} bytes gzipped`);
+  assert.ok(size <= 12_288, `${size} bytes`);
+  assert.doesNotMatch(file.toString(), /\bimport\b/);
+});
+
 test("it depends on nothing (React only where it is used), its types come first, and all that it names is there", () => {
   assert.equal(manifest.dependencies, undefined);
   assert.deepEqual(manifest.peerDependenciesMeta, { react: { optional: true } });

@@ -5,7 +5,8 @@ import { Hub } from "/client/hub.js";
 const BOARD = "doc:whiteboard";
 const CURSORS = "cursor:whiteboard";
 const EVERY_MS = 50; // between two places of one's cursor, and two pieces of a stroke
-const COLOURS = ["#2266d9", "#c62f2f", "#16803c", "#9a6200", "#8a3ffc", "#00838f", "#d02670", "#5c6b00"];
+const COLOURS = ["#2266d9", "#c62f2f", "#16803c", "#c27c0e", "#8a3ffc", "#00838f", "#d02670", "#5c6670"];
+const WIDTH = 5;
 const NAMES = ["Ada", "Alan", "Barbara", "Dennis", "Edsger", "Grace", "Leslie", "Radia", "Tim", "Vint"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,30 +26,39 @@ function kept(name, make) {
 const user = kept("user", () => `guest-${hex(4)}`);
 const tab = hex(4);
 const me = { name: kept("name", () => pick(NAMES)), colour: kept("colour", () => pick(COLOURS)) };
+const mine = []; // strokes of this page, the last one last: undone in that order
 
 // Strokes
 
 const strokes = new Map(); // id → polyline
 
-function draw({ id, colour, points }) {
+function draw({ id, colour, width = WIDTH, points }) {
   let line = strokes.get(id);
   if (!line) {
     line = document.createElementNS(SVG, "polyline");
     line.setAttribute("stroke", colour);
+    line.setAttribute("stroke-width", width);
     strokes.set(id, line);
     $("strokes").append(line);
   }
   line.setAttribute("points", `${line.getAttribute("points") ?? ""} ${points.join(" ")}`);
 }
 
+function erase(id) {
+  strokes.get(id)?.remove();
+  strokes.delete(id);
+}
+
 function wipe() {
   strokes.clear();
+  mine.length = 0;
   $("strokes").replaceChildren();
 }
 
 function apply({ type, payload }) {
   if (type === "clear") wipe();
-  else if (type === "stroke") draw(payload);
+  else if (type === "undo") erase(payload?.id);
+  else if (type === "stroke" && Array.isArray(payload?.points)) draw(payload);
 }
 
 /** The drawing so far, in pages from its beginning; answers the position behind it. */
@@ -122,12 +132,50 @@ function introduce() {
   me.colour = $("colour").value;
   sessionStorage.setItem("name", me.name);
   sessionStorage.setItem("colour", me.colour);
+  showSwatches();
   board?.setPresence({ ...me }).catch(complain);
 }
 
 // The pen
 
-const pen = { id: null, points: [], last: null, place: null, timer: null };
+function showSwatches() {
+  for (const swatch of $("swatches").children) swatch.ariaChecked = String(swatch.value === me.colour);
+}
+
+function makeSwatches() {
+  const swatches = COLOURS.map((value) => {
+    const swatch = Object.assign(document.createElement("button"), { type: "button", value, ariaLabel: value });
+    swatch.setAttribute("role", "radio");
+    swatch.style.setProperty("--tone", value);
+    swatch.addEventListener("click", () => {
+      $("colour").value = value;
+      introduce();
+    });
+    return swatch;
+  });
+  $("swatches").replaceChildren(...swatches);
+}
+
+/** One's own last stroke goes, for everybody. */
+function undo() {
+  if (pen.id) up();
+  const id = mine.pop();
+  if (!id) return;
+  erase(id);
+  hub.publish(BOARD, "undo", { id }).catch(complain);
+}
+
+async function clear() {
+  const ask = $("ask");
+  ask.returnValue = "no";
+  ask.showModal();
+  await new Promise((resolve) => ask.addEventListener("close", resolve, { once: true }));
+  if (ask.returnValue !== "yes") return;
+  wipe();
+  hub.publish(BOARD, "clear", null).catch(complain);
+}
+
+const pen = { id: null, width: WIDTH, points: [], last: null, place: null, timer: null };
 
 function placeOf({ clientX, clientY }) {
   const point = new DOMPoint(clientX, clientY).matrixTransform($("board").getScreenCTM().inverse());
@@ -138,6 +186,8 @@ function down(event) {
   if (event.button !== 0) return;
   $("board").setPointerCapture(event.pointerId);
   pen.id = hex(6);
+  pen.width = Number($("width").value);
+  mine.push(pen.id);
   pen.last = null;
   add(placeOf(event));
 }
@@ -150,7 +200,7 @@ function move(event) {
 
 function add(point) {
   const points = pen.last ? [pen.last.join()] : [];
-  draw({ id: pen.id, colour: me.colour, points: [...points, point.join()] });
+  draw({ id: pen.id, colour: me.colour, width: pen.width, points: [...points, point.join()] });
   pen.points.push(point.join());
   pen.last = point;
 }
@@ -161,7 +211,7 @@ function send() {
   pen.timer = null;
   hub.publish(CURSORS, "place", pen.place, { key: tab, ack: false }).catch(complain);
   if (pen.points.length === 0) return;
-  hub.publish(BOARD, "stroke", { id: pen.id, colour: me.colour, points: pen.points }).catch(complain);
+  hub.publish(BOARD, "stroke", { id: pen.id, colour: me.colour, width: pen.width, points: pen.points }).catch(complain);
   pen.points = [];
 }
 
@@ -184,10 +234,13 @@ async function getToken() {
   return (await response.json()).token;
 }
 
-function showState(state) {
-  const wait = state.inMs ? ` in ${(state.inMs / 1000).toFixed(1)} s` : "";
-  $("state").dataset.state = state.name;
-  $("state").textContent = state.name === "connected" ? "connected" : `${state.name}${wait}`;
+let due = 0;
+
+function showState() {
+  const { name } = hub.state;
+  const text = name === "reconnecting" ? `reconnecting in ${(Math.max(0, due - Date.now()) / 1000).toFixed(1)} s` : name;
+  if ($("state").textContent !== text) $("state").textContent = text;
+  $("state").dataset.state = name;
 }
 
 function complain(error) {
@@ -213,7 +266,11 @@ async function begin() {
 
 let board = null;
 const hub = new Hub("/ws", { getToken });
-hub.on("state", showState);
+hub.on("state", (state) => {
+  due = Date.now() + (state.inMs ?? 0);
+  showState();
+});
+setInterval(showState, 100);
 hub.on("error", complain);
 hub.subscribe(CURSORS, { echo: false, onEvent: moveCursor });
 
@@ -221,10 +278,15 @@ $("name").value = me.name;
 $("colour").value = me.colour;
 $("me").addEventListener("input", introduce);
 $("me").addEventListener("submit", (event) => event.preventDefault());
-$("clear").addEventListener("click", () => {
-  wipe();
-  hub.publish(BOARD, "clear", null).catch(complain);
+$("clear").addEventListener("click", clear);
+$("undo").addEventListener("click", undo);
+addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.key !== "z" || event.target.matches("#name")) return;
+  event.preventDefault();
+  undo();
 });
+makeSwatches();
+showSwatches();
 for (const [type, listener] of Object.entries({ pointerdown: down, pointermove: move, pointerup: up, pointercancel: up, pointerleave: leave })) {
   $("board").addEventListener(type, listener);
 }
