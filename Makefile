@@ -67,7 +67,7 @@ centrifugo: $(STAMPS)/venv-dev $(if $(CENTRIFUGE_JS),$(STAMPS)/centrifuge-js)
 	@.ci/system-packages go=golang-go unshare=util-linux
 	$(BIN)/python -m tests.centrifugo.suites python go $(if $(CENTRIFUGE_JS),javascript)
 
-## test-web: the package as npm packs it, in Next.js, Vite, tsc --strict, and Node.js 20 and 22
+## test-web: the package as npm packs it, in Next.js, Vite, tsc --strict, Node.js 20 and 22; the board in Firefox
 .PHONY: test-web
 test-web: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js $(STAMPS)/web
 	npm --prefix client_js run test:web
@@ -196,6 +196,7 @@ $(STAMPS)/centrifuge-js: tests/centrifugo/suites/javascript/package-lock.json | 
 
 $(STAMPS)/web: client_js/test/web/package-lock.json | $(STAMPS)/node
 	$(NPM_CI) --prefix client_js/test/web
+	@.ci/system-packages firefox-esr=firefox-esr
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/wscat: tests/wscat/package-lock.json | $(STAMPS)/node
