@@ -64,7 +64,12 @@ def test_it_holds_all_that_runs_and_says_what_it_is(wheel: Path) -> None:
         said = email.message_from_bytes(archive.read(metadata))
         bundle = archive.read("hub/http/static/hub.js")
     assert bundle == (ROOT / "client_js" / "dist" / "hub.js").read_bytes()
-    for name in ("hub/py.typed", "hub/demo/static/dashboard.html", "hub/http/static/shared.js", "hub/console/static/app.js"):
+    for name in (
+        "hub/py.typed",
+        "hub/demo/static/dashboard.html",
+        "hub/http/static/shared.js",
+        "hub/console/static/app.js",
+    ):
         assert name in names
     assert any(re.fullmatch(r"hub/broker/redis/lua/\w+\.lua", name) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
