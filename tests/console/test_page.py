@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 from ..broker.redis.servers import RedisServer
 from ..cli.browser import Page, browser
@@ -11,7 +12,7 @@ from ..support.server import API_KEY, running_hub
 from ..support.wire import connect
 
 OPS = "ops-write-key-0123456789"
-RIGHTS = {"subscribe": ["*"], "publish": ["*"], "presence": ["*"]}
+RIGHTS: dict[str, Any] = {"subscribe": ["*"], "publish": ["*"], "presence": ["*"]}
 KEYS = {"backend": API_KEY, "ops": {"key": OPS, "admin": "write", **RIGHTS}}
 TEXT = "document.getElementById('main').innerText"
 
@@ -71,7 +72,7 @@ async def test_the_console(tmp_path: Path) -> None:
         with running_hub(api_keys=KEYS, broker=redis.url, console_mint=True) as hub:
             async with connect(hub.ws_url, hub.token("ann", **RIGHTS)) as ann:
                 await ann.ask("subscribe", channel="job:1")
-                event = {"payload": {"n": "<b>bold</b>"}, "key": "k"}
+                event: dict[str, Any] = {"payload": {"n": "<b>bold</b>"}, "key": "k"}
                 published = await asyncio.to_thread(hub.publish, "job:1", **event)
 
                 await page.open(f"{hub.url}/")

@@ -17,7 +17,8 @@ try {
       fake.state({ name: "connected", connection: "c", user: "u" });
       fake.snapshot(Array.from({ length: 2000 }, (_, n) => fake.event(`j${n}`, { name: `Job ${n}`, state: ["running", "queued"][n % 2], progress: 1, note: "rows read" })));
       const states = ["running", "running", "running", "running", "running", "running", "queued", "succeeded", "failed", "running"];
-      const end = performance.now() + 8000;
+      const warm = performance.now() + 2000; // until the page's code is compiled
+      const end = warm + 8000;
       let told = 0;
       let busy = 0;
       const began = performance.now();
@@ -31,17 +32,17 @@ try {
       await new Promise((done) => {
         let before = performance.now();
         requestAnimationFrame(function frame(now) {
-          frames.push(now - before);
+          if (now > warm) frames.push(now - before);
           before = now;
           if (now < end) requestAnimationFrame(frame);
           else done();
         });
       });
       clearInterval(timer);
-      frames.shift();
       frames.sort((a, b) => a - b);
       const total = frames.reduce((sum, each) => sum + each, 0);
-      return { told, fps: (1000 * frames.length) / total, median: frames[frames.length >> 1], p99: frames[Math.floor(frames.length * 0.99)], busyMsPerSecond: (1000 * busy) / total };
+      const whole = total + 2000;
+      return { told, fps: (1000 * frames.length) / total, median: frames[frames.length >> 1], p99: frames[Math.floor(frames.length * 0.99)], busyMsPerSecond: (1000 * busy) / whole };
     }, rate);
     console.log(`${rate} updates/s: ${found.fps.toFixed(1)} frames/s, a frame ${found.median.toFixed(1)} ms (median), ${found.p99.toFixed(1)} ms (p99); ${found.told} told, which took ${found.busyMsPerSecond.toFixed(1)} ms of each second`);
   }
