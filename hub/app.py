@@ -19,7 +19,6 @@ from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.stream_tickets import StreamTickets
 from .auth.tickets import Tickets
-from .auth.tokens import Authenticator
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
@@ -134,7 +133,7 @@ class Hub:
             handshaker = Handshaker(node, tickets, origins, proxies)
             more = [
                 *make_intake(settings),
-                *make_console(settings, authenticator),
+                *make_console(settings),
                 *make_centrifugo(settings, node, keys, handshaker),
             ]
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
@@ -219,13 +218,13 @@ def make_intake(settings: Settings) -> Sequence[Addition]:
     return additions(settings)
 
 
-def make_console(settings: Settings, authenticator: Authenticator) -> Sequence[Addition]:
+def make_console(settings: Settings) -> Sequence[Addition]:
     """The routes of the console, unless a setting leaves them out."""
     if not settings.console:
         return ()
     from .console.routes import additions
 
-    return additions(settings, authenticator)
+    return additions(settings)
 
 
 def make_audit(settings: Settings, node_id: str) -> AuditLog | None:

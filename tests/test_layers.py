@@ -77,7 +77,17 @@ IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory", "brok
 PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {
-    "starlette": {"bridge", "console", "demo", "server", "app", "intake", "centrifugo.api", "http", "transport"},
+    "starlette": {
+        "bridge",
+        "console",
+        "demo",
+        "server",
+        "app",
+        "intake",
+        "centrifugo.api",
+        "http",
+        "transport",
+    },
     "uvicorn": {"cli", "demo", "server", "transport"},
     "websockets": {"transport", "sdk"},
     "httpx": {"bridge", "cli", "sdk", "auth"},

@@ -1,4 +1,4 @@
-"""What the page asks for beside the hub's own routes: nodes, open channels, settings, tokens. All need `admin`."""
+"""What the page asks for beside the hub's own routes: nodes, open channels, settings, new tokens; with `admin`."""
 
 from typing import Any
 
@@ -7,9 +7,7 @@ from starlette.responses import Response
 
 from .. import __version__
 from ..auth import mint
-from ..auth.explain import explain
 from ..auth.identity import Level
-from ..auth.tokens import Authenticator
 from ..http.answers import answer
 from ..http.context import HttpContext
 from ..observe.overview import SAMPLED
@@ -20,17 +18,15 @@ from ..settings import Settings
 from .public_settings import public
 
 ASK_S = 1.0
-MAX_TOKEN = 16_384
 MAX_LIFE_S = 30 * 86_400
 MAX_SEARCH = 200
 
 
 class Facts:
-    """The routes, for the settings and the authenticator of one node."""
+    """The routes, for the settings of one node."""
 
-    def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._authenticator = authenticator
 
     async def me(self, context: HttpContext, request: Request) -> Response:
         """`GET /v1/console`: who has signed in, and what there is."""
@@ -72,24 +68,9 @@ class Facts:
         await context.admin(request, Level.READ)
         return answer({"node": context.node.id, "settings": public(self._settings)})
 
-    async def explain_token(self, context: HttpContext, request: Request) -> Response:
-        """`POST /v1/tokens/explain` {token}: what ``hub explain-token`` says, and whether it was revoked."""
-        await context.admin(request, Level.READ)
-        body = await context.object(request)
-        token = body.get("token")
-        if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN:
-            raise fields.bad(f"token must be a string of 1 to {MAX_TOKEN} characters")
-        lines = await explain(self._authenticator, token.strip(), context.node.wall())
-        if lines[0].startswith("valid"):
-            try:
-                await context.node.verify(token.strip())
-            except HubError as error:
-                lines = [f"refused ({error.code.value}): {error.reason}", *lines[1:]]
-        return answer({"valid": lines[0].startswith("valid"), "lines": lines})
-
     async def mint(self, context: HttpContext, request: Request) -> Response:
         """`POST /v1/tokens` {user, hub, ttl_s}: a token by the hub's own secret."""
-        await context.admin(request, Level.WRITE)
+        who = await context.admin(request, Level.WRITE)
         if not self._settings.console_mint:
             raise HubError(
                 ErrorCode.FORBIDDEN, "tokens are minted where HUB_CONSOLE_MINT says so: hub serve --dev"
@@ -100,11 +81,12 @@ class Facts:
             raise fields.bad("user must be a name, and hub an object: the claim hub of the token")
         if type(ttl) is not int or not 1 <= ttl <= MAX_LIFE_S:
             raise fields.bad(f"ttl_s must be a whole number of seconds, {MAX_LIFE_S} at most")
-        try:
-            token = mint.sign(self._settings, user, hub, ttl)
-        except mint.CanNotSign as error:
-            raise HubError(ErrorCode.CONFLICT, str(error)) from None
-        await self._authenticator.read(token)  # one that the hub would refuse is not handed out
+        async with context.audited(request, who, "mint", {"user": user, "hub": hub, "ttl_s": ttl}):
+            try:
+                token = mint.sign(self._settings, user, hub, ttl)
+            except mint.CanNotSign as error:
+                raise HubError(ErrorCode.CONFLICT, str(error)) from None
+            await context.node.verify(token)  # one that the hub would refuse is not handed out
         return answer({"token": token})
 
 

@@ -10,6 +10,7 @@ from ..settings import Settings
 SECRET = "(set)"  # noqa: S105  # it stands in the place of one
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 _QUERY = re.compile(r"(?<=\?)[^\s,]*")
+_SUSPECT = re.compile("secret|password|token|key|credential", re.IGNORECASE)  # in tables of no fixed fields
 _NAMED = ("name", "kind", "url", "path", "channel")
 """What is told of bridges and hooks: the rest may hold passwords under any name."""
 
@@ -40,7 +41,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
+        return {
+            str(name): SECRET if isinstance(each, str) and _SUSPECT.search(str(name)) else _plain(each)
+            for name, each in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, str):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ..auth.tokens import Authenticator
 from ..http.app import Addition
 from ..http.schemas import ref
 from ..settings import Settings
@@ -12,9 +11,9 @@ from .facts import Facts
 _JSON: dict[str, Any] = {"content": {"application/json": {"schema": {"type": "object"}}}}
 
 
-def additions(settings: Settings, authenticator: Authenticator) -> list[Addition]:
+def additions(settings: Settings) -> list[Addition]:
     """What is served beside the hub's own routes."""
-    facts = Facts(settings, authenticator)
+    facts = Facts(settings)
     return [
         Addition("/", pages.home),
         Addition("/console", pages.page),
@@ -42,12 +41,6 @@ def additions(settings: Settings, authenticator: Authenticator) -> list[Addition
             "/v1/settings",
             facts.settings,
             operation=_read("settings", "This node's settings, without secrets"),
-        ),
-        Addition(
-            "/v1/tokens/explain",
-            facts.explain_token,
-            "POST",
-            _write("explainToken", "Whether a token is good here, why, and what it allows", "token"),
         ),
         Addition(
             "/v1/tokens",

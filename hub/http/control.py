@@ -30,7 +30,8 @@ async def issue_ticket(context: HttpContext, request: Request) -> Response:
         identity = replace(identity, expires_at=context.node.wall() + KEY_TICKET_S)
     body = await _wanted_ticket(context, request)
     if body.get("admin") is True:
-        ticket, expires_in = context.node.admin_tickets.issue(identity)
+        async with context.audited(request, identity, "sign_in", {"admin": identity.admin.name.lower()}):
+            ticket, expires_in = context.node.admin_tickets.issue(identity)
     elif not body.get("stream"):
         ticket, expires_in = await context.tickets.issue(identity)
     else:
