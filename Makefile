@@ -99,6 +99,15 @@ peers: $(STAMPS)/venv-dev $(STAMPS)/peers
 	$(BIN)/python -m loadtest fan-out --clients 1000 --rounds 2 \
 		--peers nchan starlette python-socketio socketio-node nats floor
 
+## peers-centrifugo: what requests cost beside Centrifugo, which is built first (Go 1.26 or newer, some minutes)
+.PHONY: peers-centrifugo
+peers-centrifugo: $(STAMPS)/venv-dev build/peers/centrifugo
+	$(BIN)/python -m loadtest publish --peers centrifugo --rounds 5
+	$(BIN)/python -m loadtest publish --batch 100 --peers centrifugo --rounds 5
+	$(BIN)/python -m loadtest connect --peers centrifugo --rounds 5
+	$(BIN)/python -m loadtest resume --peers centrifugo --rounds 5
+	$(BIN)/python -m loadtest fan-out --clients 1000 --peers centrifugo --rounds 5
+
 ## docs: write anew what is generated from the code
 .PHONY: docs
 docs: $(STAMPS)/venv
@@ -215,6 +224,10 @@ $(STAMPS)/site: docs/requirements.txt | $(STAMPS)/venv
 $(STAMPS)/guides: tests/guides/requirements.txt | $(STAMPS)/venv-dev
 	$(PIP) -r $<
 	@touch $@
+
+build/peers/centrifugo:
+	@PATH=$$PATH:/usr/local/go/bin; command -v go >/dev/null || { echo "Go is needed to build Centrifugo: https://go.dev/dl" >&2; exit 1; }; \
+	GOBIN=$(CURDIR)/build/peers go install github.com/centrifugal/centrifugo/v6@v6.9.1
 
 $(STAMPS)/peers: | $(STAMPS)/node
 	@.ci/system-packages nginx=nginx nats-server=nats-server gcc=gcc

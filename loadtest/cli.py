@@ -139,7 +139,15 @@ def _names(args: argparse.Namespace) -> list[str]:
     if unknown:
         raise Unfit(f"no such peer: {', '.join(unknown)}")
     single = args.scenario == "many-channels"
-    return [args.target, *(name for name in chosen if BY_NAME[name].has_channels or not single)]
+    resume = args.scenario == "resume"
+    return [
+        args.target,
+        *(
+            name
+            for name in chosen
+            if (BY_NAME[name].has_channels or not single) and (BY_NAME[name].resumes or not resume)
+        ),
+    ]
 
 
 def _against_url(args: argparse.Namespace, options: Options, progress: Progress) -> Result:

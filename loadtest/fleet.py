@@ -321,10 +321,12 @@ class Fleet:
             return
         if self.on_control is not None:
             self.on_control(connection, payload)
-        if connection.phase is Phase.JOINING and self.target.is_joined(payload):
-            connection.replies += 1
+        if connection.phase is Phase.JOINING and (joined := self.target.is_joined(payload)):
+            connection.replies += joined
             if connection.replies >= self.target.replies_wanted(connection.channels):
                 self._joined(connection)
+        if self.target.replays_in_replies:
+            self._take(connection, marks(payload))
 
     def _joined(self, connection: Connection) -> None:
         connection.phase = Phase.LIVE

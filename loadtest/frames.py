@@ -96,7 +96,7 @@ def retry_after(head: bytes) -> float:
 
 
 def http_responses(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Complete responses in ``data`` as (status, body, bytes taken so far). Needs Content-Length."""
+    """Complete responses in ``data`` as (status, body, bytes taken so far), with a length or in chunks."""
     at = 0
     while (parsed := split_head(data[at:])) is not None:
         status, head, rest = parsed
@@ -107,8 +107,30 @@ def http_responses(data: bytes) -> Iterator[tuple[int, bytes, int]]:
             if lowered == b"content-length":
                 length = int(value)
             elif lowered == b"transfer-encoding":
-                raise FrameError("a chunked response to a publish is not supported")
+                length = -1
+        if length < 0:
+            whole = _chunks(rest)
+            if whole is None:
+                return
+            body, size = whole
+            at = len(data) - len(rest) + size
+            yield status, body, at
+            continue
         if len(rest) < length:
             return
         at = len(data) - len(rest) + length
         yield status, rest[:length], at
+
+
+def _chunks(data: bytes) -> tuple[bytes, int] | None:
+    """(body, bytes taken) of a body in chunks without trailers (RFC 9112 section 7.1); None: it is incomplete."""
+    body, at = b"", 0
+    while (end := data.find(b"\r\n", at)) >= 0:
+        size = int(data[at:end].partition(b";")[0], 16)
+        at = end + 2 + size + 2
+        if at > len(data):
+            return None
+        if size == 0:
+            return body, at
+        body += data[end + 2 : at - 2]
+    return None

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 #: Figures whose ratio between targets means something.
-RATIOS = ("cpu_us_per_delivery", "cpu_us_per_connect", "cpu_us_per_publication", "kb_per_connection")
+RATIOS = (
+    "cpu_us_per_delivery",
+    "cpu_us_per_connect",
+    "cpu_us_per_publication",
+    "cpu_us_per_client",
+    "kb_per_connection",
+)
 #: More results than this do not fit beside each other; then these figures stand for all.
 _COLUMNS = 8
 _SHORT = ("deliveries", "lost", "doubled", "cpu_us_per_delivery", "cpu_percent_of_a_core", "p50_ms", "p99_ms")

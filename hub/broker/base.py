@@ -25,7 +25,7 @@ FULL_RETRY_MS = 60_000
 UNTRIED_RETRY_MS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one that is frozen costs 2 µs more to make
 class Page:
     """A piece of a channel's history, in the order of offsets and without holes, consistent with `top`."""
 
@@ -33,7 +33,7 @@ class Page:
     events: Sequence[Event]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one that is frozen costs 2 µs more to make
 class Published:
     """The answer to a publication. `position` is None on ephemeral channels.
 

@@ -59,7 +59,7 @@ class _Joined:
         return _Reply(says, whole, late)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one that is frozen costs 2 µs more to make
 class _Reply:
     """`whole`: the snapshot is in it, where there is one. `late`: the members that did not fit into it."""
 

@@ -72,7 +72,7 @@ def renewed(channel: str, expires_at: int) -> Message:
     return {"type": "hub.renewed", "channel": channel, "expires_at": expires_at}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one that is frozen costs 2 µs more to make
 class Subscribed:
     """What the reply says of one subscription. `position` None: the channel is ephemeral.
 

@@ -25,4 +25,4 @@ SCENARIOS: dict[str, Scenario] = {
     "soak": soak,
 }
 #: Scenarios that ask only for what every peer can do.
-COMPARABLE = ("fan-out", "many-channels", "publish", "connect", "idle")
+COMPARABLE = ("fan-out", "many-channels", "publish", "connect", "idle", "resume")

@@ -42,12 +42,18 @@ class Target:
     hello_answers: ClassVar[int] = 0
     #: Can a client choose among channels?
     has_channels: ClassVar[bool] = True
+    #: Can a returning client say what it has seen?
+    resumes: ClassVar[bool] = False
+    #: Do the replies to a returning client bear events?
+    replays_in_replies: ClassVar[bool] = False
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", secret: str = "", second_port: int = 0) -> None:
         self.port = port
         self.host = host
         self.secret = secret
         self.second_port = second_port
+        #: Where a returning client resumes: slot → channel → (epoch, offset).
+        self.positions: dict[int, dict[int, tuple[str, int]]] = {}
 
     @property
     def publish_port(self) -> int:
@@ -75,8 +81,13 @@ class Target:
         """Is this message of the protocol rather than an event?"""
         return b"lt:" not in payload
 
-    def is_joined(self, payload: bytes) -> bool:
-        return False
+    def is_joined(self, payload: bytes) -> int:
+        """How many of the replies that are wanted it is."""
+        return 0
+
+    def epochs(self, channels: tuple[int, ...], payload: bytes) -> dict[int, str]:
+        """What a control message to a client of these channels says of the numbering of each."""
+        return {}
 
     def answer(self, payload: bytes) -> bytes:
         """What a control message has to be answered with, framed (a heartbeat of the dialect's own)."""

@@ -23,6 +23,7 @@ class Hub(Target):
 
     name = "hub"
     title = "this hub"
+    resumes = True
     broker = "memory://"
     workers = 1
     #: Without the limits that one machine full of clients runs into; a storm measures just them.
@@ -32,8 +33,6 @@ class Hub(Target):
         super().__init__(port, host=host, secret=secret, second_port=second_port)
         self.settings: dict[str, str] = {}
         self.api_key = "loadtest-key-of-a-server-that-lives-for-seconds"
-        #: Where a returning client resumes: slot → channel → (epoch, offset).
-        self.positions: dict[int, dict[int, tuple[str, int]]] = {}
 
     def command(self, scratch: Path) -> Command:
         arguments = [
@@ -107,7 +106,6 @@ class Hub(Target):
         return payload.startswith(_SUBSCRIBED)
 
     def epochs(self, channels: tuple[int, ...], payload: bytes) -> dict[int, str]:
-        """What a control message to a client of these channels says of the numbering of each."""
         if not self.is_joined(payload):
             return {}
         reply = json.loads(payload)

@@ -30,7 +30,7 @@ def test_too_few_descriptors_are_said_so(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_scenario_that_peers_cannot_do_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["resume", "--peers"]) == exits.UNFIT
+    assert cli.main(["soak", "--peers"]) == exits.UNFIT
     assert "comparable" in capsys.readouterr().out
 
 

@@ -69,6 +69,12 @@ def test_pipelined_responses_are_counted_and_the_rest_is_kept() -> None:
     assert found == [(200, b"ok", len(one)), (200, b"ok", 2 * len(one))]
 
 
+def test_a_response_in_chunks_is_read_to_its_end() -> None:
+    one = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n"
+    for cut in range(1, len(one)):
+        assert list(http_responses(one + one[:-cut])) == [(200, b"abc0123456789", len(one))]
+
+
 def test_the_request_is_a_websocket_handshake() -> None:
     request = upgrade_request("/ws", "h:1", headers="X-A: b\r\n").decode()
     assert request.startswith("GET /ws HTTP/1.1\r\nHost: h:1\r\n")
