@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,10 @@ from .auth.tickets import Tickets
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
+from .commands.application import Application, Applications
 from .commands.handshake import Handshaker
+from .handlers.in_process import InProcess
+from .handlers.registry import Registers
 from .http.app import Addition, build, direct_routes
 from .http.context import HttpContext
 from .http.not_started import NotStarted
@@ -43,6 +46,7 @@ from .settings import Settings, told, unknown_variables
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
     from .tracing.base import Tracer
+    from .webhooks.start import Webhooks
 
 
 log = logging.getLogger("hub")
@@ -56,12 +60,14 @@ class BadSettings(ValueError):
         self.problems = problems
 
 
-class Hub:
+class Hub(Registers, InProcess):
     """A notification hub inside an ASGI app of one's own.
 
-        hub = Hub(Settings(jwt_secret=...))
+        hub = Hub(jwt_secret=...)
         app = Starlette(lifespan=hub.lifespan, routes=[Mount("/hub", hub.app)])
 
+    Settings are given as one object, or by their names. `on_connect`, `on_subscribe`, … register handlers of the
+    program around it; `publish`, `presence`, `disconnect` are what that does with the hub (docs/handlers.md).
     `app` serves the WebSocket (`Settings.path`) and the HTTP routes; `lifespan` starts and stops the node: `app`
     runs it where it is served by itself; where it is mounted, the outer app has to.
     `redis_credentials` and `redis_address_remap` are redis-py's own (``credential_provider``, ``address_remap``):
@@ -75,11 +81,18 @@ class Hub:
         *,
         redis_credentials: "CredentialProvider | None" = None,
         redis_address_remap: "Remap | None" = None,
+        **values: Any,
     ) -> None:
-        self.settings = settings or Settings()
+        if settings is not None and values:
+            raise TypeError("give either settings or their values")
+        Registers.__init__(self)
+        InProcess.__init__(self)
+        self.settings = settings or Settings(**values)
         self._redis = (redis_credentials, redis_address_remap)
         self._worker_ipc = worker_ipc or NoWorkerIpc()
         self.node: Node | None = None
+        self.wall: Callable[[], float] = time.time  # Unix seconds; tests hand in their own
+        self.busy_threads: Callable[[], int] = int  # plain functions of handlers that run just now
         self._inner: ASGIApp = NotStarted()
 
         # A plain function: uvicorn takes a bound method for ASGI 2.
@@ -108,7 +121,14 @@ class Hub:
             keys = make_keys(settings)
             ending.push_async_callback(keys.close)
             authenticator = make_authenticator(settings, keys)
-            broker = make_broker(settings, node_id, *self._redis)
+            broker = make_broker(
+                settings,
+                node_id,
+                *self._redis,
+                wall=self.wall,
+                through_hub=self.handlers.asked_about(settings.table),
+                webhooks=waiting_for_events(settings),
+            )
             audit = make_audit(settings, node_id)
             if audit is not None:
                 ending.push_async_callback(audit.close)
@@ -116,6 +136,12 @@ class Hub:
             tracer = make_tracer(settings, node_id)
             if tracer is not None:
                 ending.push_async_callback(tracer.close)
+            handlers = None
+            if self.handlers:
+                from .handlers import start as start_handlers
+
+                handlers = start_handlers.start(self.handlers, settings)
+                ending.push_async_callback(handlers.close)
             node = Node(
                 settings,
                 broker,
@@ -123,10 +149,33 @@ class Hub:
                 secret,
                 id=node_id,
                 worker_ipc=self._worker_ipc,
+                wall=self.wall,
                 observer=observers,
                 tracer=tracer,
             )
+            decide: list[Application] = []
+            if handlers is not None:
+                handlers.join(node, observers)
+                self.busy_threads = handlers.busy_threads
+                decide += [] if handlers.application is None else [handlers.application]
             ending.push_async_callback(node.stop)
+            if settings.proxies:
+                from .proxies.start import start as start_proxies
+
+                asking = start_proxies(settings, node.now, node.wall, lambda: node.revocations.changes)
+                ending.push_async_callback(asking.close)
+                decide.append(asking)
+            if decide:
+                node.application = decide[0] if len(decide) == 1 else Applications(decide)
+            webhooks = None
+            if settings.webhooks:
+                from .webhooks.start import start as start_webhooks
+
+                webhooks = start_webhooks(settings, broker, node.now, node.wall)
+                ending.push_async_callback(webhooks.close)
+                node.cluster.on_revoked = webhooks.revoked
+                if (teller := webhooks.observer()) is not None:
+                    observers.tell(teller)
             tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
             origins = Origins(settings.allowed_origins, not settings.require_origin)
             proxies = TrustedProxies(settings.trusted_proxies)
@@ -135,6 +184,7 @@ class Hub:
                 *make_intake(settings),
                 *make_console(settings),
                 *make_centrifugo(settings, node, keys, handshaker),
+                *make_webhook_routes(webhooks),
             ]
             streams = StreamTickets(Signer(secret, "stream"), node.wall)
             context = HttpContext(node, make_api_keys(settings), tickets, streams, proxies, audit)
@@ -152,6 +202,8 @@ class Hub:
             await node.start()
             node.stand("samples", overview.sample, lambda: SAMPLE_S, SAMPLE_S)
             node.stand("live_nodes", live.round, lambda: EVERY_S, 2 * EVERY_S)
+            if webhooks is not None:
+                webhooks.begin(node.standing)
             ending.push_async_callback(self._worker_ipc.close)
             await self._worker_ipc.start(
                 {
@@ -161,6 +213,13 @@ class Hub:
                 }
             )
             self.node = node
+            self._loop = asyncio.get_running_loop()
+            if settings.consul is not None and self._worker_ipc.index == 0:
+                from .discovery.consul import ConsulRegistration, end
+
+                registration = ConsulRegistration(settings, node_id, lambda: node.readiness.draining)
+                ending.push_async_callback(end, registration)
+                node.tasks.spawn(registration.run())
             self._inner = build(context, handshaker, origins, more)
             try:
                 yield {
@@ -170,6 +229,11 @@ class Hub:
                 }
             finally:
                 self.node, self._inner = None, NotStarted()
+
+    def _running(self) -> Node:
+        if self.node is None:
+            raise RuntimeError("the hub is not started: enter its lifespan first")
+        return self.node
 
 
 @cache
@@ -191,16 +255,36 @@ def problems(settings: Settings) -> list[str]:
     found = [problem for part in parts for problem in part.problems()]
     if settings.centrifugo_tokens and not settings.centrifugo:
         found.append("HUB_CENTRIFUGO_TOKENS is for the SDKs of Centrifugo: HUB_CENTRIFUGO=true lets them in")
-    try:
-        make_intake(settings)
-    except ValueError as error:
-        found += str(error).splitlines()
+    for check in (make_intake, _check_proxies, _check_webhooks):
+        try:
+            check(settings)
+        except ValueError as error:
+            found += str(error).splitlines()
     if settings.broker != "memory://" and not (settings.node_secret or settings.jwt_secret):
         found.append(
             "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, one over SQLite for itself when it "
             "is started anew, and there is no other secret"
         )
     return found
+
+
+def _check_proxies(settings: Settings) -> None:
+    if settings.proxies:
+        from .proxies.settings import read
+
+        read(settings)
+
+
+def _check_webhooks(settings: Settings) -> None:
+    if settings.webhooks:
+        from .outgoing.addresses import Guard
+        from .webhooks.settings import read
+
+        read(settings)
+        try:
+            Guard(settings.webhook_allow)
+        except ValueError as error:
+            raise ValueError(f"webhook_allow: {error}") from None
 
 
 def make_intake(settings: Settings) -> Sequence[Addition]:
@@ -225,6 +309,24 @@ def make_console(settings: Settings) -> Sequence[Addition]:
     from .console.routes import additions
 
     return additions(settings)
+
+
+def waiting_for_events(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Endpoints of webhooks, with the channels whose events they wait for."""
+    if not settings.webhooks:
+        return {}
+    from .webhooks.settings import read
+
+    return {each.name: each.channels for each in read(settings) if each.waits_for_events}
+
+
+def make_webhook_routes(webhooks: "Webhooks | None") -> Sequence[Addition]:
+    """The routes for who runs webhooks, where there are any."""
+    if webhooks is None:
+        return ()
+    from .webhooks.routes import additions
+
+    return additions(webhooks)
 
 
 def make_audit(settings: Settings, node_id: str) -> AuditLog | None:
@@ -290,14 +392,19 @@ def make_broker(
     address_remap: "Remap | None" = None,
     *,
     visitor: bool = False,
+    wall: Callable[[], float] = time.time,
+    through_hub: Collection[str] = (),
+    webhooks: Mapping[str, Sequence[str]] | None = None,
 ) -> Broker:
-    """The broker that the setting names; for a `visitor` one that changes nothing.
+    """The broker that the setting names; for a `visitor` one that changes nothing. `wall` is Unix seconds.
+    `through_hub` are namespaces into which nobody may write past the nodes; `webhooks` are endpoints
+    with the channels whose events they wait for.
 
     Raises:
         BadSettings: the setting, or one beside it, can't be used.
     """
     if settings.broker == "memory://":
-        return MemoryBroker(settings.table)
+        return MemoryBroker(settings.table, clock=wall)
     if settings.broker.startswith("sqlite:"):
         return _sqlite(settings)
     from .broker.redis import access
@@ -319,6 +426,8 @@ def make_broker(
             visitor=visitor,
             credentials=credentials,
             address_remap=address_remap,
+            through_hub=through_hub,
+            webhooks=webhooks,
         )
     except ValueError as error:
         raise BadSettings([f"{name}: {error}"]) from None

@@ -26,6 +26,7 @@ from .cluster.readiness import Readiness
 from .cluster.revocation_ledger import RevocationLedger
 from .cluster.worker_ipc import WorkerIpc
 from .commands import dispatch
+from .commands.application import Application, asked
 from .commands.publications import PublicationChecks
 from .connections.admission import Admission
 from .connections.connection import Connection
@@ -39,7 +40,7 @@ from .protocol import codes, ids, replies
 from .protocol.codes import CloseCode, ErrorCode
 from .protocol.commands import Command
 from .protocol.errors import HubError
-from .protocol.event import Publication
+from .protocol.event import Event, Publication
 from .protocol.replies import Window
 from .recovery.position_check import PositionCheck
 from .recovery.table import ChannelTable
@@ -54,6 +55,7 @@ from .tracing.base import Tracer
 
 log = logging.getLogger(__name__)
 
+Publishing = Callable[[Sequence[Publication], Sequence[Published | HubError]], None]
 Execute = Callable[[Connection, Command], Awaitable[None]]
 
 SWEEP_S = 1.0
@@ -85,6 +87,8 @@ class Node:
         self.namespaces = settings.table
         self.counters = Counters()
         self.observer: Observer = observer or NoObserver()
+        self.application: Application | None = None
+        self.on_published: Publishing | None = None  # told of what this node has published
         self.flushes = FlushScheduler(loop.call_soon, wall)
         self.tracer = tracer
         if tracer is not None:
@@ -139,7 +143,7 @@ class Node:
         self.admin_tickets = admin_tickets.AdminTickets(Signer(secret, "admin"), wall)
         self.execute: Execute = partial(dispatch.execute, self)
         # What the broker tells goes straight to the part that it concerns.
-        self.on_event = self.channels.on_event
+        self.on_event: Callable[[str, Event], None] = self.channels.on_event
         self.on_erased = self.channels.on_erased
         self.on_presence = self.presence.on_change
         self.on_command = self._bus.on_command
@@ -347,12 +351,34 @@ class Node:
         self, publications: Sequence[Publication], *, ordered: bool = False
     ) -> list[Published | HubError]:
         """Publish; an error in one leaves the others. `ordered` as `Broker.publish` has it."""
+        if self.application is not None and any(
+            self.application.asks_publish(each.channel) for each in publications
+        ):
+            return await self._publish_asked(self.application, publications, ordered)
+        return await self._publish(publications, ordered)
+
+    async def _publish(
+        self, publications: Sequence[Publication], ordered: bool
+    ) -> list[Published | HubError]:
         began = time.perf_counter()
         store = partial(self.broker.publish, publications, ordered=ordered)
         results = await (store() if self.tracer is None else self.tracer.send(publications, store))
         self.counters.publish_time.observe(time.perf_counter() - began)
         self.counters.published += sum(not isinstance(result, HubError) for result in results)
+        if self.on_published is not None:
+            self.on_published(publications, results)
         return results
+
+    async def _publish_asked(
+        self, application: Application, publications: Sequence[Publication], ordered: bool
+    ) -> list[Published | HubError]:
+        """Publish what the application lets through, as it leaves it."""
+        answers = await asked(
+            application, publications, self.publication_checks.check_payload, ordered=ordered
+        )
+        let_through = [each for each in answers if isinstance(each, Publication)]
+        published = iter(await self._publish(let_through, ordered))
+        return [each if isinstance(each, HubError) else next(published) for each in answers]
 
     def on_lost(self, channels: Collection[str]) -> None:
         """`Listener.on_lost`."""

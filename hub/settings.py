@@ -30,7 +30,7 @@ _SERVICE_LINK = re.compile(r"HUB_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(
 
 
 class ApiKeyRules(BaseModel):
-    """An API key that may do what it names and nothing else."""
+    """An API key that may do what it names and nothing else, and so often where it says."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,6 +39,10 @@ class ApiKeyRules(BaseModel):
     publish: list[str] = Field(default_factory=list)
     presence: list[str] = Field(default_factory=list)
     admin: Literal["read", "write"] | None = None
+    rate: Annotated[float, Field(gt=0)] | None = (
+        None  # requests a second over HTTP; None: as many as it likes
+    )
+    burst: Annotated[int, Field(ge=1)] | None = None  # of them at once
 
 
 class RoleRules(BaseModel):
@@ -157,6 +161,24 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8_388_608
     ready_requires_all_shards: bool = False
     metrics_public: bool = True
+
+    # how others find it
+    consul: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
+    consul_token: SecretStr | None = None
+    consul_service: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")] = "notification-hub"
+    consul_address: str | None = None
+    consul_tags: list[str] = Field(default_factory=list)
+
+    # handlers of the program around it
+    handler_timeout: Positive = 1.0
+    handler_threads: Annotated[int, Field(ge=1, le=1000)] = 32
+    handler_calls: Count = 1000
+
+    # the application over HTTP: `proxies` and `webhooks` read and check them
+    proxies: list[dict[str, Any]] = Field(default_factory=list, repr=False)
+    webhooks: list[dict[str, Any]] = Field(default_factory=list, repr=False)
+    webhook_allow: list[str] = Field(default_factory=list)
+    webhook_waiting: Count = 100_000
 
     # bridges: `hub bridge` reads and checks them
     bridges: list[dict[str, Any]] = Field(default_factory=list)

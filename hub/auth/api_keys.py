@@ -23,6 +23,7 @@ class ApiKey:
     key: str = field(repr=False)
     grants: Mapping[str, Sequence[str]] | None = None
     admin: Level = Level.NONE
+    limit: tuple[float, float] | None = None  # requests a second, and at once
 
     def identity(self, name: str) -> Identity:
         """Whom it speaks for: a service without an end."""
@@ -54,12 +55,17 @@ class ApiKeys:
         self._salt = secrets.token_bytes(32)
         self._problems: list[str] = []
         self._identities: dict[bytes, Identity] = {}
+        self._limits: dict[str, tuple[float, float]] = {}
         for name, key in keys.items():
             self._add(name, key)
 
     def verify(self, key: str) -> Identity | None:
         """The service whose key this is, with its grants and without an end; None: it is nobody's."""
         return self._identities.get(self._digest(key))
+
+    def limit(self, service: Identity) -> tuple[float, float] | None:
+        """Requests a second that the key may make, and at once; None: as many as it likes."""
+        return self._limits.get(service.user) if self._limits else None
 
     def problems(self) -> list[str]:
         """What is wrong with the settings, in words; such keys are not used."""
@@ -75,6 +81,8 @@ class ApiKeys:
             self._problems.append(f"the API keys {other.user} and {name} are the same")
         else:
             self._identities[digest] = key.identity(name)
+            if key.limit is not None:
+                self._limits[name] = key.limit
 
     def _digest(self, key: str) -> bytes:
         return blake2b(key.encode(errors="surrogatepass"), key=self._salt, digest_size=32).digest()

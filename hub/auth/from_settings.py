@@ -96,4 +96,5 @@ def _api_key(entry: SecretStr | ApiKeyRules) -> ApiKey:
     if isinstance(entry, SecretStr):
         return ApiKey(entry.get_secret_value())
     named = {"subscribe": entry.subscribe, "publish": entry.publish, "presence": entry.presence}
-    return ApiKey(entry.key.get_secret_value(), named, _level(entry.admin))
+    limit = None if entry.rate is None else (entry.rate, float(entry.burst or max(1.0, entry.rate)))
+    return ApiKey(entry.key.get_secret_value(), named, _level(entry.admin), limit)

@@ -96,6 +96,7 @@ class Revocations:
         self._ttl = ttl
         self._told = False
         self._max_entries = max_entries
+        self.changes = 0  # how many became known: what was decided before another one may no longer hold
         self._entries: dict[str, Revocation] = {}
         self._next_prune = clock() + _PRUNE_EVERY_S
 
@@ -134,6 +135,7 @@ class Revocations:
             since = before.since if parsed.since is None else parsed.since
             after = Revocation(max(since, before.since), max(until, before.until))
         self._entries[parsed.target] = after
+        self.changes += after != before
         return after != before
 
     def is_revoked(self, token: Token) -> bool:

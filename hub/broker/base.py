@@ -6,9 +6,12 @@ over all of them. Everything here speaks of channels that were checked before (`
 a pile of waiting), ``internal`` when it failed, ``conflict`` and ``limit`` where the verb says so.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
+
+import orjson
 
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
@@ -208,6 +211,88 @@ class DeadLetters(Protocol):
         """How many there are."""
 
 
+class Kind(StrEnum):
+    """What a webhook may be told of."""
+
+    EVENT = "event"
+    LEASE_EXPIRED = "lease.expired"
+    PRESENCE_JOINED = "presence.joined"
+    PRESENCE_LEFT = "presence.left"
+    CONNECTION_OPENED = "connection.opened"
+    CONNECTION_CLOSED = "connection.closed"
+    WEBHOOK_OVERFLOW = "webhook.overflow"
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105  # no password
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Something that an endpoint is to be told of: `fields` beside its kind are values of JSON, or fragments of it.
+
+    `id` is the same however often it is tried; `time_ms` since 1970.
+    """
+
+    id: str
+    kind: Kind | None  # None: nothing that anybody is told of
+    time_ms: int
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken of a queue: `tries` of the first so far. `intents` empty: there is nothing now; `again_s` says
+    when there may be, None: nothing waits."""
+
+    intents: Sequence[Intent] = ()
+    tries: int = 0
+    again_s: float | None = None
+
+
+Route = Callable[[str, str], tuple[str, ...]]
+"""The endpoints that are to be told of a channel's ``event`` or ``presence``."""
+
+Wake = Callable[[str, str], float]
+"""Something waits in (channel, endpoint): in how many seconds to look again whether it still does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Who is told of what is written: `routes` to whom it goes, `wake` that something waits, `overflow` (channel,
+    endpoint, how many) that more wait in a queue than `most`."""
+
+    routes: Route
+    wake: Wake
+    overflow: Callable[[str, str, int], None]
+    most: int
+
+
+class Intents(Protocol):
+    """What waits for the endpoints of webhooks: by channel and endpoint a queue, written in the same atomic step
+    as the event or the change of presence that it tells of. One courier at a time has a queue."""
+
+    def route(self, waiting: Waiting) -> None:
+        """From now on intents are written, and who waits is told; before `Broker.start`."""
+
+    async def push(self, channel: str, endpoint: str, happening: bytes) -> int:
+        """Put something else at the end, a JSON object with ``kind``; how many wait there."""
+
+    async def take(
+        self, channel: str, endpoint: str, most: int, for_s: float, *, early: bool = False
+    ) -> Taken:
+        """Up to `most` from the front, for `for_s` nobody else's; `early`: though the next try is later."""
+
+    async def settle(
+        self, channel: str, endpoint: str, through: int, go_on_s: float, tries: int, again_s: float
+    ) -> bool:
+        """`through` of the first are through. `go_on_s` 0: it is anybody's, `again_s` from now; the next was tried
+        `tries` times. False: it was somebody else's meanwhile."""
+
+    async def states(self) -> dict[str, bytes]:
+        """What is kept of endpoints: by name, JSON."""
+
+    async def put_state(self, endpoint: str, state: bytes) -> None:
+        """Keep it; empty: forget it."""
+
+
 class Broker(Protocol):
     """What stores events and carries them between nodes.
 
@@ -230,6 +315,10 @@ class Broker(Protocol):
     @property
     def dead_letters(self) -> DeadLetters:
         """What could not be handed on."""
+
+    @property
+    def intents(self) -> Intents:
+        """What waits for the endpoints of webhooks."""
 
     async def start(self, listener: Listener) -> None:
         """Connect. Returns also while the storage is away: it is retried, and `health` says so."""
@@ -313,6 +402,24 @@ def no_keys(channel: str) -> HubError:
     return HubError(
         ErrorCode.BAD_CHANNEL, f"{channel} has no snapshot: only state channels do", channel=channel
     )
+
+
+def event_intent(epoch: str, event: Event) -> Intent:
+    """An endpoint is to be told of an event; a lease that ended is one too, under its own name."""
+    kind = Kind.LEASE_EXPIRED if event.type == "lease_expired" else Kind.EVENT
+    id = f"{event.channel}/{epoch}:{event.offset}"
+    return Intent(
+        id, kind, event.time, {"channel": event.channel, "event": {**event.fields(), "epoch": epoch}}
+    )
+
+
+def presence_intent(id: str, time_ms: int, channel: str, change: str, member: Member) -> Intent:
+    """An endpoint is to be told that somebody came or left; what else changes of a member is told to nobody."""
+    kinds = {"join": Kind.PRESENCE_JOINED, "leave": Kind.PRESENCE_LEFT}
+    about: dict[str, Any] = {"user": member.user, "as" if member.named else "connection": member.name}
+    if member.info is not None:
+        about["info"] = orjson.Fragment(member.info)
+    return Intent(id, kinds.get(change), time_ms, {"channel": channel, "member": about})
 
 
 def untried(channel: str) -> HubError:

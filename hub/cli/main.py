@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         _deadletters,
         _export,
         _replay,
+        _webhooks,
     ):
         add(verbs)
     return parser
@@ -387,6 +388,22 @@ def _replay(verbs: "Verbs") -> None:
     verb.add_argument("file", metavar="FILE", help="lines of JSON; - reads standard input")
     verb.add_argument("--into", required=True, metavar="CHANNEL", help="a stored channel")
     _remote(verb)
+
+
+def _webhooks(verbs: "Verbs") -> None:
+    verb = _verb(
+        verbs, "webhooks", "webhooks", "see the webhooks of a running hub, try them, switch them off and on"
+    )
+    what = verb.add_subparsers(dest="verb", required=True, metavar="list|test|disable|enable")
+    _remote(what.add_parser("list", help="a line for each"))
+    for name, help in (
+        ("test", "send it a test, at once"),
+        ("disable", "send it nothing; what waits stays"),
+        ("enable", "send it what waits"),
+    ):
+        each = what.add_parser(name, help=help)
+        each.add_argument("name", metavar="NAME")
+        _remote(each)
 
 
 def _remote(verb: argparse.ArgumentParser, whose: str = "or an API key") -> None:

@@ -45,6 +45,7 @@ class ClusterCommands:
         self._channels = channels
         self._revocations = revocations
         self._now = now
+        self.on_revoked: Callable[[str, float], None] | None = None  # told of what this node has revoked
         bus.handlers.update(
             disconnect=self._on_disconnect,
             revoke=self._on_revoke,
@@ -107,6 +108,8 @@ class ClusterCommands:
         self._apply(entry, until)
         await self._ledger.put(entry, until)
         await self._bus.send("revoke", entry=entry, until=until)
+        if self.on_revoked is not None:
+            self.on_revoked(entry, until)
 
     async def learn_revocations(self) -> None:
         """Take over what the nodes know together: a command may have been missed, or be older than this node.

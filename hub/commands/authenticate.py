@@ -55,6 +55,10 @@ async def admit(
     """Let a connection in: `hub.welcome`, then the channels of its token."""
     returning = node.returning(resume, identity.user)
     try:
+        if node.application is not None:
+            identity = await node.application.connect(connection, identity, renewal=False)
+            if connection.session.state is not SessionState.WAITING:
+                return  # it is over, or let in by another of its commands
         node.enter(connection, identity, returning)
     except HubError as error:
         refuse(connection, error, id)
@@ -69,6 +73,10 @@ async def _renew(node: LetsIn, connection: Connection, identity: Identity, comma
     assert connection.identity is not None
     if identity.user != connection.identity.user:
         raise forbidden("the new token is another user's; open a connection of its own for it")
+    if node.application is not None:
+        identity = await node.application.connect(connection, identity, renewal=True)
+        if connection.closed:
+            return
     connection.renewed(identity)
     connection.reply(command.id, replies.authenticated(identity.user, _milliseconds(identity.expires_at)))
     for name in list(connection.subscriptions):

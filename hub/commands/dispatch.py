@@ -12,6 +12,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.commands import (
     Ack,
     Authenticate,
+    Call,
     Command,
     ListPresence,
     ReadHistory,
@@ -26,6 +27,7 @@ from ..protocol.event import Publication
 from ..protocol.publications import Batch, Publish
 from ..recovery.history import read_history
 from ..recovery.replay import room
+from .application import no_method
 from .authenticate import authenticate
 from .batch import publish_all
 from .channel_rights import renew
@@ -155,6 +157,17 @@ async def _ack(node: Executes, connection: Connection, command: Ack) -> None:
     connection.reply(command.id, replies.acked(command.channel, inbox.cursor, inbox.unread))
 
 
+async def _call(node: Executes, connection: Connection, command: Call) -> None:
+    identity_of(connection)
+    if node.application is None:
+        raise no_method(command.method)
+    payload = await node.application.call(connection, command)
+    if len(payload) > node.settings.frame_bytes - ROOM:
+        raise HubError(ErrorCode.TOO_LARGE, f"the result is {len(payload)} bytes long, too long for a frame")
+    if command.id is not None:
+        connection.reply(command.id, replies.result(orjson.Fragment(payload)))
+
+
 _HANDLERS: dict[type, Callable[[Executes, Connection, Any], Awaitable[None]]] = {
     Authenticate: authenticate,
     Subscribe: subscribe,
@@ -167,4 +180,5 @@ _HANDLERS: dict[type, Callable[[Executes, Connection, Any], Awaitable[None]]] = 
     ListPresence: _list_presence,
     SetPresence: _set_presence,
     Ack: _ack,
+    Call: _call,
 }

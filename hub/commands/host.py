@@ -21,6 +21,7 @@ from ..runtime.counters import Counters
 from ..runtime.floods import Floods
 from ..runtime.tasks import Tasks
 from ..settings import Settings
+from .application import Application
 from .publications import PublicationChecks
 
 
@@ -37,6 +38,7 @@ class Subscribes(Protocol):
     """Where subscriptions begin, stand and end."""
 
     settings: Settings
+    application: Application | None
     namespaces: Namespaces
     broker: Broker
     channels: ChannelTable

@@ -54,7 +54,7 @@ class PublicationChecks:
                 raise _bad("version and lease_ms need a key")
         if command.event == "lease_expired":
             raise _bad("the event type lease_expired is the hub's own")
-        self._check_payload(command)
+        self.check_payload(command.channel, command.payload)
         return Publication(
             command.channel,
             command.event,
@@ -72,16 +72,21 @@ class PublicationChecks:
             source=command.source,
         )
 
-    def _check_payload(self, command: Publish) -> None:
-        if len(command.payload) > self._message_bytes:
+    def check_payload(self, channel: str, payload: bytes) -> None:
+        """Size and schema.
+
+        Raises:
+            HubError: ``too_large`` or ``bad_message``.
+        """
+        if len(payload) > self._message_bytes:
             raise HubError(
                 ErrorCode.TOO_LARGE,
-                f"the payload is {len(command.payload)} bytes of JSON, {self._message_bytes} are allowed",
+                f"the payload is {len(payload)} bytes of JSON, {self._message_bytes} are allowed",
             )
-        check = self._schemas.get(command.channel.partition(":")[0])
+        check = self._schemas.get(channel.partition(":")[0])
         if check is not None:
             try:
-                check(loads_json(command.payload))
+                check(loads_json(payload))
             except ValueError as error:
                 raise _bad(f"the payload does not fit the namespace's schema: {str(error)[:200]}") from None
 

@@ -38,6 +38,10 @@ async def begin(
 ) -> None:
     """Let a stream in and subscribe its channels. What fails ends it: nobody would ask again."""
     try:
+        if node.application is not None:
+            identity = await node.application.connect(connection, identity, renewal=False)
+            if connection.closed:
+                return
         node.enter(connection, identity, None)
     except HubError as error:
         refuse(connection, error)

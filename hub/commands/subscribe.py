@@ -172,10 +172,14 @@ async def _join(
     node.namespaces.of(command.channel)
     right = await right_for(node, connection, command)
     _may_subscribe(node, connection, command, right, ready)
+    info = None
+    if node.application is not None and node.application.asks_subscribe(command.channel):
+        answer = await node.application.subscribe(connection, command)
+        command, info = answer.command, answer.info
     channel = await node.channels.acquire(command.channel)
     arrival = None if command.presence is None else node.presence.arrive(connection, channel.name)
     try:
-        members = await _enter(node, connection, command, channel, right)
+        members = await _enter(node, connection, command, channel, right, info)
         unread = await _unread(node, connection, channel)
         command = await _placed(node, command, channel)
         start = await decide_start(
@@ -222,16 +226,22 @@ def _place(channel: Channel, start: Start, command: Subscribe) -> Subscribed:
 
 
 async def _enter(
-    node: Subscribes, connection: Connection, command: Subscribe, channel: Channel, right: ChannelRight | None
+    node: Subscribes,
+    connection: Connection,
+    command: Subscribe,
+    channel: Channel,
+    right: ChannelRight | None,
+    shown: bytes | None,
 ) -> Sequence[bytes] | None:
-    """Become present, where that is asked for; the members, this one first: its own join is not sent."""
+    """Become present, where that is asked for; the members, this one first: its own join is not sent.
+    `shown`: what the application wants to be seen of it."""
     if command.presence is None:
         return None
     user, info = connection.who
     standing = connection.rights.get(channel.name) if connection.rights is not None else None
     for each in (standing, right):
         info = info if each is None or each.info is None else each.info
-    members = await node.presence.enter(connection, channel, command.presence, user, info)
+    members = await node.presence.enter(connection, channel, command.presence, user, shown or info)
     return encoded(sorted(members, key=lambda member: member.owner != connection.id))
 
 

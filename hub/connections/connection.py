@@ -21,6 +21,7 @@ from ..protocol.codec import encode
 from ..protocol.codes import CloseCode, ErrorCode, Then
 from ..protocol.commands import (
     Authenticate,
+    Call,
     Command,
     Ping,
     Subscribe,
@@ -529,7 +530,7 @@ def about(command: Command, error: HubError) -> HubError:
 
 def _channels_of(command: Command) -> tuple[str, ...]:
     """The channels on which a command takes effect in the order sent."""
-    if isinstance(command, Authenticate | Ping):
+    if isinstance(command, Authenticate | Call | Ping):
         return ()
     if isinstance(command, SubscribeMany | Batch):
         return tuple({entry.channel for entry in command.entries if not isinstance(entry, HubError)})

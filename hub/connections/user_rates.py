@@ -16,6 +16,10 @@ class UserRates:
 
     def take(self, user: str, what: str, rate: float, burst: float, now: float, count: float = 1.0) -> float:
         """Take `count` of the user's bucket for `what`; 0.0, or the seconds until they will be there."""
+        return self.bucket(user, what, rate, burst, now).take(now, count)
+
+    def bucket(self, user: str, what: str, rate: float, burst: float, now: float) -> TokenBucket:
+        """The user's bucket for `what`."""
         bucket = self._buckets.get((user, what))
         if bucket is None:
             bucket = self._buckets[user, what] = TokenBucket(rate, burst, now)
@@ -23,4 +27,4 @@ class UserRates:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end((user, what))
-        return bucket.take(now, count)
+        return bucket

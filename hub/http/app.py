@@ -28,6 +28,7 @@ from . import browser, channels, control, dead_letters, erase, health, openapi, 
 from .answers import on_http_exception, refusal
 from .context import HttpContext
 from .cors import Cors
+from .rates import standing
 from .whole_request import AnyRequest, WholeRequest
 
 log = logging.getLogger(__name__)
@@ -180,6 +181,7 @@ def _endpoint(
 
     async def endpoint(request: _Asked) -> Response:
         began = perf_counter()
+        standing.set(None)
         try:
             response = await handler(context, request)
         except HubError as error:
@@ -189,6 +191,8 @@ def _endpoint(
             response = refusal(HubError(ErrorCode.INTERNAL, "the hub failed; its log says why"))
         context.served[path, response.status_code] += 1
         context.took.observe(path, perf_counter() - began)
+        if (limit := standing.get()) is not None:
+            response.raw_headers += limit.fields()
         return response
 
     tracer = context.node.tracer

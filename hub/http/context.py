@@ -146,6 +146,9 @@ class HttpContext:
         """
         service = self._api_keys.verify(credentials)
         if service is not None:
+            limit = self._api_keys.limit(service)
+            if limit is not None:
+                self.rates.check_key(service, *limit)
             return service
         identity = await self.node.verify(credentials)
         self.rates.check_command(identity)

@@ -18,7 +18,7 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, traceparent",
     "Access-Control-Max-Age": "600",
 }
-_EXPOSED = "Retry-After, WWW-Authenticate"
+_EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate"
 
 
 class Cors:

@@ -105,6 +105,8 @@ async def replay(context: HttpContext, request: Request) -> Response:
     """
     identity = await context.admin(request, Level.WRITE)
     letter = await _letter(context, request)
+    if "webhook" in letter:
+        return await _send_again(context, letter)
     event = letter.get("event")
     if event is None:
         why = "this letter was never mapped to a publication: mend the mapping, and replay it by its bridge"
@@ -121,6 +123,17 @@ async def replay(context: HttpContext, request: Request) -> Response:
             raise result
     await context.node.broker.dead_letters.drop(letter["id"])
     return answer({**published_fields(command, result), "replayed": letter["id"], "behind": True})
+
+
+async def _send_again(context: HttpContext, letter: dict[str, Any]) -> Response:
+    """What an endpoint did not take, once more behind what waits for it."""
+    body: dict[str, Any] = orjson.loads(base64.b64decode(letter["body"]))
+    happening = {**body, "kind": body["type"]}
+    del happening["type"]
+    to = letter["webhook"]
+    await context.node.broker.intents.push(to["channel"], to["endpoint"], orjson.dumps(happening))
+    await context.node.broker.dead_letters.drop(letter["id"])
+    return answer({"channel": to["channel"], "replayed": letter["id"], "behind": True})
 
 
 async def drop(context: HttpContext, request: Request) -> Response:

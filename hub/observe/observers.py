@@ -12,6 +12,10 @@ class Observers:
         self.recorder = recorder
         self._all: list[Observer] = [log, recorder, *more]
 
+    def tell(self, observer: Observer) -> None:
+        """From now on this one too."""
+        self._all.append(observer)
+
     def admitted(self, connection: Observed) -> None:
         """As `Observer.admitted`."""
         for each in self._all:

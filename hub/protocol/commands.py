@@ -116,6 +116,15 @@ class Ack:
     position: Position
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a method of the application around the hub; `payload` is JSON."""
+
+    id: CommandId
+    method: str
+    payload: bytes
+
+
 @dataclass(slots=True)  # one that is frozen costs 2 µs more to make
 class Ping:
     """Is anybody there?"""
@@ -135,6 +144,7 @@ Command = (
     | SetPresence
     | ReadHistory
     | Ack
+    | Call
     | Ping
 )
 
@@ -273,6 +283,12 @@ def _ack(id: CommandId, message: Mapping[str, Any]) -> Ack:
     return Ack(id, fields.channel(message), Position.checked(message.get("epoch"), message.get("offset")))
 
 
+def _call(id: CommandId, message: Mapping[str, Any]) -> Call:
+    payload = message.get("payload")
+    method = fields.name(message, "method")
+    return Call(id, method, payload if type(payload) is bytes else dumps_json(payload))
+
+
 def _ping(id: CommandId, message: Mapping[str, Any]) -> Ping:
     return Ping(id)
 
@@ -288,6 +304,7 @@ _PARSERS: dict[str, Callable[[CommandId, Mapping[str, Any]], Command]] = {
     "set_presence": _set_presence,
     "history": _read_history,
     "ack": _ack,
+    "call": _call,
     "ping": _ping,
 }
 

@@ -108,7 +108,7 @@ def _add_unusual(command: Publish, message: Mapping[str, Any]) -> None:
     """What few publications bear, so that the others do not pay for it."""
     command.lease_ms = _milliseconds(message.get("lease_ms"), "lease_ms", LEASE_MS, "1 s to 1 h")
     command.event_id_ttl_ms = _remembered(message.get("event_id_ttl_ms"), command.event_id)
-    command.meta = _meta(message.get("meta"))
+    command.meta = parse_meta(message.get("meta"))
     command.source = _source(message.get("source"))
     command.warnings = unknown_fields(message, _KNOWN)
 
@@ -154,7 +154,12 @@ def _remembered(value: Any, event_id: str | None) -> int | None:
     return ttl
 
 
-def _meta(value: Any) -> bytes | None:
+def parse_meta(value: Any) -> bytes | None:
+    """A publication's `meta`, as JSON.
+
+    Raises:
+        HubError: ``bad_message``.
+    """
     if value is None:
         return None
     if not isinstance(value, dict):

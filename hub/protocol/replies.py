@@ -189,6 +189,11 @@ def acked(channel: str, cursor: Position, unread: int) -> Message:
     return {"type": "hub.acked", "channel": channel, "epoch": epoch, "offset": offset, "unread": unread}
 
 
+def result(payload: Any) -> Message:
+    """The answer to `call`: what the application gave."""
+    return {"type": "hub.result", "payload": payload}
+
+
 def pong(time_ms: int) -> Message:
     """The answer to `ping`; `time_ms` since 1970."""
     return {"type": "hub.pong", "time": time_ms}

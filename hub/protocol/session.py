@@ -112,7 +112,7 @@ class Session:
             raise
         self.last_id = command_id(message)
         if self.encoding is Encoding.JSON:
-            if message.get("type") == "publish":
+            if message.get("type") in ("publish", "call"):
                 keep_payload(message, data)
             elif message.get("type") == "batch":
                 keep_payloads(message, data)

@@ -33,6 +33,11 @@ class TokenBucket:
             self._held_until = now + wait
         return wait
 
+    def left(self, now: float) -> float:
+        """How much there is."""
+        self._fill(now)
+        return self._level
+
     def change_rate(self, rate: float, burst: float, now: float) -> None:
         """From now on, another rate."""
         self._fill(now)

@@ -111,6 +111,7 @@ REPLIES = {
         replies.history_fields([], Position("m2", 3), more=False, gap=Gap(1, 3, Cause.EPOCH)),
     ),
     "acked": replies.acked("user:ann", AT, 0),
+    "result": replies.result({"name": "Plan B"}),
     "pong": replies.pong(1763690000123),
     "help": replies.help(["sub job:42", "ping"]),
     "error": replies.error(DENIED),

@@ -34,6 +34,7 @@ from ..base import (
     untried,
 )
 from .dead_letters import MemoryDeadLetters
+from .intents import MemoryIntents
 from .presence import MemoryPresence
 from .registry import MemoryRegistry
 from .streams import Keyed, Stream
@@ -63,6 +64,7 @@ class MemoryBroker:
         self._listener: Listener | None = None
         self.presence: Presence = MemoryPresence(self._timers, self._on_presence, members_limit)
         self.registry: Registry = MemoryRegistry(self._timers, self._on_command)
+        self.intents = MemoryIntents(clock)
         self.dead_letters: DeadLetters = MemoryDeadLetters(dead_letters_limit)
 
     async def start(self, listener: Listener) -> None:
@@ -73,6 +75,7 @@ class MemoryBroker:
     async def close(self) -> None:
         """Let go of everything, within 5 s."""
         self._timers.close()
+        self.intents.close()
         self._listened.clear()
         self._listener = None
 
@@ -258,6 +261,7 @@ class MemoryBroker:
                 return stale
         event = _event(publication, stream.offset + 1, event_id, now)
         self._store(stream, publication, event, now)
+        self.intents.event(stream.epoch, event)
         if self._listener is not None and event.channel in self._listened:
             self._listener.on_event(stream.epoch, event)
         return Published(event_id, Position(stream.epoch, event.offset))
@@ -314,6 +318,7 @@ class MemoryBroker:
         )
 
     def _on_presence(self, channel: str, change: str, member: Member) -> None:
+        self.intents.presence(channel, change, member)
         if self._listener is not None and channel in self._listened:
             self._listener.on_presence(channel, change, member)
 

@@ -24,6 +24,7 @@ from .client.tuning import Stats, Tuning, log
 from .dead_letters import RedisDeadLetters
 from .due import DueList
 from .greeting import Greeting, Look
+from .intents import FAMILY, RedisIntents
 from .keys import KeyNames
 from .leases import RedisLeases
 from .presence import RedisPresence
@@ -39,6 +40,8 @@ class RedisBroker:
     bear (Unix seconds); leases and deadlines go by the servers' own clocks. `stats` counts what happened.
     `credentials` are asked at each connect, before the URLs' own user and password; `address_remap` says where a
     server is reached that Sentinels or a Cluster name: redis-py's own extension points.
+    `through_hub` are namespaces into which nobody may write but through a node: handlers have a say there.
+    `webhooks` are endpoints with the channels whose events they wait for: who publishes past the nodes has to know.
     A `visitor` only looks whether all can be reached: it agrees on nothing and takes on no standing work.
     """
 
@@ -56,6 +59,8 @@ class RedisBroker:
         visitor: bool = False,
         credentials: CredentialProvider | None = None,
         address_remap: Remap | None = None,
+        through_hub: Collection[str] = (),
+        webhooks: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.stats = Stats()
         self._sites = parse(urls, credentials)
@@ -63,7 +68,7 @@ class RedisBroker:
         self._node_id = node_id
         self._visitor = visitor
         self._keys = KeyNames(prefix)
-        self._greeting = Greeting(self._keys, self._sites, namespaces, self.stats)
+        self._greeting = Greeting(self._keys, self._sites, namespaces, self.stats, through_hub, webhooks)
         self._listener: Listener | None = None
         self._channels_of: dict[bytes, str] = {}
         self._lingering: dict[str, asyncio.TimerHandle] = {}
@@ -89,6 +94,9 @@ class RedisBroker:
         )
         self.dead_letters = RedisDeadLetters(store, self._keys, dead_letters_limit)
         self._due = due
+        self.intents = RedisIntents(
+            store, self._keys, DueList(store, self._keys, self._tuning, self.stats, FAMILY), self.stats
+        )
 
     # Life
 
@@ -99,6 +107,8 @@ class RedisBroker:
             WrongServer: a server belongs to another ring, or is no master, and says so at once.
         """
         self._listener = listener
+        if self.intents.routed:
+            self._channels.intents = self.presence.intents = self.intents
         await self._topology.start()
         self._topology.listen_always(self._keys.commands)
         settled = [shard.commander.settled.wait() for shard in self._topology.shards()]
@@ -113,6 +123,7 @@ class RedisBroker:
                 raise shard.commander.refusal
         if not self._visitor:
             self._due.start()
+            self.intents.start()
 
     async def close(self) -> None:
         """Let go of everything, within 5 s."""
@@ -121,6 +132,7 @@ class RedisBroker:
         self._lingering.clear()
         async with asyncio.timeout(5.0):
             await self._due.close()
+            await self.intents.close()
             await self._topology.close()
         self._listener = None
 

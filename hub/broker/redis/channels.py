@@ -31,6 +31,7 @@ from .client.connection import Command
 from .client.errors import failed
 from .client.topology import Topology
 from .client.tuning import Stats
+from .intents import RedisIntents
 from .keys import KeyNames
 from .store import Request, Store
 
@@ -78,6 +79,7 @@ class RedisChannels:
         self._namespaces = namespaces
         self._clock = clock
         self._stats = stats
+        self.intents: RedisIntents | None = None  # where webhooks wait for events
 
     async def publish(
         self,
@@ -98,8 +100,23 @@ class RedisChannels:
                 asked.append(self._asked(place, publication, now_ms, leases[place] if leases else None))
             except HubError as error:
                 answers[place] = (error, "")
+        if self.intents is not None:
+            asked = await self._expected(self.intents, asked, answers)
         await self._publish(asked, answers, ordered)
+        if self.intents is not None:
+            self.intents.written({each.channel for each in publications}, "event")
         return [answers[place] for place in range(len(publications))]
+
+    async def _expected(
+        self, intents: RedisIntents, asked: Sequence[Asked], answers: dict[int, Answer]
+    ) -> list[Asked]:
+        """Those of whose events webhooks will hear, or need not: the others are refused for the moment."""
+        channels = {each.publication.channel for each in asked if each.rules.stored}
+        refused = await intents.expect(channels, "event")
+        for each in asked:
+            if (error := refused.get(each.publication.channel)) is not None:
+                answers[each.place] = (error, "")
+        return [each for each in asked if each.publication.channel not in refused]
 
     async def _publish(self, asked: Sequence[Asked], answers: dict[int, Answer], ordered: bool) -> None:
         """A channel's entries by one call of the script: its numbering is read and written once for all of them.
@@ -123,6 +140,10 @@ class RedisChannels:
     async def expire(self, publication: Publication, lease: str) -> Published | None:
         """Publish that a lease has run out; None where it no longer stands."""
         asked = self._asked(0, publication, int(self._clock() * 1000), None, lease)
+        if self.intents is not None and (
+            refused := await self.intents.expect([publication.channel], "event")
+        ):
+            raise refused[publication.channel]
         reply = await self._store.one(self._asking([asked]))
         if isinstance(reply, list) and reply[0] == b"unleased":
             return None
@@ -280,6 +301,11 @@ class RedisChannels:
             "1" if ordered else "",
         )
         names = self._keys.stored(channel)
+        if self.intents is not None and (waiting := self.intents.endpoints(channel, "event")):
+            names = (*names, *(each.answer_key for each in asked if each.answer_key))
+            names = (*names, *self.intents.queues(channel, waiting))
+            args = (*head, *(arg for each in asked for arg in each.args))
+            return Request(channel, scripts.TOLD[scripts.PUBLISH], names, args)
         if len(asked) == 1:
             names = (*names, first.answer_key) if first.answer_key else names
             return Request(channel, scripts.PUBLISH, names, (*head, *first.args))

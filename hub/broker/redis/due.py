@@ -33,9 +33,12 @@ _AT_ONCE = 100  # items of one bucket that a node takes in one go
 
 class DueList:
     """The due-list: what must be looked at later, by whichever node lives then. Items are tuples of a kind,
-    a channel, and what the kind needs."""
+    a channel, and what the kind needs. `family` names the list's keys."""
 
-    def __init__(self, store: Store, keys: KeyNames, tuning: Tuning, stats: Stats) -> None:
+    def __init__(
+        self, store: Store, keys: KeyNames, tuning: Tuning, stats: Stats, family: str = "due"
+    ) -> None:
+        self._family = family
         self.handlers: dict[str, Handler] = {}
         self._store = store
         self._keys = keys
@@ -55,14 +58,14 @@ class DueList:
 
     def adding(self, item: Sequence[str], delay_s: float, instead: Sequence[str] | None = None) -> Request:
         """The request that puts an item on the list, or moves it, and takes off another one of its bucket."""
-        tag = self._keys.due_tag(item[1])
+        tag = self._keys.due_tag(item[1], self._family)
         packed = msgpack.packb(item)
         replaced = b"" if instead is None else msgpack.packb(instead)
         return Request(tag, DUE_ADD, (self._keys.due(tag),), (int(delay_s * 1000), packed, replaced))
 
     def dropping(self, item: Sequence[str]) -> Request:
         """The request that takes an item off the list."""
-        tag = self._keys.due_tag(item[1])
+        tag = self._keys.due_tag(item[1], self._family)
         name = self._keys.due(tag)
         return Request(tag, None, (), ("ZREM", name, msgpack.packb(item)))
 
@@ -78,11 +81,11 @@ class DueList:
         async def look() -> None:
             # Nodes look at different moments, so the list is looked at more often than one of them would.
             await asyncio.sleep(self._tuning.sweep * random.uniform(0.5, 1.0))
-            while await self._take(f"due-{bucket}") == _AT_ONCE:
+            while await self._take(f"{self._family}-{bucket}") == _AT_ONCE:
                 pass
 
         longest_s = self._tuning.sweep + self._tuning.patience
-        await self.standing.run(f"due_list_{bucket}", look, lambda: 0.0, longest_s)
+        await self.standing.run(f"{self._family}_list_{bucket}", look, lambda: 0.0, longest_s)
 
     async def _take(self, tag: str) -> int:
         name = self._keys.due(tag)

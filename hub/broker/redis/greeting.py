@@ -6,7 +6,7 @@ into Redis; where two nodes differ (a rolling deploy), the newest wins.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import hiredis
 
@@ -29,11 +29,19 @@ FORMAT = 1
 class Greeting:
     """What a node says to each server before it uses it, and again while it lives."""
 
-    def __init__(self, keys: KeyNames, sites: Sequence[Site], namespaces: Namespaces, stats: Stats) -> None:
+    def __init__(
+        self,
+        keys: KeyNames,
+        sites: Sequence[Site],
+        namespaces: Namespaces,
+        stats: Stats,
+        through_hub: Collection[str] = (),
+        webhooks: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._keys = keys
         self._stats = stats
         self._ring = ring_of(sites)
-        self._namespaces = _dumps(namespaces)
+        self._namespaces = _dumps(namespaces, through_hub, webhooks or {})
 
     async def __call__(self, link: Link) -> None:
         """Greet.
@@ -92,8 +100,10 @@ class Greeting:
 class Look:
     """What somebody who is no node says instead: nothing. It reads what the nodes agreed on.
 
-    `namespaces` are those in force, where a server has them; `who` names the visitor in a refusal, and
-    `needs_a_hub` refuses a server where none has ever run.
+    `namespaces` are those in force, where a server has them; `through_hub` are those of which only a hub can tell
+    whether an event may be published (handlers, a schema); `webhooks` are endpoints, with patterns of the channels
+    whose events they wait for. `who` names the visitor in a refusal; `needs_a_hub` refuses a server where none has
+    ever run.
     """
 
     def __init__(self, keys: KeyNames, sites: Sequence[Site], who: str, *, needs_a_hub: bool) -> None:
@@ -102,6 +112,8 @@ class Look:
         self._who = who
         self._needs_a_hub = needs_a_hub
         self.namespaces: Namespaces | None = None
+        self.through_hub: Collection[str] = frozenset()
+        self.webhooks: Mapping[str, Sequence[str]] = {}
 
     async def __call__(self, link: Link) -> None:
         """Look.
@@ -122,7 +134,10 @@ class Look:
         if namespaces is None and self._needs_a_hub:
             raise WrongServer(f"{link.name} has no settings of a hub under the prefix {self._keys.prefix}")
         try:
-            self.namespaces = loads(namespaces) if namespaces is not None else None
+            if namespaces is not None:
+                self.namespaces = loads(namespaces)
+                self.through_hub = _through_hub(namespaces, self.namespaces)
+                self.webhooks = _webhooks(namespaces)
         except ValueError as error:
             raise WrongServer(f"{link.name}: {error}") from None
 
@@ -152,12 +167,30 @@ _OF_CLIENTS = {"client_subscribe", "client_event"}
 """Rules that no publisher needs: a release that does not know them wrote the same."""
 
 
-def _dumps(namespaces: Namespaces) -> str:
+def _through_hub(text: bytes, namespaces: Namespaces) -> frozenset[str]:
+    named = json.loads(text).get("through_hub", ())
+    with_schema = (name for name, rules in namespaces.items() if rules.schema_ is not None)
+    return frozenset({*with_schema, *(name for name in named if isinstance(name, str))})
+
+
+def _webhooks(text: bytes) -> dict[str, list[str]]:
+    found = json.loads(text).get("webhooks", {})
+    return {str(name): [str(each) for each in channels] for name, channels in found.items()}
+
+
+def _dumps(
+    namespaces: Namespaces, through_hub: Collection[str], webhooks: Mapping[str, Sequence[str]]
+) -> str:
     table = {
         name: rules.model_dump(mode="json", by_alias=True, exclude=_OF_CLIENTS)
         for name, rules in namespaces.items()
     }
-    return json.dumps({"format": FORMAT, "namespaces": table}, sort_keys=True, separators=(",", ":"))
+    settings: dict[str, object] = {"format": FORMAT, "namespaces": table}
+    if through_hub:
+        settings["through_hub"] = sorted(through_hub)
+    if webhooks:
+        settings["webhooks"] = {name: list(channels) for name, channels in webhooks.items()}
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"))
 
 
 def loads(text: bytes) -> Namespaces:

@@ -15,6 +15,9 @@
 | ``p:{c}:i:<digest>`` | string | an answered ``event_id``: body's digest|epoch|offset |
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
 | ``p:{c}:e`` | pub/sub | announcements |
+| ``p:{c}:w:<endpoint>`` | list | what waits for a webhook: ms|number|announcement |
+| ``p:{c}:wl:<endpoint>`` | hash | who has that queue, until when, tries, when again, the last number |
+| ``p:{hooks-b}`` · ``p:{hooks}`` | zset · hash | which queues to look at, and when; what is kept of endpoints |
 | ``p:{due-b}`` | zset | what is to be looked at, and when: leases, leaves, nodes |
 | ``p:{nodes}`` | hash | the nodes that live |
 | ``p:{revoked}:signed`` · ``p:{revoked}`` | zset | revocations, signed by nodes; the same for nodes of 0.1 |
@@ -42,6 +45,7 @@ class KeyNames:
         self.revoked = f"{prefix}:{{revoked}}"
         self.revoked_signed = f"{prefix}:{{revoked}}:signed"
         self.dead = (f"{prefix}:{{dead}}", f"{prefix}:{{dead}}:at")
+        self.endpoints = f"{prefix}:{{hooks}}"
         self.commands = f"{prefix}:{{commands}}"
         self.settings = (f"{prefix}:{{settings}}:ring", f"{prefix}:{{settings}}:namespaces")
         self.base = lru_cache(maxsize=16384)(self._base)
@@ -68,9 +72,14 @@ class KeyNames:
         base = self.base(channel)
         return (base + "p", base + "n")
 
-    def due_tag(self, name: str) -> str:
+    def intents(self, channel: str, endpoint: str) -> tuple[str, str]:
+        """What waits for an endpoint, and the state of that queue."""
+        base = self.base(channel)
+        return (f"{base}w:{endpoint}", f"{base}wl:{endpoint}")
+
+    def due_tag(self, name: str, family: str = "due") -> str:
         """The tag of the due-list that `name` (of a channel) is on."""
-        return f"due-{crc32(name.encode()) % DUE_BUCKETS}"
+        return f"{family}-{crc32(name.encode()) % DUE_BUCKETS}"
 
     def due(self, tag: str) -> str:
         """A due-list."""

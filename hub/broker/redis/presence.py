@@ -15,11 +15,13 @@ from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ..base import Member, check_member
 from . import format as wire
+from .client.connection import Reply
 from .client.topology import Topology
 from .client.tuning import Stats
 from .due import DueList
+from .intents import RedisIntents
 from .keys import KeyNames
-from .scripts import ENTER, LEAVE, MEMBER_COUNT, MEMBERS, NODE_MEMBERS, SET_STATE, Script
+from .scripts import ENTER, LEAVE, MEMBER_COUNT, MEMBERS, NODE_MEMBERS, SET_STATE, TOLD, Script
 from .store import Request, Store
 
 _FULL_RETRY_MS = 10_000
@@ -58,6 +60,7 @@ class RedisPresence:
         self._doubted: dict[str, int] = {}  # at how many signs of life it is still to be compared
         due.handlers[_LEAVE] = self._look_at_leave
         due.handlers[_NODE] = self._look_at_node
+        self.intents: RedisIntents | None = None  # where webhooks wait for who comes and leaves
 
     async def enter(self, channel: str, member: Member) -> None:
         """`member.owner` becomes the owner."""
@@ -67,7 +70,7 @@ class RedisPresence:
         incarnation = self._topology.of(channel).commander.incarnation
         self._entering.add(name)
         try:
-            reply = await self._store.one(self._enter(channel, member))
+            reply = await self._one(self._enter(channel, member))
         except HubError:
             self._owed[name] = 0.0  # it may have entered all the same, and would stay as a ghost
             raise
@@ -94,7 +97,7 @@ class RedisPresence:
 
     async def set_state(self, channel: str, user: str, name: str, owner: str, state: bytes) -> None:
         """Announces an update."""
-        reply = await self._store.one(self._request(SET_STATE, channel, _field(user, name), owner, state))
+        reply = await self._one(self._request(SET_STATE, channel, _field(user, name), owner, state))
         if reply[0] == b"conflict":
             raise HubError(
                 ErrorCode.CONFLICT,
@@ -118,7 +121,7 @@ class RedisPresence:
         if grace_s > 0:
             await self._due.add(item, grace_s)
         grace_ms = max(0, int(grace_s * 1000))
-        reply = await self._store.one(self._request(LEAVE, channel, _field(user, name), owner, grace_ms))
+        reply = await self._one(self._request(LEAVE, channel, _field(user, name), owner, grace_ms))
         self._owed.pop((channel, user, name, owner), None)
         if grace_s > 0 and reply[0] == b"ok":
             # Once more: the item may have been looked at, and dropped, before the leave stood in the channel.
@@ -126,7 +129,7 @@ class RedisPresence:
 
     async def members(self, channel: str) -> list[Member]:
         """All members at this moment, in the order of entering."""
-        reply = await self._store.one(self._request(MEMBERS, channel))
+        reply = await self._one(self._request(MEMBERS, channel))
         members = []
         for fields in sorted(reply[1], key=lambda fields: int(fields[0])):
             try:
@@ -137,7 +140,7 @@ class RedisPresence:
 
     async def count(self, channel: str) -> tuple[int, int]:
         """How many members there are at this moment, and how many users they are."""
-        _, members, users = await self._store.one(self._request(MEMBER_COUNT, channel))
+        _, members, users = await self._one(self._request(MEMBER_COUNT, channel))
         return members, users
 
     async def keep(self, ttl_s: float) -> None:
@@ -191,7 +194,7 @@ class RedisPresence:
 
     async def _compare(self, channel: str) -> None:
         """Make what stands in a channel under this node's name what it holds."""
-        reply = await self._store.one(self._request(NODE_MEMBERS, channel, "list", self._node))
+        reply = await self._one(self._request(NODE_MEMBERS, channel, "list", self._node))
         standing = dict(zip(reply[1][::2], reply[1][1::2], strict=True))
         mine = self._mine.get(channel, {})
         requests = []
@@ -209,6 +212,8 @@ class RedisPresence:
         if len(requests) > entered:
             self._stats.note("ghosts", "%s: %d members had left long ago", channel, len(requests) - entered)
         requests.append(self._due.adding((_NODE, channel, self._node), self._ttl_s))
+        if self.intents is not None:
+            await self.intents.expect([channel], "presence")
         for reply in await self._store.run(requests):
             if isinstance(reply, HubError):
                 raise reply
@@ -228,11 +233,11 @@ class RedisPresence:
             self._doubted.pop(channel, None)
 
     async def _look_at_leave(self, channel: str, user: str, name: str, owner: str) -> float | None:
-        reply = await self._store.one(self._request(LEAVE, channel, _field(user, name), owner, "due"))
+        reply = await self._one(self._request(LEAVE, channel, _field(user, name), owner, "due"))
         return int(reply[1]) / 1000 if reply[0] == b"early" else None
 
     async def _look_at_node(self, channel: str, node: str) -> float | None:
-        reply = await self._store.one(self._request(NODE_MEMBERS, channel, "sweep", node, 0))
+        reply = await self._one(self._request(NODE_MEMBERS, channel, "sweep", node, 0))
         return int(reply[1]) / 1000 if reply[0] == b"early" else None
 
     def _forget(self, channel: str, user: str, name: str, owner: str) -> None:
@@ -259,11 +264,24 @@ class RedisPresence:
             "1" if only_absent else "0",
         )
 
+    async def _one(self, request: Request) -> Reply:
+        """Its reply; where webhooks wait for what it may announce, they are told to look."""
+        if self.intents is None:
+            return await self._store.one(request)
+        if refused := await self.intents.expect([request.tag], "presence"):
+            raise refused[request.tag]
+        reply = await self._store.one(request)
+        self.intents.written([request.tag], "presence")
+        return reply
+
     def _request(self, script: Script, channel: str, *args: str | bytes | int) -> Request:
         shard = self._topology.of(channel)
         skipped = shard.commander.clock.skipped_lately_ms(_STEP_S, asyncio.get_running_loop().time())
         head: Sequence[str] = (shard.publish, self._keys.announcements(channel))
-        return Request(channel, script, self._keys.present(channel), (*head, *args, skipped))
+        names: tuple[str, ...] = self._keys.present(channel)
+        if self.intents is not None and (waiting := self.intents.endpoints(channel, "presence")):
+            script, names = TOLD[script], (*names, *self.intents.queues(channel, waiting))
+        return Request(channel, script, names, (*head, *args, skipped))
 
 
 def _field(user: str, name: str) -> str:

@@ -5,20 +5,23 @@ namespaces are is read from where the nodes wrote it.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from redis.credentials import CredentialProvider
 
+from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...protocol.event import Publication
-from ..base import Published
+from ..base import Published, Route, Waiting
 from .channels import RedisChannels
 from .client.address import Remap, parse
 from .client.errors import unavailable
 from .client.tuning import Stats, Tuning
 from .due import DueList
 from .greeting import Look
+from .intents import FAMILY, RedisIntents
 from .keys import KeyNames
 from .leases import RedisLeases
 from .servers import make_topology
@@ -73,6 +76,11 @@ class RedisPublishing:
         store = Store(self._topology, self._tuning, self.stats)
         channels = RedisChannels(store, self._topology, self._keys, namespaces, self._clock, self.stats)
         due = DueList(store, self._keys, self._tuning, self.stats)
+        if self._look.webhooks:
+            waiting = Waiting(_routes(self._look.webhooks), lambda *_: 60.0, lambda *_: None, 0)
+            due_hooks = DueList(store, self._keys, self._tuning, self.stats, FAMILY)
+            channels.intents = RedisIntents(store, self._keys, due_hooks, self.stats, first_look_s=0.0)
+            channels.intents.route(waiting)
         self._leases = RedisLeases(channels, store, self._topology, self._keys, namespaces, due)
 
     async def close(self) -> None:
@@ -86,4 +94,31 @@ class RedisPublishing:
         others."""
         if self._leases is None:
             raise RuntimeError("start() comes first")
-        return await self._leases.publish(publications, ordered=ordered)
+        if not self._look.through_hub:
+            return await self._leases.publish(publications, ordered=ordered)
+        refusals = [self._refusal(publication) for publication in publications]
+        going = [each for each, no in zip(publications, refusals, strict=True) if no is None]
+        published = iter(await self._leases.publish(going, ordered=ordered))
+        return [next(published) if refusal is None else refusal for refusal in refusals]
+
+    def _refusal(self, publication: Publication) -> HubError | None:
+        name = publication.channel.partition(":")[0]
+        if name not in self._look.through_hub:
+            return None
+        why = f"events of the namespace {name} are checked by the hub (a schema, or handlers): publish over HTTP"
+        return HubError(ErrorCode.FORBIDDEN, why, channel=publication.channel)
+
+
+def _routes(webhooks: Mapping[str, Sequence[str]]) -> Route:
+    """Who waits for a channel's events; ``*`` in a pattern is any run of characters."""
+    matching = {
+        name: re.compile("|".join(".*".join(map(re.escape, each.split("*"))) for each in channels))
+        for name, channels in webhooks.items()
+    }
+
+    def route(channel: str, what: str) -> tuple[str, ...]:
+        if what != "event":
+            return ()
+        return tuple(name for name, channels in matching.items() if channels.fullmatch(channel))
+
+    return route

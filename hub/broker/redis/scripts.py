@@ -1,6 +1,6 @@
 """The Lua scripts: files beside this module, sent once to each server and called by their hash."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
@@ -27,6 +27,12 @@ def _script(name: str, *parts: str) -> Script:
     return Script(name, source, sha1(source, usedforsecurity=False).hexdigest())
 
 
+def _told(name: str, *parts: str) -> Script:
+    """The same script where webhooks wait for what it announces."""
+    source = b"\n".join(_part(part) for part in ("context", "intents", *parts, name))
+    return Script(name, source, sha1(source, usedforsecurity=False).hexdigest())
+
+
 PUBLISH = _script("publish", "plain", "numbering", "snapshot_keys", "sources")
 READ = _script("read", "numbering")
 SNAPSHOT = _script("snapshot", "numbering", "snapshot_keys")
@@ -48,6 +54,21 @@ NODES = _script("nodes")
 REVOCATIONS = _script("revocations")
 SETTINGS = _script("settings")
 DEAD_LETTERS = _script("dead_letters")
+
+INTENTS_PUSH = _script("intents_push")
+INTENTS_TAKE = _script("intents_take")
+INTENTS_SETTLE = _script("intents_settle")
+
+TOLD: Mapping[Script, Script] = {
+    PUBLISH: _told("publish", "plain", "numbering", "snapshot_keys", "sources"),
+    ENTER: _told("enter", "members"),
+    SET_STATE: _told("set_state", "members"),
+    LEAVE: _told("leave", "members"),
+    MEMBERS: _told("present", "members"),
+    MEMBER_COUNT: _told("member_count", "members"),
+    NODE_MEMBERS: _told("node_members", "members"),
+}
+"""Scripts that announce, as they are where webhooks wait."""
 
 ALL: Sequence[Script] = (
     PUBLISH,
@@ -71,6 +92,10 @@ ALL: Sequence[Script] = (
     REVOCATIONS,
     SETTINGS,
     DEAD_LETTERS,
+    INTENTS_PUSH,
+    INTENTS_TAKE,
+    INTENTS_SETTLE,
+    *TOLD.values(),
 )
 
 SOURCES: Sequence[bytes] = [script.source for script in ALL]

@@ -11,7 +11,7 @@ from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 
 from ..harness import publication
-from .conftest import Node
+from .conftest import MakeNode, Node
 from .harness import QUICK
 from .servers import RedisServer, free_port
 from .test_listening import until
@@ -41,6 +41,20 @@ async def test_the_hubs_namespaces_hold(backend: RedisPublishing) -> None:
     results = await backend.publish([publication("state:s", key=str(n)) for n in range(5)])
     assert isinstance(results[4], HubError)
     assert results[4].code is ErrorCode.LIMIT
+
+
+async def test_what_only_a_hub_can_check_is_refused(server: RedisServer, make_node: MakeNode) -> None:
+    await make_node(server.url, through_hub=["state"])
+    backend = RedisPublishing(server.url, tuning=QUICK)
+    await backend.start()
+    try:
+        refused, stored = await backend.publish([publication("state:s", key="k"), publication("log:s")])
+    finally:
+        await backend.close()
+    assert isinstance(refused, HubError)
+    assert refused.code is ErrorCode.FORBIDDEN
+    assert "publish over HTTP" in refused.reason
+    assert isinstance(stored, Published)
 
 
 async def test_leases_run_out(node: Node, backend: RedisPublishing) -> None:
