@@ -94,13 +94,24 @@ async def _identity(context: HttpContext, request: Request, asked: Asked) -> Ide
     return identity
 
 
-class StreamResponse(Response):
+class Endless(Response):
+    """An answer without a length, whose end is the connection's (RFC 9112 section 6.3, item 8).
+
+    What comes in chunks HAProxy hands on with MSG_MORE, since more is expected, and the kernel then holds each event
+    back for 200 ms in case it comes.
+    """
+
+    def __init__(self, writing: Writing) -> None:
+        super().__init__(headers={**HEADERS, "connection": "close"}, media_type=writing.media_type)
+        del self.headers["content-length"]
+
+
+class StreamResponse(Endless):
     """An answer that does not end by itself."""
 
     def __init__(self, node: Entrance, asked: Asked, identity: Identity, address: str) -> None:
         writing = asked.writing()
-        super().__init__(headers=HEADERS, media_type=writing.media_type)
-        del self.headers["content-length"]
+        super().__init__(writing)
         resumable = asked.lines or len(asked.subscriptions) <= cursor.MOST
         begin = partial(_begin, node, identity, asked.subscriptions, resumable)
         self._transport = StreamTransport(node, writing, address, begin)
@@ -111,12 +122,11 @@ class StreamResponse(Response):
         await self._transport.run(receive, send)
 
 
-class RefusedStream(Response):
+class RefusedStream(Endless):
     """A stream that says when to come back, and why."""
 
     def __init__(self, node: Entrance, writing: Writing, error: HubError) -> None:
-        super().__init__(headers=HEADERS, media_type=writing.media_type)
-        del self.headers["content-length"]
+        super().__init__(writing)
         self._parts = (node, writing, error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,9 +29,9 @@ def socket_address(url: str, socket: str = SOCKET) -> str:
         ValueError: it is no address of a hub.
     """
     parts = _parts(url)
-    path = parts.path
-    if path in ("", "/") or not (parts.scheme.startswith("ws") or path.endswith(socket)):
-        path = path.rstrip("/") + socket
+    path = parts.path.rstrip("/")
+    if not path or not (parts.scheme.startswith("ws") or path.endswith(socket)):
+        path += socket
     return urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, parts.query, ""))
 
 

@@ -139,14 +139,16 @@ async def test_make_demo_shows_live_jobs_and_what_a_reconnect_recovers(tmp_path:
         async with browser() as page:
             await page.open(f"http://127.0.0.1:{port}/")
             await page.until("document.getElementById('state').textContent.startsWith('connected')")
-            await page.until("document.querySelectorAll('.job').length >= 5")
-            await page.until("document.querySelector('.job[data-state=running]') !== null")
+            board = "document.querySelector('hub-job-board').shadowRoot"
+            await page.until(f"{board}.querySelectorAll('.row').length >= 5")
+            await page.until(f"{board}.querySelector('.row[data-state=running]') !== null")
             await page.evaluate("document.getElementById('cut').click()")
             await page.until("document.getElementById('state').dataset.state == 'reconnecting'")
-            log = "document.getElementById('log').innerText"
-            await page.until(f"/[1-9]\\d* missed events? recovered, none lost/.test({log})")
-            assert await page.evaluate("document.getElementById('lost').textContent") == "0"
-            assert await page.evaluate("document.getElementById('twice').textContent") == "0"
+            back = r"/back after [\d.]+ s: [1-9]\d* missed events? came/"
+            await page.until(f"{back}.test({board}.textContent)")
+            figures = await page.evaluate(f"{board}.querySelector('.figures').textContent")
+            assert "none lost" in figures
+            assert "twice" not in figures
             assert page.console == []
     finally:
         os.killpg(process.pid, signal.SIGINT)

@@ -100,7 +100,9 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 async def test_jobs(hub: RunningHub, tmp_path: Path) -> None:
     sh = Shell(hub, tmp_path, hub.token("ann", subscribe=["job:*"]))
-    publish, snapshot, js, board, _toml, versions, worker, cli = [text for _, text in blocks("jobs.md")]
+    publish, snapshot, js, board, _element, _toml, versions, worker, cli = [
+        text for _, text in blocks("jobs.md")
+    ]
     assert (await sh.run("bash", "-ec", publish)).count('"offset"') == 3
     assert '"succeeded"' in await sh.run("bash", "-ec", snapshot)
     page = await sh.node(js)

@@ -15,7 +15,7 @@ from ..broker.redis.servers import RedisServer
 from ..support.server import RunningHub, running_hub
 from ..support.wire import Wire, connect
 
-NAMES = [f"system:{number}" for number in range(16)]
+NAMES = [f"system:{number}" for number in range(64)]  # of which the ring gives some to each
 
 
 class Half:

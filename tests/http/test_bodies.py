@@ -141,13 +141,13 @@ def memory(hub: RunningHub) -> int:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/v1/nothing", 404),
         ("POST", "/v1/publish/", 404),
         ("GET", "/v1/channels/", 404),
         ("GET", "/v1/channels/job:1/nothing", 404),
         ("GET", "/v1/publish", 405),
-        ("DELETE", "/v1/channels/job:1", 405),
+        ("PATCH", "/v1/channels/job:1", 405),
         ("PUT", "/v1/tickets", 405),
         ("OPTIONS", "/v1/publish", 405),
         ("GET", "/ws", 426),

@@ -122,8 +122,18 @@ async def test_names_that_are_no_settings_are_told_once(
     assert told == ["HUB_JWT_SECRT is no setting; did you mean HUB_JWT_SECRET?"]
 
 
-async def test_a_hosts_own_server_logs_no_token(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_hosts_own_server_logs_no_token(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """uvicorn writes the address of each request with its query, of a WebSocket too."""
+    for name in (
+        "uvicorn",
+        "uvicorn.access",
+        "uvicorn.error",
+    ):  # as a process has them that has set up no log
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
     _, app = make()
     secret = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))

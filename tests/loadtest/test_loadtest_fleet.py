@@ -9,8 +9,7 @@ from loadtest.feed import Feed
 from loadtest.fleet import ClientFailed, Fleet
 from loadtest.publishing import Publisher
 from loadtest.targets.starlette import StarletteLoop
-
-from .tiny_server import TinyServer
+from tests.loadtest.tiny_server import TinyServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -209,10 +209,11 @@ class Exchange:
             lower, written = _field(name, value)
             if lower is not None:
                 self._note(lower, value)
-            lines.append(written)
+            if lower != b"connection" or self.keep_alive:  # else it is said below
+                lines.append(written)
         if status in _NO_BODY or self.head.method == "HEAD":
             self._left = 0
-        elif self._left is None and self.head.version == "1.1":
+        elif self._left is None and self.head.version == "1.1" and self.keep_alive:
             self._chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
         elif self._left is None:

@@ -445,7 +445,7 @@ class TestFullMemory:
         assert await position(node, "state:s") == before  # reading goes on
         assert len((await node.broker.read("state:s", 0, 10)).events) == 3
         assert len((await node.broker.snapshot("state:s")).events) == 3
-        (refused,) = await tops(node.broker, ["state:new"])
+        (refused,) = await node.broker.tops(["state:new"])
         assert isinstance(refused, HubError)
         assert refused.code is ErrorCode.UNAVAILABLE
         await server.command("CONFIG", "SET", "maxmemory", "0")
