@@ -97,7 +97,7 @@ async def _identity(context: HttpContext, request: Request, asked: Asked) -> Ide
 class Endless(Response):
     """An answer without a length, whose end is the connection's (RFC 9112 section 6.3, item 8).
 
-    What comes in chunks HAProxy hands on with MSG_MORE, since more is expected, and the kernel then holds each event
+    What comes in chunks HAProxy hands on with MSG_MORE, since more is expected: then the kernel holds each event
     back for 200 ms in case it comes.
     """
 
