@@ -38,8 +38,28 @@ class SubscribeRequest:
     info: Any = None
 
 
+class _Written:
+    """What has a payload and `meta` as they were written, read when they are asked for."""
+
+    __slots__ = ()
+
+    payload_json: bytes
+    meta_json: bytes | None
+
+    @property
+    def payload(self) -> Any:
+        """The payload's value."""
+        return orjson.loads(self.payload_json)
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """What the publication gave as `meta`."""
+        found: dict[str, str] = {} if self.meta_json is None else orjson.loads(self.meta_json)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
-class PublishRequest:
+class PublishRequest(_Written):
     """A publication that the rights allow. `user` None: a service's, of the name `publisher`. `connection`: whence,
     where it came over a socket."""
 
@@ -53,17 +73,6 @@ class PublishRequest:
     event_id: str | None
     payload_json: bytes = field(repr=False)
     meta_json: bytes | None = field(default=None, repr=False)
-
-    @property
-    def payload(self) -> Any:
-        """The payload's value, read when it is asked for."""
-        return orjson.loads(self.payload_json)
-
-    @property
-    def meta(self) -> dict[str, str]:
-        """The publication's `meta`."""
-        found: dict[str, str] = {} if self.meta_json is None else orjson.loads(self.meta_json)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class EventSeen:
+class EventSeen(_Written):
     """An event, after it was stored. `offset` is 0 on ephemeral channels."""
 
     channel: str
@@ -100,17 +109,6 @@ class EventSeen:
     user: str | None
     payload_json: bytes = field(repr=False)
     meta_json: bytes | None = field(default=None, repr=False)
-
-    @property
-    def payload(self) -> Any:
-        """The payload's value, read when it is asked for."""
-        return orjson.loads(self.payload_json)
-
-    @property
-    def meta(self) -> dict[str, str]:
-        """The event's `meta`."""
-        found: dict[str, str] = {} if self.meta_json is None else orjson.loads(self.meta_json)
-        return found
 
 
 # Answers. None is always one, and means: as it is.

@@ -2,40 +2,25 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
+from ..outgoing.settings import Signed, checked
 from ..outgoing.signing import keys_of
 from ..settings import Settings
 
 
-class ProxySettings(BaseModel):
+class ProxySettings(Signed):
     """A backend that is asked. `match` are patterns of channels, or of methods where `event` is ``call``.
 
     `secret` is one or several ``whsec_…``; `timeout` is seconds for one request; `fail` says what counts where the
     backend does not answer.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     event: Literal["connect", "subscribe", "publish", "call"]
     url: Annotated[str, Field(pattern=r"^https?://[^\s#@]+$", max_length=2048)]
     match: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
     timeout: Annotated[float, Field(ge=0.05, le=30)] = 1.0
-    secret: Annotated[list[SecretStr], Field(max_length=8)] = Field(default_factory=list)
     fail: Literal["closed", "open"] = "closed"
-
-    @field_validator("secret", mode="before")
-    @classmethod
-    def _several(cls, value: object) -> object:
-        return [value] if isinstance(value, str | SecretStr) else value
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -48,11 +33,6 @@ class ProxySettings(BaseModel):
             raise ValueError("match is of channels or methods, and a connect has none")
         return self
 
-    @property
-    def keys(self) -> list[bytes]:
-        """The secrets as bytes."""
-        return keys_of(self.secret)
-
 
 def read(settings: Settings) -> list[ProxySettings]:
     """The proxies of a node, checked.
@@ -60,15 +40,7 @@ def read(settings: Settings) -> list[ProxySettings]:
     Raises:
         ValueError: a line for each that is wrong; no value is quoted.
     """
-    found: list[ProxySettings] = []
-    wrong: list[str] = []
-    for number, table in enumerate(settings.proxies):
-        try:
-            found.append(ProxySettings.model_validate(table))
-        except ValidationError as error:
-            for each in error.errors(include_input=False):
-                path = ".".join(map(str, (f"proxies[{number}]", *each["loc"])))
-                wrong.append(f"{path}: {each['msg'].removeprefix('Value error, ')}")
+    found, wrong = checked(ProxySettings, "proxies", settings.proxies)
     if wrong:
         raise ValueError("\n".join(wrong))
     return found
