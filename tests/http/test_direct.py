@@ -259,6 +259,42 @@ async def test_pipelined_requests_do_not_overtake(server: Server) -> None:
     connection.connection_lost(None)
 
 
+@pytest.mark.parametrize("way", ["direct", "stranger", "app"])
+async def test_a_pipelined_request_may_end_in_a_later_read(server: Server, way: str) -> None:
+    """Wherever it is cut, and however it is answered: the connection reads on."""
+    node = server.hub.node
+    assert node is not None
+    store = node.broker.publish
+    gate = asyncio.Event()
+
+    async def slow(events: Sequence[Publication], *, ordered: bool = False) -> list[Published | HubError]:
+        await gate.wait()
+        return await store(events, ordered=ordered)
+
+    node.broker.publish = slow  # type: ignore[assignment, method-assign]
+    second = publish()
+    if way == "stranger":
+        second = second.replace(KEY.encode(), b"wrong")
+    if way == "app":
+        second = second.replace(b"/v1/publish", b"/v1/publish?a=b", 1)
+    for cut in range(1, len(second)):
+        gate.clear()
+        connection, line = server.connect()
+        connection.data_received(publish())
+        connection.data_received(second[:cut])
+        assert line.paused
+        gate.set()
+        async with asyncio.timeout(5):
+            while line.paused:
+                await asyncio.sleep(0)
+        connection.data_received(second[cut:])
+        async with asyncio.timeout(5):
+            while len(line.writes) < 2:
+                await asyncio.sleep(0)
+        assert line.writes[1].startswith(b"HTTP/1.1 401" if way == "stranger" else b"HTTP/1.1 200"), cut
+        connection.connection_lost(None)
+
+
 async def test_a_client_that_leaves_while_the_storage_answers(server: Server) -> None:
     node = server.hub.node
     assert node is not None

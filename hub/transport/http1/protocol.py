@@ -380,6 +380,8 @@ class HttpProtocol(asyncio.Protocol):
             self._ask_app(exchange)
         elif reader.done:
             self._answer_directly(exchange)
+        else:
+            self._resume_reading()  # for the rest of it, which nobody else would ask for
 
     def _go_on(self) -> None:
         self._resume_reading()
