@@ -231,7 +231,7 @@ async def test_who_stays_is_closed_at_its_own_moment_and_gets_everything_until_t
         guest.check_sent_away()
         assert guest.ticks == list(range(1, len(guest.ticks) + 1)), "in order, none missing, none twice"
         due = sum(at < guest.ended_at - LATE_S / 2 * SCALE for at in flow.answered)
-        assert len(guest.ticks) >= due > 0
+        assert len(guest.ticks) >= due
         types = [message["type"] for message in guest.messages]
         assert "tick" in types[types.index("hub.drain") :]
     for times in ([guest.told_at for guest in guests], [guest.ended_at for guest in guests]):
