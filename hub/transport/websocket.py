@@ -254,14 +254,15 @@ class WebSocketTransport(asyncio.Protocol):
         else:
             # The answer to the handshake leaves in one write with the first words.
             connection.outbox.push(response.serialize())
+        if early:  # it comes before whatever is received while the first words wait for the storage
+            self._wait(early)
+            asyncio.get_running_loop().call_soon(self._read_on)
         self.resume_reading()
         try:
             await self._handshaker.begin(connection, entry)
         except Exception:
             connection.close(CloseCode.INTERNAL, _broken().reason)
             raise
-        if early and self._transport is not None:
-            self.data_received(early)
 
     def _respond(self, response: Response) -> None:
         """Answer the handshake with HTTP, and hang up."""
