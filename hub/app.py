@@ -176,6 +176,8 @@ class Hub(Registers, InProcess):
                 node.cluster.on_revoked = webhooks.revoked
                 if (teller := webhooks.observer()) is not None:
                     observers.tell(teller)
+                if (attendance := webhooks.attendance()) is not None:
+                    node.channels.on_used = attendance.look
             tickets = Tickets(broker.registry, node.wall, Signer(secret, "ticket"))
             origins = Origins(settings.allowed_origins, not settings.require_origin)
             proxies = TrustedProxies(settings.trusted_proxies)

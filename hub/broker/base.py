@@ -17,6 +17,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Event, Publication
 from ..protocol.position import Position, Top
+from .attendance import ConnectionLedger, Occupancy
 
 SOURCES = 1024
 """Names of sources that one channel keeps the positions of."""
@@ -218,6 +219,8 @@ class Kind(StrEnum):
     LEASE_EXPIRED = "lease.expired"
     PRESENCE_JOINED = "presence.joined"
     PRESENCE_LEFT = "presence.left"
+    CHANNEL_OCCUPIED = "channel.occupied"
+    CHANNEL_VACATED = "channel.vacated"
     CONNECTION_OPENED = "connection.opened"
     CONNECTION_CLOSED = "connection.closed"
     WEBHOOK_OVERFLOW = "webhook.overflow"
@@ -248,7 +251,7 @@ class Taken:
 
 
 Route = Callable[[str, str], tuple[str, ...]]
-"""The endpoints that are to be told of a channel's ``event`` or ``presence``."""
+"""The endpoints that are to be told of a channel's ``event``, ``presence`` or ``occupancy``."""
 
 Wake = Callable[[str, str], float]
 """Something waits in (channel, endpoint): in how many seconds to look again whether it still does."""
@@ -319,6 +322,14 @@ class Broker(Protocol):
     @property
     def intents(self) -> Intents:
         """What waits for the endpoints of webhooks."""
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """Which channels have subscribers on any node."""
+
+    @property
+    def connections(self) -> ConnectionLedger:
+        """Whose end another node tells of."""
 
     async def start(self, listener: Listener) -> None:
         """Connect. Returns also while the storage is away: it is retried, and `health` says so."""

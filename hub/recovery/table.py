@@ -50,6 +50,7 @@ class ChannelTable:
         self.repairs = Repairs(
             broker, self.reads, self.snapshots, tasks, counters, frame_bytes, self._is_open, on_gap
         )
+        self.on_used: Callable[[Channel], None] | None = None  # told where subscriptions began or ended
         self._broker = broker
         self._namespaces = namespaces
         self._flushes = flushes
@@ -118,6 +119,8 @@ class ChannelTable:
 
     def left(self, channel: Channel) -> None:
         """A subscription of the channel ended."""
+        if self.on_used is not None:
+            self.on_used(channel)
         if not channel.wanted and self._is_open(channel):
             self._idle[channel] = self._clock() + self._linger
 

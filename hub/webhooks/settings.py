@@ -9,6 +9,11 @@ from ..outgoing.settings import Signed, checked
 from ..outgoing.signing import keys_of
 from ..settings import Settings
 
+EVENTS = frozenset({Kind.EVENT, Kind.LEASE_EXPIRED})
+PRESENCE = frozenset({Kind.PRESENCE_JOINED, Kind.PRESENCE_LEFT})
+OCCUPANCY = frozenset({Kind.CHANNEL_OCCUPIED, Kind.CHANNEL_VACATED})
+OF_CHANNELS = EVENTS | PRESENCE | OCCUPANCY
+
 
 class WebhookSettings(Signed):
     """An endpoint. `channels` are patterns; `events` are kinds of what it is told. `batch`: so many in one request
@@ -27,15 +32,14 @@ class WebhookSettings(Signed):
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         keys_of(self.secret)
-        of_channels = {Kind.EVENT, Kind.LEASE_EXPIRED, Kind.PRESENCE_JOINED, Kind.PRESENCE_LEFT}
-        if of_channels & set(self.events) and not self.channels:
+        if OF_CHANNELS & set(self.events) and not self.channels:
             raise ValueError("channels is missing: of which channels are its events?")
         return self
 
     @property
     def waits_for_events(self) -> bool:
         """Whether it is told of a channel's events."""
-        return bool({Kind.EVENT, Kind.LEASE_EXPIRED} & set(self.events))
+        return bool(EVENTS & set(self.events))
 
 
 def read(settings: Settings) -> list[WebhookSettings]:

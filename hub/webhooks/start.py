@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from zlib import crc32
 
@@ -12,6 +12,7 @@ import httpx
 import orjson
 
 from ..auth.grants import pattern
+from ..broker.attendance import ConnectionLedger
 from ..broker.base import Broker, Kind, Route, Waiting
 from ..connections.observer import Ending, NoObserver, Observed
 from ..outgoing.addresses import Guard, GuardedTransport
@@ -21,27 +22,24 @@ from ..protocol.errors import HubError
 from ..runtime.standing import StandingWork
 from ..runtime.tasks import Tasks
 from ..settings import Settings
+from .attendance import Attendance
 from .courier import Courier
 from .endpoint import AT_ONCE, Endpoint
-from .settings import WebhookSettings, read
+from .settings import EVENTS, OCCUPANCY, PRESENCE, WebhookSettings, read
 
 LEARN_S = 5.0
 MOST_PUSHING = 10_000  # happenings on their way to the broker; beyond, they are dropped and counted
 _SPREAD = 16  # queues of an endpoint for what is of no channel
+NODE_LOST_CODE = 1006  # it ended without a close (RFC 6455 section 7.4.1)
 
-_PRESENCE = frozenset({Kind.PRESENCE_JOINED, Kind.PRESENCE_LEFT})
-_EVENTS = frozenset({Kind.EVENT, Kind.LEASE_EXPIRED})
+Then = Callable[[], None]
 
 
 def routes_of(endpoints: Sequence[WebhookSettings]) -> Route:
-    """Who is told of a channel's events or presence."""
+    """Who is told of a channel's events, presence or occupancy."""
     of = {
-        "event": [
-            (each.name, pattern(tuple(each.channels))) for each in endpoints if _EVENTS & set(each.events)
-        ],
-        "presence": [
-            (each.name, pattern(tuple(each.channels))) for each in endpoints if _PRESENCE & set(each.events)
-        ],
+        what: [(each.name, pattern(tuple(each.channels))) for each in endpoints if kinds & set(each.events)]
+        for what, kinds in (("event", EVENTS), ("presence", PRESENCE), ("occupancy", OCCUPANCY))
     }
 
     @lru_cache(maxsize=16_384)
@@ -59,6 +57,8 @@ class Webhooks:
     broker: Broker
     http: httpx.AsyncClient
     tasks: Tasks
+    routes: Route
+    grace_s: float
     pushing: int = 0
     dropped: int = 0
 
@@ -74,53 +74,97 @@ class Webhooks:
     def observer(self) -> "ConnectionTeller | None":
         """Who is told of connections, where an endpoint wants to know."""
         wanted = {Kind.CONNECTION_OPENED, Kind.CONNECTION_CLOSED} & self._kinds()
-        return ConnectionTeller(self.tell) if wanted else None
+        if Kind.CONNECTION_CLOSED in wanted:
+            self.broker.connections.watch(self.lost)
+            return ConnectionTeller(self.tell, self.broker.connections)
+        return ConnectionTeller(self.tell, None) if wanted else None
+
+    def attendance(self) -> Attendance | None:
+        """Who is told of channels that get their first subscriber or lose their last, where an endpoint wants to
+        know."""
+        if not OCCUPANCY & self._kinds():
+            return None
+        return Attendance(
+            self.broker.occupancy,
+            self.tasks,
+            lambda channel: bool(self.routes(channel, "occupancy")),
+            self.grace_s,
+        )
 
     def revoked(self, entry: str, until: float) -> None:
         """Tokens were taken back."""
         self.tell(Kind.TOKEN_REVOKED, entry, {"entry": entry, "until": int(until * 1000)})
 
-    def tell(self, kind: Kind, about: str, fields: dict[str, Any]) -> None:
-        """Put a happening into the queues of those who want to know; what is `about` one thing comes in order."""
+    def tell(self, kind: Kind, about: str, fields: dict[str, Any], then: Then | None = None) -> None:
+        """Put a happening into the queues of those who want to know; what is `about` one thing comes in order.
+        `then` is called once it is there."""
         body = orjson.dumps({"kind": kind.value, "time": int(time.time() * 1000), **fields})
+        if self.pushing >= MOST_PUSHING:
+            self.dropped += 1
+            return
+        self.pushing += 1
+        self.tasks.spawn(self._push(kind, about, body, then))
+
+    async def lost(self, connections: Sequence[bytes]) -> None:
+        """As `Lost`: the node of these died."""
+        await asyncio.gather(*map(self._lost, connections))
+
+    async def _lost(self, said: bytes) -> None:
+        fields = {**orjson.loads(said), "code": NODE_LOST_CODE, "reason": "node_lost"}
+        body = {"kind": Kind.CONNECTION_CLOSED.value, "time": int(time.time() * 1000), **fields}
+        await self._put(Kind.CONNECTION_CLOSED, fields["connection"], orjson.dumps(body))
+
+    async def _push(self, kind: Kind, about: str, body: bytes, then: Then | None) -> None:
+        try:
+            async with asyncio.timeout(10.0):
+                await self._put(kind, about, body)
+        except (HubError, TimeoutError):
+            self.dropped += 1
+        else:
+            if then is not None:
+                then()
+        finally:
+            self.pushing -= 1
+
+    async def _put(self, kind: Kind, about: str, body: bytes) -> None:
         channel = f"hub:happenings.{crc32(about.encode()) % _SPREAD}"
         for endpoint in self.courier.endpoints.values():
             if kind in endpoint.settings.events:
-                if self.pushing >= MOST_PUSHING:
-                    self.dropped += 1
-                    continue
-                self.pushing += 1
-                self.tasks.spawn(self._push(channel, endpoint.name, body))
-
-    async def _push(self, channel: str, endpoint: str, body: bytes) -> None:
-        try:
-            async with asyncio.timeout(10.0):
-                await self.broker.intents.push(channel, endpoint, body)
-        except (HubError, TimeoutError):
-            self.dropped += 1
-        finally:
-            self.pushing -= 1
+                await self.broker.intents.push(channel, endpoint.name, body)
 
     def _kinds(self) -> set[Kind]:
         return {kind for each in self.courier.endpoints.values() for kind in each.settings.events}
 
 
 class ConnectionTeller(NoObserver):
-    """`Observer` that tells of connections."""
+    """`Observer` that tells of connections. With a `ledger` another node tells of those that are open when this one
+    dies: under the same id, so that who was told already leaves it out."""
 
-    def __init__(self, tell: Callable[[Kind, str, dict[str, Any]], None]) -> None:
+    def __init__(self, tell: Callable[..., None], ledger: ConnectionLedger | None) -> None:
         self._tell = tell
+        self._ledger = ledger
 
     def admitted(self, connection: Observed) -> None:
         """As `Observer.admitted`."""
-        about = {"connection": connection.id, "user": connection.who[0]}
+        about = _about(connection)
         self._tell(Kind.CONNECTION_OPENED, connection.id, about)
+        if self._ledger is not None:
+            self._ledger.opened(connection.id, orjson.dumps({"id": _closed_id(connection), **about}))
 
     def ended(self, connection: Observed, ending: Ending) -> None:
         """As `Observer.ended`."""
-        about = {"connection": connection.id, "user": connection.who[0]}
         why = {"code": ending.code, "reason": codes.name(ending.code)}
-        self._tell(Kind.CONNECTION_CLOSED, connection.id, {**about, **why})
+        fields = {"id": _closed_id(connection), **_about(connection), **why}
+        forget = None if self._ledger is None else partial(self._ledger.closed, connection.id)
+        self._tell(Kind.CONNECTION_CLOSED, connection.id, fields, forget)
+
+
+def _about(connection: Observed) -> dict[str, Any]:
+    return {"connection": connection.id, "user": connection.who[0]}
+
+
+def _closed_id(connection: Observed) -> str:
+    return f"{connection.id}/closed"
 
 
 def start(
@@ -150,7 +194,7 @@ def start(
         webhooks.tell(Kind.WEBHOOK_OVERFLOW, endpoint, fields)
 
     courier = Courier(endpoints, broker.intents, broker.dead_letters, tasks, now, wall, tell_overflow)
-    webhooks = Webhooks(courier, broker, http, tasks)
-    most = settings.webhook_waiting
-    broker.intents.route(Waiting(routes_of(given), courier.wake, courier.overflow, most))
+    routes = routes_of(given)
+    webhooks = Webhooks(courier, broker, http, tasks, routes, settings.presence_grace)
+    broker.intents.route(Waiting(routes, courier.wake, courier.overflow, settings.webhook_waiting))
     return webhooks

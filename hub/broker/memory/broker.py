@@ -33,6 +33,7 @@ from ..base import (
     no_keys,
     untried,
 )
+from .attendance import MemoryOccupancy, NoLedger
 from .dead_letters import MemoryDeadLetters
 from .intents import MemoryIntents
 from .presence import MemoryPresence
@@ -65,6 +66,8 @@ class MemoryBroker:
         self.presence: Presence = MemoryPresence(self._timers, self._on_presence, members_limit)
         self.registry: Registry = MemoryRegistry(self._timers, self._on_command)
         self.intents = MemoryIntents(clock)
+        self.occupancy = MemoryOccupancy(self._timers, self.intents)
+        self.connections = NoLedger()
         self.dead_letters: DeadLetters = MemoryDeadLetters(dead_letters_limit)
 
     async def start(self, listener: Listener) -> None:

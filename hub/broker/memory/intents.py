@@ -54,6 +54,12 @@ class MemoryIntents:
             now_ms = int(self._clock() * 1000)
             self._put(channel, endpoint, presence_intent(self._id(channel), now_ms, channel, change, member))
 
+    def occupancy(self, channel: str, kind: Kind) -> None:
+        """The first subscriber came, or the last one is gone."""
+        for endpoint in self._endpoints(channel, "occupancy"):
+            now_ms = int(self._clock() * 1000)
+            self._put(channel, endpoint, Intent(self._id(channel), kind, now_ms, {"channel": channel}))
+
     async def push(self, channel: str, endpoint: str, happening: bytes) -> int:
         """As `Intents.push`."""
         fields: dict[str, Any] = orjson.loads(happening)

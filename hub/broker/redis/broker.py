@@ -18,6 +18,7 @@ from ...protocol.event import Publication
 from ...protocol.position import Position, Top
 from ..base import MAX_DEAD_LETTERS, Inbox, Listener, Page, Published, ShardHealth
 from . import format as wire
+from .attendance import RedisConnections, RedisOccupancy
 from .channels import RedisChannels
 from .client.address import Remap, parse
 from .client.tuning import Stats, Tuning, log
@@ -89,14 +90,15 @@ class RedisBroker:
         self.presence = RedisPresence(
             store, self._topology, self._keys, due, node_id, members_limit, self.stats
         )
-        self.registry = RedisRegistry(
-            store, self._topology, self._keys, self._greeting, self.presence, self.stats
-        )
         self.dead_letters = RedisDeadLetters(store, self._keys, dead_letters_limit)
         self._due = due
-        self.intents = RedisIntents(
-            store, self._keys, DueList(store, self._keys, self._tuning, self.stats, FAMILY), self.stats
-        )
+        due_hooks = DueList(store, self._keys, self._tuning, self.stats, FAMILY)
+        self.intents = RedisIntents(store, self._keys, due_hooks, self.stats)
+        at = (store, self._topology, self._keys, due_hooks, node_id)
+        self.occupancy = RedisOccupancy(*at, self.intents)
+        self.connections = RedisConnections(*at)
+        kept = (self.presence, self.occupancy, self.connections)
+        self.registry = RedisRegistry(store, self._topology, self._keys, self._greeting, kept, self.stats)
 
     # Life
 
@@ -133,6 +135,7 @@ class RedisBroker:
         async with asyncio.timeout(5.0):
             await self._due.close()
             await self.intents.close()
+            await self.connections.close()
             await self._topology.close()
         self._listener = None
 

@@ -14,10 +14,12 @@
 | ``p:{c}:d`` | string | the epoch that was deleted for the present one |
 | ``p:{c}:i:<digest>`` | string | an answered ``event_id``: body's digest|epoch|offset |
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
+| ``p:{c}:u`` | hash | node → until when it has subscribers; '' where that was told: only for webhooks |
 | ``p:{c}:e`` | pub/sub | announcements |
 | ``p:{c}:w:<endpoint>`` | list | what waits for a webhook: ms|number|announcement |
 | ``p:{c}:wl:<endpoint>`` | hash | who has that queue, until when, tries, when again, the last number |
 | ``p:{hooks-b}`` · ``p:{hooks}`` | zset · hash | which queues to look at, and when; what is kept of endpoints |
+| ``p:{conns-<node>}`` | hash | connection → what is told should its node die; '' → until when it lives |
 | ``p:{due-b}`` | zset | what is to be looked at, and when: leases, leaves, nodes |
 | ``p:{nodes}`` | hash | the nodes that live |
 | ``p:{revoked}:signed`` · ``p:{revoked}`` | zset | revocations, signed by nodes; the same for nodes of 0.1 |
@@ -71,6 +73,14 @@ class KeyNames:
         """The keys that every script of presence takes."""
         base = self.base(channel)
         return (base + "p", base + "n")
+
+    def occupied(self, channel: str) -> str:
+        """Which nodes have subscribers in a channel."""
+        return self.base(channel) + "u"
+
+    def connections(self, node: str) -> str:
+        """The ledger of a node's connections."""
+        return f"{self.prefix}:{{conns-{node}}}"
 
     def intents(self, channel: str, endpoint: str) -> tuple[str, str]:
         """What waits for an endpoint, and the state of that queue."""

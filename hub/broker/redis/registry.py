@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from ...protocol.errors import HubError
 from .client.connection import LinkError
@@ -10,13 +11,24 @@ from .client.topology import Topology
 from .client.tuning import Stats
 from .greeting import Greeting
 from .keys import KeyNames
-from .presence import RedisPresence
 from .scripts import NODES, REVOCATIONS
 from .store import Request, Store
 
 
+class Kept(Protocol):
+    """What stands for as long as its node gives signs of life."""
+
+    async def keep(self, ttl_s: float) -> None:
+        """This node lives for the next `ttl_s`.
+
+        Raises:
+            HubError: ``unavailable``.
+        """
+
+
 class RedisRegistry:
-    """`Registry` over Redis. Each thing lives on the server that its name belongs to."""
+    """`Registry` over Redis. Each thing lives on the server that its name belongs to. `kept` stands as long as
+    this node registers."""
 
     def __init__(
         self,
@@ -24,14 +36,14 @@ class RedisRegistry:
         topology: Topology,
         keys: KeyNames,
         greeting: Greeting,
-        presence: RedisPresence,
+        kept: Sequence[Kept],
         stats: Stats,
     ) -> None:
         self._store = store
         self._topology = topology
         self._keys = keys
         self._greeting = greeting
-        self._presence = presence
+        self._kept = kept
         self._stats = stats
 
     async def put_ticket(self, digest: str, claims: bytes, ttl_s: float) -> None:
@@ -74,7 +86,8 @@ class RedisRegistry:
         """This node lives, and says `info` of itself, for the next `ttl_s`; its members stay present. Also
         keeps the ring in force, and its members present."""
         await self._nodes("put", node, info, int(ttl_s * 1000))
-        await self._presence.keep(ttl_s)
+        for each in self._kept:
+            await each.keep(ttl_s)
         for shard in self._topology.shards():
             with contextlib.suppress(
                 HubError, LinkError

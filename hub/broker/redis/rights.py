@@ -22,6 +22,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "HINCRBY": ("f", "1"),
     "HLEN": (),
     "HMGET": ("f",),
+    "HSCAN": ("0",),
     "HSET": ("f", "v"),
     "HVALS": (),
     "LLEN": (),

@@ -58,6 +58,8 @@ DEAD_LETTERS = _script("dead_letters")
 INTENTS_PUSH = _script("intents_push")
 INTENTS_TAKE = _script("intents_take")
 INTENTS_SETTLE = _script("intents_settle")
+OCCUPANCY = _told("occupancy")
+CONNECTIONS = _script("connections")
 
 TOLD: Mapping[Script, Script] = {
     PUBLISH: _told("publish", "plain", "numbering", "snapshot_keys", "sources"),
@@ -95,6 +97,8 @@ ALL: Sequence[Script] = (
     INTENTS_PUSH,
     INTENTS_TAKE,
     INTENTS_SETTLE,
+    OCCUPANCY,
+    CONNECTIONS,
     *TOLD.values(),
 )
 
