@@ -162,7 +162,9 @@ class Hub(Registers, InProcess):
             if settings.proxies:
                 from .proxies.start import start as start_proxies
 
-                asking = start_proxies(settings, node.now, node.wall, lambda: node.revocations.changes)
+                asking = start_proxies(
+                    settings, node.now, node.wall, lambda: node.revocations.changes, tracer
+                )
                 ending.push_async_callback(asking.close)
                 decide.append(asking)
             if decide:
@@ -171,7 +173,7 @@ class Hub(Registers, InProcess):
             if settings.webhooks:
                 from .webhooks.start import start as start_webhooks
 
-                webhooks = start_webhooks(settings, broker, node.now, node.wall)
+                webhooks = start_webhooks(settings, broker, node.now, node.wall, tracer=tracer)
                 ending.push_async_callback(webhooks.close)
                 node.cluster.on_revoked = webhooks.revoked
                 if (teller := webhooks.observer()) is not None:
@@ -355,13 +357,12 @@ def make_tracer(settings: Settings, node_id: str) -> "Tracer | None":
     """
     if not settings.otel:
         return None
+    from .tracing.start import NotInstalled, make
+
     try:
-        from .tracing.otel import OtelTracer
-    except ModuleNotFoundError as error:
-        raise BadSettings(
-            [f"HUB_OTEL: {error.name} is missing: pip install 'notification-hub[otel]'"]
-        ) from None
-    return OtelTracer(node_id, settings.otel_ratio)
+        return make(node_id, settings.otel_ratio)
+    except NotInstalled as error:
+        raise BadSettings([str(error)]) from None
 
 
 def make_centrifugo(settings: Settings, node: Node, keys: Keys, handshaker: Handshaker) -> Sequence[Addition]:

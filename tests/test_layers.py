@@ -36,7 +36,6 @@ FLOORS = (
     "recovery",
     "connections",
     "delivery",
-    "tracing",
     "bridge.kinds",
     "bridge",
     "sdk",
@@ -47,6 +46,7 @@ FLOORS = (
     "auth",
     "broker",
     "outgoing",
+    "tracing",
     "discovery",
     "settings",
     "namespaces",
@@ -62,7 +62,7 @@ ROOMS_OF = {"__main__": "cli", "client": "sdk", "publisher": "sdk", "celery": "s
 GROUND = {"namespaces", "runtime", "protocol", ""}
 STANDS_ASIDE = {
     # A bridge talks to a hub over HTTP: it has no part of one.
-    "bridge": {"bridge", "sdk", *GROUND},
+    "bridge": {"bridge", "sdk", "tracing", *GROUND},
     "bridge.kinds": {"bridge.kinds", "bridge"},
     # A service's process has the SDK and no node.
     "sdk": {"sdk", "broker.redis", "broker", *GROUND},

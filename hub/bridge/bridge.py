@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from ..runtime.backoff import Backoff, Timing
+from ..tracing.base import Follower
 from .hand_over import HandOver
 from .letters import Letterbox, LetterRate
 from .mapping import Mapper
@@ -34,6 +35,7 @@ class Bridge:
         hub: HandOver,
         letters: Letterbox,
         timing: Timing | None = None,
+        tracer: Follower | None = None,
     ) -> None:
         self.settings = settings
         self.stats = BridgeStats(settings.name, settings.kind)
@@ -42,6 +44,7 @@ class Bridge:
         self._hub = hub
         self._letters = letters
         self._timing = timing or Timing()
+        self._tracer = tracer
         self._mapper = Mapper(settings)
         self._rate = LetterRate(settings.dead_per_minute)
         self._workers: dict[str, PartitionWorker] = {}
@@ -125,6 +128,7 @@ class Bridge:
                 self._rate,
                 self.stats,
                 self._timing,
+                tracer=self._tracer,
             )
             worker.start()
             self._workers[batch.partition] = worker

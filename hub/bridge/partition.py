@@ -20,6 +20,8 @@ from hub.protocol.errors import HubError
 
 from ..runtime.backoff import Backoff, Timing
 from ..sdk.delivery import TryAgain
+from ..tracing.base import Follower
+from . import traces
 from .hand_over import HandOver
 from .letters import Letter, Letterbox, LetterRate, TooManyLetters, letter_id, publication
 from .mapping import Mapper, Poison, event_id
@@ -85,6 +87,7 @@ class PartitionWorker:
         stats: BridgeStats,
         timing: Timing,
         wall: Callable[[], float] = time.time,
+        tracer: Follower | None = None,
     ) -> None:
         self.partition = partition
         self.problem = ""
@@ -98,6 +101,7 @@ class PartitionWorker:
         self._stats = stats
         self._timing = timing
         self._wall = wall
+        self._tracer = tracer
         self._mask = masker(settings)
         self._backoff = Backoff(timing, RETRY_LOW_S, RETRY_HIGH_S)
         self._queue: asyncio.Queue[tuple[Batch, Steps]] = asyncio.Queue()
@@ -231,7 +235,7 @@ class PartitionWorker:
         """Until each was taken or given up."""
         while waiting := [each for each in waiting if not await self._diverts(each)]:
             try:
-                results = await self._hub.publish([each.event for each in waiting])
+                results = await self._publish(waiting)
             except TryAgain as error:
                 self._stats.retried(error.reason)
                 await self._pause(error.after)
@@ -246,6 +250,15 @@ class PartitionWorker:
             waiting, wait = await self._judge(waiting, results)
             if waiting:
                 await self._pause(wait)
+
+    async def _publish(self, waiting: Sequence[Handing]) -> list[dict[str, Any]]:
+        events = [each.event for each in waiting]
+        if self._tracer is None:
+            return await self._hub.publish(events)
+        pairs = ((each.record, each.event) for each in waiting)
+        return await self._tracer.follow(
+            traces.step(self._settings, self.partition, pairs), lambda _: self._hub.publish(events)
+        )
 
     async def _judge(
         self, waiting: Sequence[Handing], results: Sequence[dict[str, Any]]

@@ -24,6 +24,8 @@ from ..runtime.backoff import Timing
 from ..runtime.breaker import BreakerState, CircuitBreaker
 from ..sdk.delivery import HttpDelivery
 from ..sdk.tokens import TokenSource
+from ..tracing.base import Follower
+from . import traces
 from .bridge import STOP_S, Bridge
 from .hand_over import HubHandOver, HubLetterbox
 from .settings import BridgeSettings
@@ -64,28 +66,36 @@ def maker(settings: BridgeSettings) -> Callable[[], Source]:
 
 
 class Bridges:
-    """All bridges of a process, to the hub at `url` with the API key or service token `bearer`.
+    """All bridges of a process, to the hub at `url` with the API key or service token `bearer`; `tracer` is closed
+    with them.
 
     Raises:
         NotInstalled: a library is missing. BadTemplate: a mapping is wrong.
     """
 
     def __init__(
-        self, settings: Sequence[BridgeSettings], url: str, bearer: str, timing: Timing | None = None
+        self,
+        settings: Sequence[BridgeSettings],
+        url: str,
+        bearer: str,
+        timing: Timing | None = None,
+        tracer: Follower | None = None,
     ) -> None:
         timing = timing or Timing()
+        self._tracer = tracer
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {bearer}"},
             timeout=REQUEST_S,
             follow_redirects=False,
         )
-        self._delivery = HttpDelivery(url, TokenSource(bearer, REQUEST_S), REQUEST_S, ordered=True)
+        client = None if tracer is None else traces.client(tracer, REQUEST_S)
+        self._delivery = HttpDelivery(url, TokenSource(bearer, REQUEST_S), REQUEST_S, client, ordered=True)
         self.breaker = CircuitBreaker(failures=5, rest=5.0, trials=1)
         self._url = url
         self._hub = HubHandOver(self._delivery, self.breaker, timing)
         self._letters = HubLetterbox(self._http, self.breaker, timing)
-        self.all = [Bridge(each, maker(each), self._hub, self._letters, timing) for each in settings]
+        self.all = [Bridge(each, maker(each), self._hub, self._letters, timing, tracer) for each in settings]
 
     async def start(self) -> None:
         """Begin."""
@@ -97,6 +107,8 @@ class Bridges:
         await asyncio.gather(*(bridge.stop(within_s) for bridge in self.all))
         await self._http.aclose()
         await self._delivery.close()
+        if self._tracer is not None:
+            await self._tracer.close()
 
     @property
     def problems(self) -> list[str]:

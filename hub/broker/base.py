@@ -231,13 +231,14 @@ class Kind(StrEnum):
 class Intent:
     """Something that an endpoint is to be told of: `fields` beside its kind are values of JSON, or fragments of it.
 
-    `id` is the same however often it is tried; `time_ms` since 1970.
+    `id` is the same however often it is tried; `time_ms` since 1970; `meta` is that of the event, JSON.
     """
 
     id: str
     kind: Kind | None  # None: nothing that anybody is told of
     time_ms: int
     fields: Mapping[str, Any]
+    meta: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,9 +420,8 @@ def event_intent(epoch: str, event: Event) -> Intent:
     """An endpoint is to be told of an event; a lease that ended is one too, under its own name."""
     kind = Kind.LEASE_EXPIRED if event.type == "lease_expired" else Kind.EVENT
     id = f"{event.channel}/{epoch}:{event.offset}"
-    return Intent(
-        id, kind, event.time, {"channel": event.channel, "event": {**event.fields(), "epoch": epoch}}
-    )
+    fields = {"channel": event.channel, "event": {**event.fields(), "epoch": epoch}}
+    return Intent(id, kind, event.time, fields, event.meta)
 
 
 def presence_intent(id: str, time_ms: int, channel: str, change: str, member: Member) -> Intent:

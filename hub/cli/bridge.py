@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import secrets
 import socket
 import tomllib
 from pathlib import Path
@@ -19,6 +20,8 @@ from ..bridge.records import Record
 from ..bridge.settings import BridgeSettings, bridges
 from ..bridge.source import SourceError
 from ..bridge.templates import BadTemplate
+from ..tracing import start as tracing
+from ..tracing.base import Follower
 from . import configuration, logs, remote
 from .failure import Failure
 from .replay import replay
@@ -42,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
         return show_sample(settings, Path(args.sample))
     url, bearer = remote.base_url(args.url), remote.service_bearer(args.bearer)
     try:
-        made = Bridges(settings, url, bearer)
-    except (NotInstalled, BadTemplate) as error:
+        made = Bridges(settings, url, bearer, tracer=tracer())
+    except (NotInstalled, BadTemplate, tracing.NotInstalled) as error:
         raise Failure(str(error)) from None
     logs.set_up()
     with socket.create_server((args.host, args.port)) as listener:
@@ -53,6 +56,18 @@ def run(args: argparse.Namespace) -> int:
         config = uvicorn.Config(health_app(made), log_config=None, access_log=False, lifespan="on")
         uvicorn.Server(config).run([listener])
     return 0
+
+
+def tracer() -> Follower | None:
+    """Spans of this process, where HUB_OTEL asks for them.
+
+    Raises:
+        tracing.NotInstalled: the library is missing.
+    """
+    given = configuration.load()
+    if not given.otel:
+        return None
+    return tracing.make(f"b_{secrets.token_hex(4)}", given.otel_ratio, "notification-hub-bridge")
 
 
 def load(path: Path, only: str | None = None) -> list[BridgeSettings]:

@@ -90,7 +90,8 @@ class ProxyApplication:
     async def publish(self, publication: Publication) -> Publication:
         """As `Application.publish`."""
         for proxy in self._matching("publish", publication.channel):
-            decision = await _decided(proxy, None, partial(_published, publication))
+            question = partial(_published, publication)
+            decision = await _decided(proxy, None, question, publication.meta)
             publication = _read(decision, partial(changed, publication), publication)
         return publication
 
@@ -112,11 +113,13 @@ class ProxyApplication:
         return [proxy for proxy in self._of[event] if proxy.matches.matches(name)]
 
 
-async def _decided(proxy: Proxy, about: Any, question: Callable[[], Decision]) -> Decision:
+async def _decided(
+    proxy: Proxy, about: Any, question: Callable[[], Decision], meta: bytes | None = None
+) -> Decision:
     """What the backend says; what it may be remembered by is `about`, None: never."""
     try:
         if about is None:
-            return await proxy.backend.ask(question())
+            return await proxy.backend.ask(question(), meta)
         return await proxy.backend.decide(about, question)
     except Unreachable:
         if proxy.open:

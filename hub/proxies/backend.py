@@ -4,18 +4,20 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
 import httpx
 import orjson
 
-from ..outgoing.requests import NoAnswer, post
+from ..outgoing.requests import Answer, NoAnswer, post
 from ..outgoing.signing import signed
 from ..protocol.codes import ErrorCode, Outcome
 from ..protocol.errors import HubError
 from ..runtime.breaker import CircuitBreaker
 from ..runtime.first_step import in_task
+from ..tracing import base as tracing
 from .settings import ProxySettings
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Backend:
         wall: Callable[[], float],
         generation: Callable[[], int],
         most: int,
+        tracer: tracing.Follower | None = None,
     ) -> None:
         self.settings = settings
         self.asked = 0
@@ -57,6 +60,7 @@ class Backend:
         self._generation = generation
         self._keys = settings.keys
         self._most = most
+        self._tracer = tracer
         self._breaker = CircuitBreaker()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
@@ -92,8 +96,8 @@ class Backend:
         finally:
             del self._flights[about]
 
-    async def ask(self, question: Decision) -> Decision:
-        """Ask, whatever is remembered.
+    async def ask(self, question: Decision, meta: bytes | None = None) -> Decision:
+        """Ask, whatever is remembered; for a publication with such `meta`.
 
         Raises:
             Unreachable: there is no answer, or it is no good.
@@ -110,16 +114,16 @@ class Backend:
         finally:
             self._waiting -= 1
         try:
-            return await self._guarded(question)
+            return await self._guarded(question, meta)
         finally:
             self._places.release()
 
-    async def _guarded(self, question: Decision) -> Decision:
+    async def _guarded(self, question: Decision, meta: bytes | None) -> Decision:
         wait = self._breaker.enter(self._now())
         if wait:
             raise Unreachable(f"it has failed, and is asked again in {wait:.0f} s")
         try:
-            decision = await self._post(question)
+            decision = _decision(await self._answer(question, meta))
         except NoAnswer as error:
             self._breaker.failed(self._now())
             log.warning("the proxy for %s at %s: %s", self.settings.event, self._host(), error)
@@ -130,28 +134,30 @@ class Backend:
         self._breaker.succeeded()
         return decision
 
-    async def _post(self, question: Decision) -> Decision:
+    async def _answer(self, question: Decision, meta: bytes | None) -> Answer:
         self.asked += 1
+        if self._tracer is None:
+            return await self._post(question, None)
+        step = tracing.Step(
+            f"ask {self.settings.event}",
+            tracing.Kind.CLIENT,
+            tracing.asking(self.settings.url, {"hub.proxy.event": self.settings.event}),
+            [tracing.found(meta)],
+            within=True,
+        )
+        return await self._tracer.follow(step, partial(self._post, question))
+
+    async def _post(self, question: Decision, traceparent: str | None) -> Answer:
         body = orjson.dumps({"event": self.settings.event, **question})
         headers = {
             "content-type": "application/json",
             "accept-encoding": "identity",  # what is compressed can be larger than its bound
             **signed(self._keys, f"ask_{token_hex(12)}", self._wall(), body),
+            **tracing.headers(traceparent),
         }
-        answer = await post(
+        return await post(
             self._http, self.settings.url, body, headers, within_s=self.settings.timeout, most=self._most
         )
-        if answer.status == 204:
-            return {}
-        if answer.status != 200:
-            raise NoAnswer(f"HTTP {answer.status}")
-        try:
-            value = orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
-            raise NoAnswer("the answer is no JSON") from None
-        if not isinstance(value, dict):
-            raise NoAnswer("the answer is no object")
-        return value
 
     def _remembered(self, about: Hashable) -> Decision | None:
         if self._of != self._generation():
@@ -177,6 +183,20 @@ class Backend:
 
     def _host(self) -> str:
         return httpx.URL(self.settings.url).host  # the path may hold a secret
+
+
+def _decision(answer: Answer) -> Decision:
+    if answer.status == 204:
+        return {}
+    if answer.status != 200:
+        raise NoAnswer(f"HTTP {answer.status}")
+    try:
+        value = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise NoAnswer("the answer is no JSON") from None
+    if not isinstance(value, dict):
+        raise NoAnswer("the answer is no object")
+    return value
 
 
 def unavailable() -> HubError:

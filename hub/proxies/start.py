@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ..outgoing.requests import client
 from ..settings import Settings
+from ..tracing.base import Follower
 from .application import ProxyApplication
 from .backend import AT_ONCE, Backend
 from .settings import read
@@ -16,6 +17,7 @@ def start(
     now: Callable[[], float],
     wall: Callable[[], float],
     generation: Callable[[], int],
+    tracer: Follower | None = None,
 ) -> ProxyApplication:
     """In the loop.
 
@@ -25,5 +27,5 @@ def start(
     proxies = read(settings)
     http = client(max(1, AT_ONCE * len(proxies)))
     most = settings.message_bytes + ROOM
-    backends = [Backend(each, http, now, wall, generation, most) for each in proxies]
+    backends = [Backend(each, http, now, wall, generation, most, tracer) for each in proxies]
     return ProxyApplication(backends, http)

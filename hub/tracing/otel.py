@@ -1,6 +1,8 @@
 """Traces by OpenTelemetry's SDK, over OTLP/HTTP; its own OTEL_* variables say where to and as whom.
 
 HTTP server span ─▶ `send job` (PRODUCER) ─ meta.traceparent ─▶ on each node one `process job` (CONSUMER), linked.
+Before it a bridge's `process orders` (CONSUMER, linked to the producers) and a question to a proxy (CLIENT); behind
+it a webhook's request (CLIENT).
 
 The decision whether a trace is sampled is taken here and first, by the parent's flags or by chance, so that what is
 not sampled touches no library. What comes in sampled is bounded too: anybody can set a flag.
@@ -41,7 +43,7 @@ BURST = 1000.0
 QUEUE = 8192  # spans that wait for the receiver
 CLOSE_S = 2.0
 LINKS = 32  # of one span
-SYSTEM = "notification_hub"
+_KINDS = {base.Kind.CLIENT: SpanKind.CLIENT, base.Kind.CONSUMER: SpanKind.CONSUMER}
 
 _Answer = TypeVar("_Answer")
 
@@ -55,12 +57,13 @@ class OtelTracer:
         ratio: float,
         chance: Callable[[], float] = random.random,
         now: Callable[[], float] = time.monotonic,
+        service: str = "notification-hub",
     ) -> None:
         resource = Resource.create({"service.version": __version__, "service.instance.id": node})
         if str(resource.attributes["service.name"]).startswith(
             "unknown_service"
         ):  # else OTEL_SERVICE_NAME says it
-            resource = resource.merge(Resource({"service.name": "notification-hub"}))
+            resource = resource.merge(Resource({"service.name": service}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=QUEUE))
         self._tracer = self._provider.get_tracer("hub", __version__)
@@ -95,7 +98,7 @@ class OtelTracer:
             status: int = getattr(answer, "status_code", 0)
             span.set_attribute("http.response.status_code", status)
             if status >= 500:
-                span.set_status(Status(StatusCode.ERROR))
+                _failed(span, str(status))
             return answer
 
     async def send(
@@ -103,8 +106,8 @@ class OtelTracer:
     ) -> list[_Answer]:
         """As `base.Tracer.send`."""
         around = trace.get_current_span().get_span_context().is_valid
-        named = [_traceparent(each.meta) for each in publications if each.meta is not None]
-        links = [found for text in named if (found := base.parent(text)) is not None][:LINKS]
+        named = [base.found(each.meta) for each in publications if each.meta is not None]
+        links = _parents(named)
         if not around and not self._sampled(links[0] if links else None, any(map(base.decided, named))):
             return await work()
         parent = links[0] if links and not around else None
@@ -132,11 +135,48 @@ class OtelTracer:
                 span.set_attribute("hub.refused", failed)
             return answers
 
+    async def follow(self, step: base.Step, work: Callable[[str | None], Awaitable[_Answer]]) -> _Answer:
+        """As `base.Follower.follow`."""
+        links = _parents(step.behind)
+        around = step.within and trace.get_current_span().get_span_context().is_valid
+        if links or around:
+            wanted = self._may()
+        else:
+            wanted = step.begins and self._sampled(None, any(map(base.decided, step.behind)))
+        if not wanted:
+            return await work(None)
+        return await asyncio.create_task(self._follow(step, links, work))
+
+    async def _follow(
+        self,
+        step: base.Step,
+        links: Sequence[tuple[int, int]],
+        work: Callable[[str | None], Awaitable[_Answer]],
+    ) -> _Answer:
+        context = None  # what is under way
+        # Without `within` that does not count: a task that somebody's publication began goes on after it.
+        if not (step.within and trace.get_current_span().get_span_context().is_valid):
+            context = trace.set_span_in_context(_remote(links[0]) if links else trace.INVALID_SPAN)
+        kind = _KINDS[step.kind]
+        with self._span(step.name, kind, dict(step.attributes), context, links) as span:
+            answer = await work(_written(span.get_span_context()))
+            status = getattr(answer, "status", None)
+            if isinstance(status, int):
+                span.set_attribute("http.response.status_code", status)
+                if status >= 400:
+                    _failed(span, str(status))
+            return answer
+
+    def current(self) -> str | None:
+        """The ``traceparent`` of what is under way."""
+        context = trace.get_current_span().get_span_context()
+        return _written(context) if context.is_valid else None
+
     def handed_on(self, bursts: Sequence[tuple[base.Fanned, Sequence[Any]]], now: float) -> None:
         """As `base.Tracer.handed_on`."""
         for channel, events in bursts:
             for event in base.traced(events):
-                before = base.parent(_traceparent(event.meta))
+                before = base.parent(base.found(event.meta))
                 if before is not None and self._may():
                     self._process(channel, event, before, now)
 
@@ -199,8 +239,24 @@ class OtelTracer:
             attributes=attributes,
             links=[Link(_remote(each).get_span_context()) for each in links],
             record_exception=False,  # its text may quote what a client sent
+            set_status_on_exception=False,
         ) as span:
-            yield span
+            try:
+                yield span
+            except Exception as error:
+                _failed(span, type(error).__name__)
+                raise
+
+
+def _parents(texts: Sequence[str | None]) -> list[tuple[int, int]]:
+    """The first traces among them that are sampled, each once."""
+    found = dict.fromkeys(parent for text in texts if (parent := base.parent(text)) is not None)
+    return list(found)[:LINKS]
+
+
+def _failed(span: Span, how: str) -> None:
+    span.set_attribute("error.type", how)
+    span.set_status(Status(StatusCode.ERROR))
 
 
 def _remote(before: tuple[int, int]) -> NonRecordingSpan:
@@ -212,13 +268,6 @@ def _remote(before: tuple[int, int]) -> NonRecordingSpan:
 
 def _written(context: SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
-
-
-def _traceparent(meta: bytes | None) -> str | None:
-    if meta is None or b'"traceparent"' not in meta:
-        return None
-    found = orjson.loads(meta).get("traceparent")
-    return found if isinstance(found, str) else None
 
 
 def _with(meta: bytes | None, traceparent: str) -> bytes:
@@ -236,11 +285,7 @@ def _name(operation: str, spaces: set[str]) -> str:
 
 def _messaging(operation: str, spaces: set[str]) -> dict[str, Any]:
     """OpenTelemetry's conventions for messaging; destinations by namespace, so that they are few."""
-    fields: dict[str, Any] = {
-        "messaging.system": SYSTEM,
-        "messaging.operation.name": operation,
-        "messaging.operation.type": operation,
-    }
+    fields = base.messaging(operation)
     if len(spaces) == 1:
         fields["messaging.destination.template"] = f"{next(iter(spaces))}:*"
     return fields

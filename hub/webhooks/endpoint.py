@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from ..outgoing.requests import Answer, NoAnswer, post
 from ..outgoing.signing import signed
 from ..runtime.breaker import CircuitBreaker
 from ..runtime.bucket import TokenBucket
+from ..tracing import base as tracing
 from .bodies import BODIES
 from .settings import WebhookSettings
 
@@ -72,6 +74,7 @@ class Endpoint:
         http: httpx.AsyncClient,
         now: Callable[[], float],
         wall: Callable[[], float],
+        tracer: tracing.Follower | None = None,
     ) -> None:
         self.settings = settings
         self.standing = Standing()
@@ -83,6 +86,7 @@ class Endpoint:
         self._http = http
         self._now = now
         self._wall = wall
+        self._tracer = tracer
         self._keys = settings.keys
         self._agreed_until = float("-inf")
         self._rate: TokenBucket | None = None
@@ -117,6 +121,25 @@ class Endpoint:
         return self._failed(failed)
 
     async def _send(self, intents: Sequence[Intent]) -> Answer:
+        if self._tracer is None:
+            return await self._tell(intents, None)
+        return await self._tracer.follow(self._step(intents), partial(self._tell, intents))
+
+    def _step(self, intents: Sequence[Intent]) -> tracing.Step:
+        """Behind the traces of the events that it tells of; a trace never begins here."""
+        about = {
+            **tracing.messaging("send"),
+            "messaging.destination.name": self.name,
+            "messaging.batch.message_count": len(intents),
+        }
+        return tracing.Step(
+            f"send {self.name}",
+            tracing.Kind.CLIENT,
+            tracing.asking(self.settings.url, about),
+            [tracing.found(each.meta) for each in intents],
+        )
+
+    async def _tell(self, intents: Sequence[Intent], traceparent: str | None) -> Answer:
         batched = self.settings.batch > 1
         body, content_type = BODIES[self.settings.format](intents, batched, self.settings.origin)
         id = intents[0].id if len(intents) == 1 else f"{intents[0].id}+{len(intents)}"
@@ -125,6 +148,7 @@ class Endpoint:
             "accept-encoding": "identity",
             "user-agent": "notification-hub",
             **signed(self._keys, id, self._wall(), body),
+            **tracing.headers(traceparent),
         }
         if self.settings.format == "cloudevents":
             headers["webhook-request-origin"] = self.settings.origin

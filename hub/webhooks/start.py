@@ -22,6 +22,7 @@ from ..protocol.errors import HubError
 from ..runtime.standing import StandingWork
 from ..runtime.tasks import Tasks
 from ..settings import Settings
+from ..tracing.base import Follower
 from .attendance import Attendance
 from .courier import Courier
 from .endpoint import AT_ONCE, Endpoint
@@ -173,6 +174,7 @@ def start(
     now: Callable[[], float],
     wall: Callable[[], float],
     transport: httpx.AsyncBaseTransport | None = None,
+    tracer: Follower | None = None,
 ) -> Webhooks:
     """Before the broker starts: from then on intents are written.
 
@@ -187,7 +189,7 @@ def start(
     )
     http = client(at_once, GuardedTransport(guard, inner))
     tasks = Tasks()
-    endpoints = [Endpoint(each, http, now, wall) for each in given]
+    endpoints = [Endpoint(each, http, now, wall, tracer) for each in given]
 
     def tell_overflow(endpoint: str, channel: str, count: int) -> None:
         fields = {"endpoint": endpoint, "of": channel, "count": count}

@@ -154,12 +154,20 @@ def test_a_sampled_parent() -> None:
 def test_off_nothing_of_it_is_imported(tmp_path: Path) -> None:
     code = """
 import asyncio, sys
+import hub.bridge.process, hub.cli.bridge
 from hub.app import Hub
 from hub.settings import Settings
 
+place = {"url": "http://127.0.0.1:9/x", "secret": "whsec_" + "k" * 32}
+proxies = [{"event": "publish", "match": ["job:*"], **place}]
+webhooks = [{"name": "one", "channels": ["job:*"], **place}]
+
 async def run():
-    async with Hub(Settings(jwt_secret="x" * 32)).lifespan():
+    given = {"proxies": proxies, "webhooks": webhooks, "webhook_allow": ["127.0.0.0/8"]}
+    async with Hub(Settings(jwt_secret="x" * 32, **given)).lifespan():
         pass
+
+assert hub.cli.bridge.tracer() is None
 
 asyncio.run(run())
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
