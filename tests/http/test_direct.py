@@ -19,7 +19,7 @@ from hub.broker.base import Published
 from hub.protocol.errors import HubError
 from hub.protocol.event import Publication
 from hub.settings import Settings
-from hub.transport.http1.protocol import HttpProtocol
+from hub.transport.http1.protocol import IN_A_ROW, HttpProtocol
 
 KEY = "a-service-key-of-32-characters-00"
 SECRET = "test-secret-of-at-least-thirty-two-bytes"
@@ -256,6 +256,25 @@ async def test_pipelined_requests_do_not_overtake(server: Server) -> None:
     offsets = [json.loads(answer.partition(b"\r\n\r\n")[2]).get("offset") for answer in line.writes]
     assert offsets == [1, 2, None]
     assert not line.paused
+    connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("credentials", [None, TOKEN, KEY], ids=["stranger", "user", "service"])
+async def test_who_pipelines_has_a_share_of_the_loop(server: Server, credentials: str | None) -> None:
+    """All that flood have one together; a service may publish as fast as it is answered."""
+    node = server.hub.node
+    assert node is not None
+    slices: list[Any] = []
+    node.admission.read_queue = SimpleNamespace(later=slices.append)  # type: ignore[assignment]
+    connection, line = server.connect()
+    connection.data_received(request("GET", "/livez", credentials=credentials) * 100)
+    assert (len(line.writes), line.paused) == (IN_A_ROW, True)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(line.writes) == (100 if credentials == KEY else IN_A_ROW)
+    while slices:
+        slices.pop()()
+    assert (len(line.writes), line.paused) == (100, False)
     connection.connection_lost(None)
 
 

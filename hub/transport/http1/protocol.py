@@ -39,7 +39,7 @@ BODY_S = 30.0
 RESERVE_S = 2.0  # for a head, in the reserve
 DROP_EVERY_S = 0.01  # a read of what is only dropped
 BODY_HIGH = 65_536  # bytes of a body that wait for the app
-IN_A_ROW = 16  # pipelined requests that are answered in one turn of the loop
+IN_A_ROW = 16  # pipelined requests that are answered in one turn; all but services then wait for a slice
 REST_MOST = 262_144  # bytes of a body that nobody wants are read for the sake of the next request; not more
 PROBES = (b"GET /livez ", b"GET /readyz ", b"HEAD /livez ", b"HEAD /readyz ")
 HEALTH = ("/livez", "/readyz", "/metrics")
@@ -63,6 +63,7 @@ class HttpProtocol(asyncio.Protocol):
         "_head_due",
         "_idle",
         "_in_step",
+        "_latest",
         "_new",
         "_reader",
         "_reading_paused",
@@ -96,6 +97,7 @@ class HttpProtocol(asyncio.Protocol):
         self._server: tuple[str, int] | None = None
         self._client: tuple[str, int] | None = None
         self._scheme = "http"
+        self._latest: Head | None = None  # of a request that is answered, or is being answered
         self._new = True
         self._dropped = 0
         self._idle = self._head_due = self._reserved = self._ending = self._in_step = False
@@ -252,6 +254,7 @@ class HttpProtocol(asyncio.Protocol):
     # Requests
 
     def _serve(self, head: Head) -> None:
+        self._latest = head
         self._exchange = exchange = Exchange(head, self, self._server_state.default_headers)
         if self._reserved:
             exchange.keep_alive = False
@@ -358,7 +361,10 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             self._in_step = False
         self._pause_reading()
-        asyncio.get_running_loop().call_soon(self._go_on)
+        if self._latest is not None and self._is_service(self._latest):
+            asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._handshaker.node.admission.read_queue.later(self._go_on)
 
     def _is_answered(self, reader: Reader) -> bool:
         """See where the reader stands; whether it stands behind a request that is answered."""
@@ -388,6 +394,7 @@ class HttpProtocol(asyncio.Protocol):
         self._take(b"")
 
     def _await_head(self, reader: Reader) -> None:
+        self._latest = None
         self._resume_reading()
         if reader.kept:
             if not self._head_due:
