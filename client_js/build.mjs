@@ -1,13 +1,21 @@
-// The bundle that a page without a build step loads: dist/hub.js, one file, and dist/shared.js beside it, which is
-// fetched by pages that share one socket between tabs. Reproducible: the same sources give the same bytes, and a
-// test compares them.
+// The bundle that a page without a build step loads: dist/hub.js, one file, and beside it what is fetched by who wants it:
+// dist/shared.js by pages that share one socket between tabs, dist/channeltoken.js by those with tokens for one channel,
+// dist/stream.js where no WebSocket can be had. Reproducible: the same sources give the same bytes, and a test compares
+// them.
 import { build } from "esbuild";
 import { minify } from "terser";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
-export const BUNDLES = { "dist/hub.js": "src/index.js", "dist/shared.js": "src/shared.js", "dist/msgpack.js": "src/msgpack.js", "dist/stream.js": "src/stream.js", "dist/job-board.js": "src/jobboard.js" };
+export const BUNDLES = {
+  "dist/hub.js": "src/index.js",
+  "dist/shared.js": "src/shared.js",
+  "dist/msgpack.js": "src/msgpack.js",
+  "dist/stream.js": "src/stream.js",
+  "dist/channeltoken.js": "src/channeltoken.js",
+  "dist/job-board.js": "src/jobboard.js",
+};
 
 /** One entry point with all that it imports, minified. */
 export async function bundle(entry) {
@@ -18,12 +26,12 @@ export async function bundle(entry) {
     minify: true,
     format: "esm",
     target: "es2022",
-    external: ["./shared.js", "./stream.js"],
+    external: ["./shared.js", "./stream.js", "./channeltoken.js"],
     dropLabels: ["CHECK"],
     write: false,
   });
   // a second pass, for names that repeat from class to class; conditions stay as they are, rewritten they pack worse
-  const compress = { passes: 3, if_return: false, conditionals: false };
+  const compress = { passes: 3, if_return: false, conditionals: false, hoist_funs: true };
   const { code } = await minify(result.outputFiles[0].text, { module: true, ecma: 2020, compress });
   return Buffer.from(code);
 }

@@ -6,6 +6,7 @@ import { environment } from "./env.js";
 import { HubError, asError } from "./errors.js";
 import { Requests } from "./requests.js";
 import { Subscription } from "./subscription.js";
+import { askToken } from "./token.js";
 
 /** @typedef {import("./types.js").HubState} HubState */
 /** @typedef {import("./types.js").HubEvent} HubEvent */
@@ -30,12 +31,18 @@ function settingsOf(url, { env, WebSocket, ...given }) {
     minBackoffMs: 500,
     maxBackoffMs: 20_000,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-    env: environment({ ...env, ...(WebSocket ? { WebSocket } : {}) }),
+    env: environment({ ...env, ...(WebSocket && { WebSocket }) }),
   };
 }
 
 /** @type {HubState} */
 const IDLE = { name: "idle" };
+
+/** What code that is loaded later needs of this bundle, and must not bring again. */
+const CORE = { Engine, HubError, Requests, absolute, askToken, encode };
+
+/** What an answer says. @param {import("./types.js").Message} answer @returns {any} */
+const contents = ({ type: _type, id: _id, ...fields }) => fields;
 
 /** @param {unknown} since */
 function checkPosition(since) {
@@ -63,6 +70,16 @@ export class Hub extends Emitter {
   #settings;
   /** @type {Set<Subscription>} */
   #subscriptions = new Set();
+  /** @type {import("./engine.js").Sink} */
+  #sink = {
+    state: (state) => void this.emit("state", state),
+    error: (error) => this.#complain(error),
+    unasked: (kind, data, channel, position) => {
+      if (kind === "event") this.emit("event", data, position);
+      else if (kind === "gap") this.emit("gap", data, channel, position);
+      else if (kind === "state") this.emit("channel", channel, data, position);
+    },
+  };
 
   /**
    * @param {string} url `wss://…/ws`
@@ -71,30 +88,24 @@ export class Hub extends Emitter {
   constructor(url, options = {}) {
     super();
     const settings = (this.#settings = settingsOf(url, options));
-    const sink = {
-      state: (/** @type {HubState} */ state) => this.emit("state", state),
-      error: (/** @type {Error} */ error) => this.#complain(error),
-      unasked: this.#unasked.bind(this),
-    };
     const { shared } = options;
-    if (shared && settings.env.locks && settings.env.BroadcastChannel) this.#share(sink, shared);
-    else this.#engine = new Engine(settings, sink);
+    if (shared && settings.env.locks && settings.env.BroadcastChannel) this.#share(shared);
+    else this.#engine = new Engine(settings, this.#sink);
     // in a microtask: whoever listens to `state` from the same turn hears all of it
     if (settings.autoConnect) queueMicrotask(() => this.state.name === "idle" && this.connect());
   }
 
   /**
    * Its code is loaded by who wants it; a page that cannot have it gets a socket of its own.
-   * @param {import("./engine.js").Sink} sink
    * @param {boolean | string} shared
    */
-  async #share(sink, shared) {
+  async #share(shared) {
     try {
       const { SharedEngine } = await import("./shared.js");
-      this.#engine = new SharedEngine(this.#settings, sink, shared, { Engine, Requests, HubError, absolute, encode });
+      this.#engine = new SharedEngine(this.#settings, this.#sink, shared, CORE);
     } catch (error) {
       this.#complain(asError(error));
-      this.#engine = new Engine(this.#settings, sink);
+      this.#engine = new Engine(this.#settings, this.#sink);
     }
     for (const call of this.#calls) call(this.#engine);
   }
@@ -135,15 +146,24 @@ export class Hub extends Emitter {
       thrown: (error) => this.thrown(error),
     });
     this.#subscriptions.add(subscription);
-    this.#run((engine) => engine.attach(channel, subscription));
+    if (options.getToken) this.#bringToken(subscription);
+    else this.#run((engine) => engine.attach(channel, subscription));
     return subscription;
+  }
+
+  /** Its code is loaded by who wants it. @param {Subscription} subscription */
+  #bringToken(subscription) {
+    import("./channeltoken.js").then(
+      ({ ChannelToken }) => this.#run((engine) => new ChannelToken(this.#settings, this.#sink, subscription, CORE, engine)),
+      (cause) => subscription.end(new HubError("token", String(cause), { cause })),
+    );
   }
 
   /** @param {Subscription} subscription */
   #leave(subscription) {
     if (!this.#subscriptions.delete(subscription) || subscription.state.name === "ended") return;
     this.#run((engine) => engine.detach(subscription.channel, subscription));
-    subscription.apply("state", { name: "ended" }, subscription.position);
+    subscription.end();
   }
 
   /**
@@ -165,8 +185,8 @@ export class Hub extends Emitter {
       throw new HubError("disconnected", "not connected", { channel, retry: true });
     }
     command.event_id ??= this.#newId();
-    const { channel: where = channel, epoch, offset, event_id, stale } = await this.#ask(command, timeoutMs);
-    return { channel: where, epoch, offset, eventId: event_id, stale };
+    const { event_id, ...published } = contents(await this.#ask(command, timeoutMs));
+    return { channel, ...published, eventId: event_id };
   }
 
   /** @param {import("./types.js").Message} command @param {number} [timeoutMs] */
@@ -188,8 +208,7 @@ export class Hub extends Emitter {
    * @returns {Promise<import("./types.js").History>}
    */
   async history(channel, { since, limit } = {}) {
-    const { events, epoch, offset, more, gap } = await this.#ask({ type: "history", channel, since, limit });
-    return { events, epoch, offset, more, gap };
+    return contents(await this.#ask({ type: "history", channel, since, limit }));
   }
 
   /**
@@ -205,13 +224,6 @@ export class Hub extends Emitter {
   /** The hub's time, ms. @returns {Promise<number>} */
   async ping() {
     return (await this.#ask({ type: "ping" })).time;
-  }
-
-  /** @param {string} kind @param {any} data @param {string} channel @param {Position | null} position */
-  #unasked(kind, data, channel, position) {
-    if (kind === "event") this.emit("event", data, position);
-    else if (kind === "gap") this.emit("gap", data, channel, position);
-    else if (kind === "state") this.emit("channel", channel, data, position);
   }
 
   /** @param {Error} error */

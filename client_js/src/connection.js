@@ -111,7 +111,7 @@ export class Connection {
    * @param {() => void} [done] What belongs to the new state.
    */
   #enter(state, done) {
-    move(MOVES, this.#state.name, state.name);
+    CHECK: move(MOVES, this.#state.name, state.name);
     this.#state = state;
     this.#wait.clear();
     this.#stable.clear();
@@ -257,7 +257,7 @@ export class Connection {
    */
   #ended(session, why) {
     if (why.error) this.#owner.report(why.error);
-    if (session === this.#leaving) return this.#left();
+    if (session === this.#leaving) return this.settled();
     if (session === this.#spare) return this.#spareFailed();
     if (session === this.#main) this.#lost(why);
   }
@@ -324,7 +324,7 @@ export class Connection {
     if (session !== this.#main) return;
     this.#spare = this.#session();
     this.#handover.set(HANDOVER_MS, () => {
-      if (this.#leaving) return this.#left();
+      if (this.#leaving) return this.settled();
       this.#spare?.close();
       this.#spareFailed();
     });
@@ -342,12 +342,8 @@ export class Connection {
     return this.#leaving !== null;
   }
 
-  /** Every subscription is on the newest session. */
+  /** The old one may go: every subscription is on the newest, or it is too late for that. Only while handing over. */
   settled() {
-    if (this.#leaving) this.#left();
-  }
-
-  #left() {
     const session = /** @type {Session} */ (this.#leaving);
     this.#leaving = null;
     this.#handover.clear();

@@ -13,9 +13,8 @@ export class Emitter {
    * @returns {() => void} Takes the listener away again.
    */
   on(name, listener) {
-    let set = this.#listeners.get(name);
-    if (!set) this.#listeners.set(name, (set = new Set()));
-    set.add(listener);
+    const set = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, set.add(listener));
     return () => void set.delete(listener);
   }
 

@@ -89,11 +89,8 @@ export class Engine {
    * @param {Listener} listener
    */
   attach(channel, listener) {
-    let topic = this.#topics.get(channel);
-    if (!topic) {
-      topic = new Topic(channel, this.#settings, (wanting) => this.#want(wanting));
-      this.#topics.set(channel, topic);
-    }
+    const topic = this.#topics.get(channel) ?? new Topic(channel, this.#settings, (wanting) => this.#want(wanting));
+    this.#topics.set(channel, topic);
     topic.attach(listener);
   }
 
@@ -126,7 +123,7 @@ export class Engine {
 
   #flush() {
     const session = this.#session;
-    if (!session || this.#wanting.size === 0) return;
+    if (!session) return;
     const topics = [...this.#wanting].filter((topic) => topic.ready);
     this.#wanting.clear();
     const most = session.welcome?.limits?.channels || 100;
@@ -241,9 +238,8 @@ export class Engine {
 
   /** @param {Message} command */
   #transmit(command) {
-    if (!this.#session) return false;
-    this.#session.send(command, this.#session.welcome?.limits?.message_bytes);
-    return true;
+    this.#session?.send(command, this.#session.welcome?.limits?.message_bytes);
+    return !!this.#session;
   }
 
   // --- the connection ---------------------------------------------------------------------------------------
@@ -285,8 +281,7 @@ export class Engine {
 
   /** @param {Session} session @param {Message} message */
   #hear(session, message) {
-    const { channel = "" } = message;
-    const { type, id = this.#owner(message) } = message;
+    const { channel = "", type, id = this.#owner(message) } = message;
     if (typeof id === "number" && id > this.#toldAfter) this.#toldAfter = -1;
     if (!type.startsWith("hub.")) return this.#topics.get(channel)?.event(session, message);
     if (type === "hub.subscribed") return this.#subscribed(session, message);
@@ -304,6 +299,6 @@ export class Engine {
     }
     if (!topic) return;
     this.#forget(topic);
-    topic.revoked(new HubError("unsubscribed", String(message.reason), { channel }));
+    topic.revoked(new HubError("unsubscribed", String(message.reason), { channel, cause: message.code }));
   }
 }

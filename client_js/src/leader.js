@@ -12,8 +12,9 @@
  *   seats of tabs (`tab/n`), or for all of them in a channel of the token (its name). */
 
 /** What survives the way to another tab. @param {HubError} error */
-const plain = ({ code, message, channel, retry, retryAfterMs, outcome }) => ({
+const plain = ({ code, message, channel, retry, retryAfterMs, outcome, cause }) => ({
   code,
+  cause: typeof cause === "string" ? cause : undefined,
   reason: message,
   channel,
   retry,

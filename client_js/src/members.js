@@ -1,7 +1,7 @@
 /** @typedef {import("./types.js").Member} Member */
 
 /** A member is a user under a chosen name, else one connection of it. @param {Member} member */
-const keyOf = ({ user, as, connection }) => JSON.stringify([user, as ?? null, as ? 0 : connection]);
+const keyOf = ({ user, as, connection }) => JSON.stringify([user, as, as ? 0 : connection]);
 
 /** Who is present in a channel. */
 export class Members {

@@ -88,21 +88,14 @@ export class Requests {
     for (const [id, request] of this.#pending) this.#offer(id, request);
   }
 
-  /**
-   * @param {Message} reply
-   * @returns {boolean} Whether anybody waited for it; a second answer to a repeated command finds nobody.
-   */
+  /** A second answer to a repeated command finds nobody. @param {Message} reply */
   settle(reply) {
     const id = /** @type {number} */ (reply.id);
+    if (reply.type === "hub.error") return this.#reject(id, HubError.from(reply));
     const request = this.#pending.get(id);
-    if (!request) return false;
-    if (reply.type === "hub.error") {
-      this.#reject(id, HubError.from(reply));
-    } else {
-      this.#forget(id, request);
-      request.resolve(reply);
-    }
-    return true;
+    if (!request) return;
+    this.#forget(id, request);
+    request.resolve(reply);
   }
 
   /** Those that a session has and did not answer. */
@@ -112,7 +105,7 @@ export class Requests {
 
   /** @param {string} reason @param {unknown} [cause] */
   close(reason, cause) {
-    for (const id of [...this.#pending.keys()]) this.#giveUp(id, "closed", `closed: ${reason}`, { cause });
+    for (const id of this.#pending.keys()) this.#giveUp(id, "closed", `closed: ${reason}`, { cause });
   }
 
   /**

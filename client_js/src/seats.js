@@ -23,6 +23,7 @@ export function merge(seats) {
     presence: all.find(({ presence }) => presence)?.presence,
     max_rate: rate < Infinity ? rate : undefined,
     echo: all.every(({ echo }) => echo === false) ? false : undefined,
+    token: all.find(({ token }) => token)?.token,
   };
 }
 

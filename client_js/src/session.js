@@ -62,8 +62,7 @@ export class Session {
 
   /** @param {string | null} token @param {string | undefined} resume */
   #open(token, resume) {
-    const { env, codec, connectTimeoutMs, url } = this.#settings;
-    const auth = this.#settings.auth ?? ("location" in globalThis ? "subprotocol" : "message");
+    const { env, codec, connectTimeoutMs, url, auth = "location" in globalThis ? "subprotocol" : "message" } = this.#settings;
     const protocols = [codec.protocol];
     this.#enter("opening");
     try {

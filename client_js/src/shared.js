@@ -213,8 +213,8 @@ export class SharedEngine {
 
   /** @param {{n: string, channel: string, listener: Listener, position: Position | null}} seat */
   #sit({ n, channel, listener, position }) {
-    const { presence, maxRate, echo } = listener.options;
-    this.#post({ op: "attach", n, channel, position, options: { presence, maxRate, echo } });
+    const { presence, maxRate, echo, token } = listener.options;
+    this.#post({ op: "attach", n, channel, position, options: { presence, maxRate, echo, token } });
   }
 
   /** @param {string} _channel @param {Listener} listener */

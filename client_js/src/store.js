@@ -106,8 +106,8 @@ const stores = new WeakMap();
  * @param {string} channel
  * @param {ChannelOptions} options
  */
-export const keyOf = (channel, { since, presence, maxRate, echo, limit }) =>
-  JSON.stringify([channel, since, presence, maxRate, echo, limit]);
+export const keyOf = (channel, { since, presence, maxRate, echo, limit, getToken }) =>
+  JSON.stringify([channel, since, presence, maxRate, echo, limit, !!getToken]);
 
 /**
  * The way to a channel's store, which lives as long as somebody is subscribed to it: nothing is begun by asking.

@@ -91,6 +91,7 @@ export class StreamSocket {
     if (type === "authenticate") return void (this.#token ? this.#renew(id, fields.token) : this.#enter(fields.token));
     if (type === "ping") return this.#ping(id);
     if (type === "subscribe" || type === "unsubscribe") return this.#want(command);
+    if (type === "renew") return this.#renewChannel(id, fields);
     if (POSTS[type]) return void this.#ask(id, `/v1/${POSTS[type]}`, "hub.published", fields);
     if (type === "history") return void this.#ask(id, this.#path(fields, "history", ["limit"]), "hub.history");
     if (type === "presence") return void this.#ask(id, this.#path(fields, "presence", ["group"]), "hub.presence");
@@ -191,6 +192,15 @@ export class StreamSocket {
     this.#hear({ type: "hub.error", id, ...problem });
   }
 
+  /** The stream begins anew with it, from where it stands: a token that is refused ends the channel there. @param {any} id @param {any} fields */
+  #renewChannel(id, { channel, token }) {
+    const place = this.#places.get(channel);
+    if (!place) return this.#hear({ type: "hub.error", id, channel, code: "conflict", reason: "not subscribed", retry: false });
+    place.entry = { ...place.entry, token };
+    this.#hear({ type: "hub.renewed", id, channel });
+    this.#open();
+  }
+
   /** The stream shows that the link is alive; without one there is nothing to be missed. @param {any} id */
   #ping(id) {
     if (this.#places.size && this.#env.now() - this.#heardAt > SILENCE_MS) return;
@@ -261,6 +271,7 @@ export class StreamSocket {
     if (type === "hub.welcome" || type === "hub.close") return;
     if (type === "hub.error") return this.#stopped(message);
     if (type === "hub.drain") return this.#over(1001, "the node departs");
+    if (type === "hub.unsubscribed") this.#places.delete(channel);
     if (!place) return this.#hear(message);
     const told = type === "hub.subscribed" ? this.#subscribed(place, message) : message;
     this.#move(place, message);

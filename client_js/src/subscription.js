@@ -20,6 +20,8 @@ export class Subscription extends Emitter {
   /** @type {number | undefined} */
   #unread;
   #owner;
+  /** What brings the token of its channel. @type {import("./channeltoken.js").ChannelToken | undefined} */
+  right;
 
   /**
    * @param {string} channel
@@ -74,6 +76,11 @@ export class Subscription extends Emitter {
     this.#owner.leave(this);
   }
 
+  /** It is over, on this side. @param {import("./errors.js").HubError} [error] */
+  end(error) {
+    this.apply("state", { name: "ended", error }, this.#position);
+  }
+
   /**
    * For the topic only.
    * @param {string} kind
@@ -82,6 +89,7 @@ export class Subscription extends Emitter {
    */
   apply(kind, data, position) {
     this.#position = position;
+    if (this.right?.took(kind, data)) return;
     /** @type {any[]} */
     let told = [data];
     if (kind === "state") this.#state = data;

@@ -81,7 +81,8 @@ export class Topic {
 
   /** @param {TopicState} state */
   #enter(state) {
-    this.#state = move(MOVES, this.#state, state);
+    CHECK: move(MOVES, this.#state, state);
+    this.#state = state;
     this.#retry.clear();
     this.#paging = null;
     if (state !== "live") this.generation++;
@@ -295,7 +296,8 @@ export class Topic {
   take(session, message) {
     if (session !== this.#link) return;
     const { type, members } = message;
-    if (type === "hub.snapshot") this.#snapshot(session, message);
+    if (type === "hub.token_expiring") this.#tellServed("expiring", message.expires_in_ms);
+    else if (type === "hub.snapshot") this.#snapshot(session, message);
     else if (type === "hub.gap") this.#lostBetweenNodes(message);
     else if (type === "hub.resubscribe") this.#resubscribed(session, message);
     else if (type === "hub.presence") this.#presence("list", members);
@@ -306,10 +308,7 @@ export class Topic {
   event(session, event) {
     if (session !== this.#link || this.#paging) return;
     const { offset, conflated = 0 } = event;
-    if (offset === undefined) {
-      for (const seat of this.#all()) if (seat.served) this.#tell(seat, "event", event);
-      return;
-    }
+    if (offset === undefined) return this.#tellServed("event", event);
     let hole = false;
     this.#unread.came(offset);
     for (const seat of this.#all()) {
@@ -329,6 +328,11 @@ export class Topic {
       this.#count(seat);
     }
     if (hole && this.#state === "live") this.#again(this.#backoff.next());
+  }
+
+  /** @param {string} kind @param {any} data */
+  #tellServed(kind, data) {
+    for (const seat of this.#all()) if (seat.served) this.#tell(seat, kind, data);
   }
 
   /** @param {Message} message */

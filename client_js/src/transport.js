@@ -67,14 +67,11 @@ export class Transport {
     return this.#socket.bufferedAmount;
   }
 
-  /**
-   * @param {number} [code]
-   * @param {string} [reason]
-   */
-  drop(code = 1000, reason = "") {
+  /** @param {number} [code] */
+  drop(code = 1000) {
     const socket = this.#socket;
     // not null: `ws` turns an error that nobody hears into an exception
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = nothing;
-    socket.close(code, reason);
+    socket.close(code);
   }
 }

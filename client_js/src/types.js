@@ -9,7 +9,7 @@
  * @typedef {import("../types/index.js").Why} Why
  * @typedef {import("../types/index.js").HubState} HubState
  * @typedef {import("../types/index.js").SubscriptionState} SubscriptionState
- * @typedef {import("../types/index.js").SubscribeOptions} SubscribeOptions
+ * @typedef {import("../types/index.js").SubscribeOptions & {token?: string}} SubscribeOptions `token`: the channel's, at hand.
  * @typedef {import("../types/index.js").PublishOptions} PublishOptions
  * @typedef {import("../types/index.js").Published} Published
  * @typedef {import("../types/index.js").History} History

@@ -73,6 +73,10 @@ export interface Published {
   eventId?: string;
   /** A newer version stands already; the position is that one's. */
   stale?: boolean;
+  /** It was stored before: the position is the first one's. */
+  duplicate?: boolean;
+  /** What the hub did not understand of it, and ignored. */
+  warnings?: string[];
 }
 
 /** Stored events, oldest first. */
@@ -136,7 +140,7 @@ export interface SubscriptionState {
   error?: HubError;
 }
 
-/** `refused`: a cached token is worth nothing. */
+/** Why a token is asked for. `refused`: a cached one is worth nothing. */
 export type TokenReason = "connect" | "refused" | "expiring";
 
 // --- options ------------------------------------------------------------------------------------------------
@@ -190,6 +194,12 @@ export interface SubscribeOptions<Event extends HubEvent = HubEvent> {
   maxRate?: number;
   /** `false` leaves one's own events out. */
   echo?: boolean;
+  /**
+   * A token of this channel, where the connection's gives no right to it: called before the first subscribe, when the
+   * hub refuses the one at hand, and before it ends. One that throws is asked again with backoff; an error with
+   * `retry === false` ends the subscription (`token`).
+   */
+  getToken?: (request: { channel: string; reason: TokenReason }) => string | null | Promise<string | null>;
   onEvent?: (event: Event) => void;
   /** The latest event of every key: a key that is not in it is gone. */
   onSnapshot?: (events: Event[], position: Position) => void;

@@ -11,6 +11,7 @@ import type {
   Published,
   PublishOptions,
   SubscriptionState,
+  TokenReason,
 } from "./index.js";
 
 export interface HubProviderProps {
@@ -46,6 +47,8 @@ export interface ChannelOptions<Payload = any> {
   presence?: boolean | { as: string };
   maxRate?: number;
   echo?: boolean;
+  /** A token of this channel (`subscribe`); the first component's is asked. */
+  getToken?: (request: { channel: string; reason: TokenReason }) => string | null | Promise<string | null>;
   /** How many of the newest events are kept: 100. */
   limit?: number;
   /** Each event once, also those between two frames. */

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from .context import HttpContext
 
 FOLDER = Path(__file__).parent / "static"
-SCRIPTS = ("hub.js", "shared.js", "msgpack.js", "stream.js", "job-board.js")
+SCRIPTS = ("hub.js", "shared.js", "msgpack.js", "stream.js", "channeltoken.js", "job-board.js")
 _FILES = StaticFiles(directory=FOLDER, follow_symlink=True)
 
 

@@ -362,6 +362,7 @@ _SCRIPTS: dict[str, Operation] = {
         ("shared.js", "one socket for the tabs of a page, loaded where that is asked for"),
         ("msgpack.js", "MessagePack in place of JSON"),
         ("stream.js", "an HTTP stream, loaded where no WebSocket can be had"),
+        ("channeltoken.js", "tokens for one channel, loaded where a subscription has them"),
         ("job-board.js", "`<hub-job-board>`, a board of jobs"),
     )
 }

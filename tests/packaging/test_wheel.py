@@ -101,7 +101,7 @@ def test_the_demo_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> No
             assert http.get("/client/hub.js").content == script.content
             again = http.get("/hub.js", headers={"If-None-Match": script.headers["etag"]})
             assert again.status_code == 304
-            for name in ("shared.js", "msgpack.js", "stream.js", "job-board.js"):
+            for name in ("shared.js", "msgpack.js", "stream.js", "channeltoken.js", "job-board.js"):
                 assert http.get(f"/{name}").status_code == 200
     finally:
         demo.send_signal(signal.SIGINT)

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, look, openHub, pages, tab } from "../support/browser.js";
-import { Node, Proxy, range, redis, sign, sleep, until } from "../support/hub.js";
+import { Node, Proxy, range, redis, sign, signChannel, sleep, until } from "../support/hub.js";
 
 const saw = (page, count, what = `${count} events`) => until(async () => (await look(page)).seen.length >= count, what, 30_000);
 const live = (page) => until(async () => (await look(page)).sub === "live", "the subscription to be live", 30_000);
@@ -23,6 +23,17 @@ test("in a browser", { timeout: 400_000 }, async (t) => {
       assert.equal(offset, 1);
       await saw(page, 1);
       assert.deepEqual((await look(page)).seen, [{ deep: ["€"] }]);
+      const closed = `${channel}:closed`;
+      const tokens = [2, 3600].map((seconds) => signChannel("ann", closed, {}, seconds));
+      await page.evaluate(([channel, tokens]) => {
+        window.asked = [];
+        const getToken = ({ reason }) => (window.asked.push(reason), tokens[Math.min(window.asked.length, 2) - 1]);
+        window.guarded = window.hub.subscribe(channel, { getToken, onEvent: ({ payload }) => (window.told = payload) });
+      }, [closed, tokens]);
+      await until(() => page.evaluate(() => window.asked.length === 2 && window.guarded.state.name === "live"), "a renewed channel token", 30_000);
+      await sleep(2000); // past the first one's end
+      await publish(closed, "still");
+      await until(() => page.evaluate(() => window.told === "still"), "an event of that channel", 30_000);
       assert.deepEqual(page.faults, []);
       await page.close();
     });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { WebSocket } from "ws";
 import { HubError } from "../../src/index.js";
 import { msgpack } from "../../src/msgpack.js";
-import { Node, client, connected, live, range, sign, until } from "../support/hub.js";
+import { Node, client, connected, live, range, sign, signChannel, sleep, until } from "../support/hub.js";
 
 let node;
 let serial = 0;
@@ -45,6 +45,31 @@ test("the client and the real hub", { timeout: 240_000 }, async (t) => {
       assert.deepEqual(history.events.map(({ offset }) => offset), [1]);
     });
   }
+
+  await t.test("a channel that only its own token opens: renewed while events come, and not without one", async (t) => {
+    const [channel, other] = [fresh("doc"), fresh("doc")];
+    const none = { subscribe: [], publish: [], presence: [] };
+    const hub = client(t, node.url, { grants: none });
+    const reasons = [];
+    const seen = [];
+    const getToken = ({ channel, reason }) => {
+      reasons.push(reason);
+      return signChannel("ann", channel, { publish: true }, reasons.length === 1 ? 3 : 3600);
+    };
+    const sub = hub.subscribe(channel, { getToken, onEvent: ({ payload }) => seen.push(payload) });
+    const refused = hub.subscribe(other);
+    await live(sub);
+    assert.deepEqual((await hub.publish(channel, "note", 1)).warnings, undefined);
+    await until(() => reasons.length === 2, "the renewal");
+    await sleep(3000); // past the first one's end
+    assert.equal((await hub.publish(channel, "note", 2)).offset, 2);
+    await until(() => seen.length === 2, "both events");
+    assert.deepEqual([reasons, sub.state.name, refused.state.error.code], [["connect", "expiring"], "live", "forbidden"]);
+    await assert.rejects(hub.publish(other, "note", 1), { code: "forbidden" });
+    await node.post("/v1/unsubscribe", { user: "ann", channel });
+    await until(() => sub.state.name === "ended", "the end of the right");
+    assert.deepEqual([sub.state.error.code, sub.state.error.cause], ["unsubscribed", "revoked"]);
+  });
 
   await t.test("a stored position resumes in another client", async (t) => {
     const channel = fresh("doc");

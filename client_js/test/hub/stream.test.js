@@ -5,7 +5,7 @@ import { createServer, request } from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { Hub } from "../../src/index.js";
-import { Node, range, sign, sleep, until } from "../support/hub.js";
+import { Node, range, sign, signChannel, sleep, until } from "../support/hub.js";
 
 /** An HTTP proxy. `upgrades`: whether it lets WebSockets through; it did so `upgraded` times. */
 class HttpOnly {
@@ -131,6 +131,31 @@ test("without WebSockets", { timeout: 180_000 }, async (t) => {
     assert.equal(bad.state.error.code, "forbidden");
     good.unsubscribe();
     await until(async () => (await node.connections("bob")).length === 0, "the stream to end");
+  });
+
+  await t.test("a channel token: renewed over the stream, asked for anew where it has ended", async (t) => {
+    const reasons = { "doc:renewed": [], "doc:ended": [] };
+    const getToken = ({ channel, reason }) => {
+      reasons[channel].push(reason);
+      // the one whose renewal fails is asked for again once it has ended
+      if (channel === "doc:ended" && reason === "expiring") throw new Error("not now");
+      return signChannel("ann", channel, {}, reasons[channel].length === 1 ? 4 : 3600);
+    };
+    const hub = client(t, proxy.url, { getToken: () => sign("ann", { subscribe: ["doc:session"] }) });
+    const seen = { "doc:renewed": [], "doc:ended": [] };
+    const see = ({ channel, payload }) => seen[channel].push(payload);
+    const subs = Object.keys(seen).map((channel) => hub.subscribe(channel, { getToken, onEvent: see }));
+    await until(() => subs.every(({ state }) => state.name === "live"), "both to be live");
+    for (let n = 1; n <= 8; n++) {
+      for (const { channel } of subs) await node.publish(channel, "n", n);
+      await sleep(1000);
+    }
+    for (const { channel } of subs) await until(() => seen[channel].length === 8, `all of ${channel}`);
+    assert.deepEqual(seen, { "doc:renewed": range(1, 8), "doc:ended": range(1, 8) });
+    assert.deepEqual(reasons["doc:renewed"], ["connect", "expiring"]);
+    // the stream that the other one's renewal began anew warned of it a second time
+    assert.deepEqual([...new Set(reasons["doc:ended"])], ["connect", "expiring", "refused"]);
+    hub.close();
   });
 
   await t.test("a state channel's snapshot of several pages", async (t) => {

@@ -27,11 +27,16 @@ export async function until(condition, what, ms = 15_000) {
 }
 
 /** A token as the hub's backend would sign it. */
-export function sign(user, grants = {}, seconds = 3600) {
+export const sign = (user, grants = {}, seconds = 3600) =>
+  token({ sub: user, hub: { subscribe: ["*"], publish: ["*"], presence: ["*"], ...grants } }, seconds);
+
+/** A token for one channel. */
+export const signChannel = (user, channel, grants = {}, seconds = 3600) => token({ sub: user, channel, hub: grants }, seconds);
+
+function token(claims, seconds) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const now = Math.floor(Date.now() / 1000);
-  const all = { subscribe: ["*"], publish: ["*"], presence: ["*"], ...grants };
-  const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: user, iat: now, exp: now + seconds, hub: all })}`;
+  const now = Date.now() / 1000;
+  const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ iat: Math.floor(now), exp: now + seconds, ...claims })}`;
   return `${body}.${createHmac("sha256", SECRET).update(body).digest("base64url")}`;
 }
 

@@ -5,7 +5,7 @@ import * as codecs from "../../src/msgpack.js";
 
 type None<Nothing extends never> = Nothing;
 export type Undeclared = None<Exclude<keyof actual.Hub, keyof declared.Hub>>;
-export type UndeclaredOfSubscriptions = None<Exclude<keyof actual.Subscription, keyof declared.Subscription | "apply">>;
+export type UndeclaredOfSubscriptions = None<Exclude<keyof actual.Subscription, keyof declared.Subscription | "apply" | "end" | "right">>;
 export type UndeclaredOfErrors = None<Exclude<keyof actual.HubError, keyof declared.HubError>>;
 export type Exports = None<Exclude<keyof typeof declared, keyof typeof actual> | Exclude<keyof typeof actual, keyof typeof declared>>;
 

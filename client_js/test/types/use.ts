@@ -27,6 +27,7 @@ const job: Subscription = hub.subscribe("job:42", {
   onGap: ({ from, to, cause }) => console.log(from, to, cause),
   onPresence: (members, change) => console.log(members[0]?.user, change.type),
   onUnread: (count) => count.toFixed(),
+  getToken: async ({ channel, reason }) => (reason === "connect" ? channel : null),
 });
 const stop: () => void = hub.on("state", (state: HubState) => {
   if (state.name === "reconnecting") state.inMs.toFixed();

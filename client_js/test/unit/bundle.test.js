@@ -77,3 +77,14 @@ test("the bundle works by itself", async () => {
   assert.equal(typeof Hub, "function");
   assert.ok(new HubError("x", "y") instanceof Error);
 });
+
+test("the bundle loads what brings a channel's token, and its errors are the bundle's", async () => {
+  const { Hub, HubError } = await import("../../dist/hub.js");
+  const errors = [];
+  const hub = new Hub("wss://hub.test/ws", { autoConnect: false });
+  hub.on("error", (error) => errors.push(error));
+  const sub = hub.subscribe("doc:7", { getToken: () => "no token: it has spaces" });
+  await new Promise((resolve) => sub.on("state", resolve));
+  assert.deepEqual([sub.state.name, sub.state.error.code, errors.length], ["ended", "token", 1]);
+  assert.ok(sub.state.error instanceof HubError);
+});

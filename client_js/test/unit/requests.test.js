@@ -30,8 +30,8 @@ test("publish: the contract's fields, an event_id of its own, the answer as it c
   const { id, event_id, ...command } = socket.lastSent;
   assert.deepEqual(command, { type: "publish", channel: "doc:7", event: "cursor", payload: { x: 1 }, key: "me", final: true, version: [1, 2] });
   assert.match(event_id, /^e_[0-9a-z]{12,}$/);
-  socket.receives({ type: "hub.published", id, channel: "doc:7", epoch: "e", offset: 3, event_id });
-  assert.equal((await published).offset, 3);
+  socket.receives({ type: "hub.published", id, channel: "doc:7", epoch: "e", offset: 3, event_id, warnings: ['unknown field "kye"'] });
+  assert.deepEqual(await published, { channel: "doc:7", epoch: "e", offset: 3, eventId: event_id, warnings: ['unknown field "kye"'] });
 });
 
 test("event ids differ", async () => {

@@ -302,7 +302,7 @@ test("unsubscribe, and again: the late events and answers of the first are not t
   sub.unsubscribe();
   sub.unsubscribe();
   assert.equal(socket.of("unsubscribe").length, 1);
-  assert.deepEqual(states.at(-1), { name: "ended" });
+  assert.deepEqual(states.at(-1), { name: "ended", error: undefined });
   const second = recorder();
   const again = hub.subscribe(CHANNEL, second.options);
   await settle();
