@@ -24,6 +24,7 @@ STROKE = {
 }
 NAMESPACES: dict[str, Any] = {
     "brief": {"mode": "state", "snapshot_ttl": 0.6, "snapshot_idle_ttl": 1.5, "snapshot_keys": 20},
+    "narrow": {"mode": "state", "snapshot_keys": 20},
     "mail": {"mode": "log", "inbox": True},
     "slowpub": {"mode": "ephemeral", "client_publish": True, "publish_rate": 5, "publish_burst": 5},
 }

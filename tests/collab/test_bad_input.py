@@ -125,7 +125,7 @@ async def test_a_wrong_max_rate(pair: Pair, rate: Any) -> None:
 
 async def test_a_hundred_thousand_keys(pair: Pair) -> None:
     """Of a channel with room for 20; each refusal stands by itself, and the 20 stay as they were."""
-    channel = fresh("brief")
+    channel = fresh("narrow")
     async with http(pair.a) as client:
         for at in range(0, 100_000, 25_000):
             events = [

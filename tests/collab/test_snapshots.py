@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ..support.pace import SCALE
 from ..support.wire import Wire
 from .pair import Board, Pair, batch, fresh, get, http, publish, until
 
@@ -199,8 +200,9 @@ async def test_a_lease_runs_out_once_unless_it_is_renewed_or_over(pair: Pair) ->
     async with pair.connect(pair.a, "ann") as one, pair.connect(pair.b, "bob") as two:
         for wire in (one, two):
             await wire.ask("subscribe", channel=channel)
+        lease_ms = int(1000 * SCALE)  # time enough to renew it
         for key in ("dies", "ends", "freed", "renewed"):
-            await publish(pair.a, channel, payload=f"{key} runs", key=key, lease_ms=1000)
+            await publish(pair.a, channel, payload=f"{key} runs", key=key, lease_ms=lease_ms)
         await publish(pair.b, channel, payload="done", key="ends", final=True)
         await publish(pair.b, channel, payload="on", key="freed")
         await publish(pair.b, channel, payload="on", key="renewed", lease_ms=60_000)
