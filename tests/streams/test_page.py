@@ -2,17 +2,19 @@
 a gap told."""
 
 import asyncio
+import contextlib
 import json
 import random
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import SSEError, aconnect_sse
 
 from ..broker.redis.servers import RedisServer
 from ..cli.browser import Page, browser
@@ -165,6 +167,37 @@ async def in_chromium(
             await asyncio.gather(reading, return_exceptions=True)
 
 
+@asynccontextmanager
+async def in_python(
+    _folder: Path, url: str, address: str, channels: Sequence[str], reader: Reader
+) -> AsyncIterator[asyncio.Task[None]]:
+    """As a service in Python reads it, by httpx-sse."""
+    reading = asyncio.create_task(_follow(url, address, channels, reader))
+    try:
+        yield reading
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _follow(url: str, address: str, channels: Sequence[str], reader: Reader) -> None:
+    """What httpx-sse leaves to its user: the position, and when to come back."""
+    last, retry_ms = "", 1000
+    async with httpx.AsyncClient(trust_env=False, timeout=30 * SCALE) as client:
+        while True:
+            with contextlib.suppress(httpx.HTTPError, SSEError):
+                ticket = (await client.get(address)).raise_for_status().text
+                query = {"channel": list(channels), "ticket": ticket, "last_event_id": last}
+                if not last:
+                    del query["last_event_id"]
+                async with aconnect_sse(client, "GET", f"{url}/v1/stream", params=query) as source:
+                    async for block in source.aiter_sse():
+                        last, retry_ms = block.id or last, block.retry or retry_ms
+                        if block.data:
+                            reader.take(json.loads(block.data))
+            await asyncio.sleep(retry_ms / 1000)
+
+
 async def _poll(tab: Page, reader: Reader) -> None:
     while True:
         for message in await tab.evaluate("globalThis.got.splice(0)"):
@@ -172,9 +205,9 @@ async def _poll(tab: Page, reader: Reader) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("listening", [in_node, in_chromium])
+@pytest.mark.parametrize("listeners", [(in_node, in_python), (in_chromium,)], ids=["programs", "browser"])
 async def test_every_event_once_and_in_order_or_a_gap_told(
-    redis: RedisServer, tmp_path: Path, listening: Listening
+    redis: RedisServer, tmp_path: Path, listeners: Sequence[Listening]
 ) -> None:
     job, doc = "job:page", "doc:page"
     options = {"broker": redis.url, "frame_bytes": 8192, "message_bytes": 4096, "drain_seconds": 1}
@@ -184,54 +217,75 @@ async def test_every_event_once_and_in_order_or_a_gap_told(
         RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as one,
         RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as two,
         RealHub(**options, namespaces=namespaces, recovery_limit=100_000) as three,
-        Proxy(one) as proxy,
-        tickets(proxy, [job, doc]) as address,
+        AsyncExitStack() as stack,
     ):
+        proxies = [await stack.enter_async_context(Proxy(one)) for _ in listeners]
         counts: dict[str, int] = {}
-        publishing = asyncio.create_task(publish(proxy, job, doc, counts))
+        publishing = asyncio.create_task(publish(proxies[0], job, doc, counts))
         await asyncio.sleep(1.0)  # so that there is a snapshot of several pages
-        url, reader = f"http://127.0.0.1:{proxy.port}", Reader()
-        async with listening(tmp_path, url, address, [job, doc], reader) as reading:
-            await _trouble(proxy, one, two, three, reading)
-            await publishing
-            async with asyncio.timeout(30 * SCALE):
-                while not (reader.numbers and reader.numbers[-1] == counts["all"] - 1) or any(
-                    reader.keys.get(str(key)) != counts[str(key)] for key in range(KEYS)
-                ):
+        readers, readings = [Reader() for _ in listeners], []
+        for listening, proxy, reader in zip(listeners, proxies, readers, strict=True):
+            address = await stack.enter_async_context(tickets(proxy, [job, doc]))
+            url = f"http://127.0.0.1:{proxy.port}"
+            begun = listening(tmp_path, url, address, [job, doc], reader)
+            readings.append(await stack.enter_async_context(begun))
+        await _trouble(proxies, one, two, three, readings)
+        await publishing
+        async with asyncio.timeout(30 * SCALE):
+            while not all(_whole(reader, counts) for reader in readers):
+                for reading in readings:
                     assert not reading.done(), reading.exception()
-                    await asyncio.sleep(0.1)
-        first = reader.numbers[0]
-        told = sum(gap["gap"]["to"] - gap["gap"]["from"] + 1 for gap in reader.gaps if gap["channel"] == doc)
-        assert len(reader.numbers) == len(set(reader.numbers))
-        assert reader.numbers == sorted(reader.numbers)
-        assert counts["all"] - first - len(reader.numbers) == told
-        assert "hub.snapshot" in reader.kinds
-        sys.stderr.write(
-            f"{len(reader.numbers)} events, {reader.welcomes} streams, {proxy.cuts} cuts, {told} told lost\n"
-        )
-        assert reader.welcomes > 5
+                await asyncio.sleep(0.1)
+        for proxy, reader in zip(proxies, readers, strict=True):
+            _judge(reader, counts, doc, proxy.cuts)
+
+
+def _whole(reader: Reader, counts: dict[str, int]) -> bool:
+    """It has the last number, and the newest of each key."""
+    at_end = bool(reader.numbers) and reader.numbers[-1] == counts["all"] - 1
+    return at_end and all(reader.keys.get(str(key)) == counts[str(key)] for key in range(KEYS))
+
+
+def _judge(reader: Reader, counts: dict[str, int], doc: str, cuts: int) -> None:
+    first = reader.numbers[0]
+    told = sum(gap["gap"]["to"] - gap["gap"]["from"] + 1 for gap in reader.gaps if gap["channel"] == doc)
+    sys.stderr.write(
+        f"{len(reader.numbers)} events, {reader.welcomes} streams, {cuts} cuts, {told} told lost\n"
+    )
+    assert len(reader.numbers) == len(set(reader.numbers))
+    assert reader.numbers == sorted(reader.numbers)
+    assert counts["all"] - first - len(reader.numbers) == told
+    assert "hub.snapshot" in reader.kinds
+    assert reader.welcomes > 5
 
 
 async def _trouble(
-    proxy: Proxy, one: RealHub, two: RealHub, three: RealHub, reading: asyncio.Task[None]
+    proxies: Sequence[Proxy],
+    one: RealHub,
+    two: RealHub,
+    three: RealHub,
+    readings: Sequence[asyncio.Task[None]],
 ) -> None:
     """Cuts all the while; one node drains, another is killed."""
     loop = asyncio.get_running_loop()
     end, moved = loop.time() + SECONDS, 0
-    while loop.time() < end and not reading.done():
+    while loop.time() < end and not any(reading.done() for reading in readings):
         await asyncio.sleep(random.uniform(0.3, 1.5))
-        proxy.cut_one()
+        for proxy in proxies:
+            proxy.cut_one()
         left = end - loop.time()
         if moved == 0 and left < SECONDS * 0.7:
             moved = 1
-            proxy.move(two)
+            for proxy in proxies:
+                proxy.move(two)
             async with httpx.AsyncClient(base_url=one.http, trust_env=False) as client:
                 await client.post("/v1/drain", headers={"Authorization": f"Bearer {API_KEY}"})
         elif moved == 1 and left < SECONDS * 0.35:
             moved = 2
-            proxy.move(three)
+            for proxy in proxies:
+                proxy.move(three)
             await two.kill()
-    assert moved == 2 or reading.done()
+    assert moved == 2 or any(reading.done() for reading in readings)
 
 
 async def _read(process: asyncio.subprocess.Process, reader: Reader) -> None:
