@@ -76,6 +76,11 @@ test-web: $(STAMPS)/system $(STAMPS)/venv $(STAMPS)/client-js $(STAMPS)/web
 faults: $(STAMPS)/system $(STAMPS)/venv-dev
 	$(BIN)/python -m tests.faults --repeat 20 --jobs 3
 
+## webhook-kills: a hundred nodes killed with -9 between storing and sending, and what their endpoint was told
+.PHONY: webhook-kills
+webhook-kills: $(STAMPS)/system $(STAMPS)/venv-dev
+	$(BIN)/python -m tests.webhooks --rounds 100
+
 ## attack: floods against a hub of its own each, and the table of what another client noticed
 .PHONY: attack
 attack: $(STAMPS)/venv-dev

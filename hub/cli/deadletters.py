@@ -75,6 +75,8 @@ def _do(hub: remote.RunningHub, verb: str, id: str) -> dict[str, Any]:
 def _done(verb: str, id: str, done: dict[str, Any]) -> str:
     if verb == "drop":
         return f"{id}: dropped"
+    if "endpoint" in done:
+        return f"{id}: waits for the webhook {done['endpoint']}, behind what waited of {done['channel']}"
     where = f" at offset {done['offset']}" if "offset" in done else ""
     return f"{id}: published on {done['channel']}{where}, behind what came since"
 

@@ -106,7 +106,10 @@ async def replay(context: HttpContext, request: Request) -> Response:
     identity = await context.admin(request, Level.WRITE)
     letter = await _letter(context, request)
     if "webhook" in letter:
-        return await _send_again(context, letter)
+        to = letter["webhook"]
+        what = {"letter": letter["id"], "channel": to["channel"], "endpoint": to["endpoint"]}
+        async with context.audited(request, identity, "replay", what):
+            return await _send_again(context, letter)
     event = letter.get("event")
     if event is None:
         why = "this letter was never mapped to a publication: mend the mapping, and replay it by its bridge"
@@ -133,7 +136,8 @@ async def _send_again(context: HttpContext, letter: dict[str, Any]) -> Response:
     to = letter["webhook"]
     await context.node.broker.intents.push(to["channel"], to["endpoint"], orjson.dumps(happening))
     await context.node.broker.dead_letters.drop(letter["id"])
-    return answer({"channel": to["channel"], "replayed": letter["id"], "behind": True})
+    where = {"channel": to["channel"], "endpoint": to["endpoint"]}
+    return answer({**where, "replayed": letter["id"], "behind": True})
 
 
 async def drop(context: HttpContext, request: Request) -> Response:

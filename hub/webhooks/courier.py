@@ -59,7 +59,10 @@ class Courier:
     def wake(self, channel: str, endpoint: str) -> float:
         """Something waits there: in how many seconds to look whether it still does."""
         found = self.endpoints.get(endpoint)
-        if found is None or found.standing.disabled is not None:
+        if found is None:
+            return WHILE_DISABLED_S
+        if found.standing.disabled is not None:
+            self._ready_once_free(endpoint, channel)
             return WHILE_DISABLED_S
         queue = (channel, endpoint)
         if queue in self._working:
@@ -70,9 +73,13 @@ class Courier:
         found.breaker.gave_up()  # it was only looked at
         if found.working < AT_ONCE:
             self._begin(found, channel)
-        elif len(self._ready[endpoint]) < _MOST_READY:
-            self._ready[endpoint][channel] = None
+        else:
+            self._ready_once_free(endpoint, channel)
         return _LOOK_AGAIN_S
+
+    def _ready_once_free(self, endpoint: str, channel: str) -> None:
+        if len(self._ready[endpoint]) < _MOST_READY:
+            self._ready[endpoint][channel] = None
 
     def overflow(self, channel: str, endpoint: str, over: int) -> None:
         """More wait there than may: the oldest of them become dead letters."""
@@ -114,9 +121,14 @@ class Courier:
             self._working.discard(queue)
             self._woken.discard(queue)
             endpoint.working -= 1
-            ready = self._ready[endpoint.name]
-            if ready:
-                self._begin(endpoint, ready.popitem(last=False)[0])
+            self._begin_ready(endpoint)
+
+    def _begin_ready(self, endpoint: Endpoint) -> None:
+        ready = self._ready[endpoint.name]
+        while ready and endpoint.working < AT_ONCE and endpoint.standing.disabled is None:
+            channel, _ = ready.popitem(last=False)
+            if (channel, endpoint.name) not in self._working:
+                self._begin(endpoint, channel)
 
     async def _deliver_some(self, endpoint: Endpoint, channel: str) -> bool:
         """What is taken at once of a queue; whether there may be more now."""
@@ -216,9 +228,11 @@ class Courier:
         endpoint.standing = Standing()
         endpoint.failing_since = None
         await self._intents.put_state(endpoint.name, b"")
+        self._begin_ready(endpoint)
 
     async def learn(self) -> None:
         """Take over what other nodes have said of endpoints."""
         states = await self._intents.states()
         for name, endpoint in self.endpoints.items():
             endpoint.standing = Standing.loads(states[name]) if name in states else Standing()
+            self._begin_ready(endpoint)

@@ -12,6 +12,7 @@ from hub.broker.base import Member
 from hub.broker.redis import intents
 from hub.broker.redis.publishing import RedisPublishing
 from hub.protocol.event import Publication
+from hub.protocol.position import Top
 from hub.webhooks import courier, endpoint
 from hub.webhooks.endpoint import Standing
 
@@ -177,6 +178,35 @@ async def test_a_node_that_dies_after_it_has_stored_is_no_loss(
             assert numbers([each for each in server.seen if each.json["channel"] == "log:1"]) == [
                 *range(1, 8)
             ]
+
+
+async def test_a_channel_that_is_deleted_leaves_what_was_promised(
+    redis_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored before is told, under the epoch that it had; what comes after, behind it."""
+    monkeypatch.setattr(courier, "WHILE_DISABLED_S", 0.1)
+    async with Backend(taken) as server, node(redis_url, table(server.url)) as one:
+        await one.courier.disable(one.endpoint(), "by hand", by="test")
+        for channel in ("log:1", "log:2"):
+            await publish(one, channel, 1, 2)
+        await publish(one, "state:1", 3, key="k")
+        before = (await one.broker.tops(["log:1"]))[0]
+        assert isinstance(before, Top)
+        await one.broker.delete("log:1")
+        await one.broker.delete_key("state:1", "k")
+        assert (await one.broker.read("log:1", None, 10)).events == []
+        await publish(one, "log:1", 4)
+        await one.courier.enable(one.endpoint())
+        await until(lambda: len(server.seen) >= 6)
+        told = [each.json["event"] for each in server.seen if each.json["channel"] == "log:1"]
+        assert [each["payload"] for each in told] == [1, 2, 4]
+        assert [each["epoch"] == before.epoch for each in told] == [True, True, False]
+        assert numbers([each for each in server.seen if each.json["channel"] == "log:2"]) == [1, 2]
+        assert [
+            each.json["event"]["payload"] for each in server.seen if each.json["channel"] == "state:1"
+        ] == [3]
+        await asyncio.sleep(0.1)
+        assert len(server.seen) == 6
 
 
 async def test_who_publishes_past_the_nodes_is_heard_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A hub with webhooks, the whole of it: what is told of connections, the command, the routes."""
 
+import base64
 import json
 import subprocess
 import threading
@@ -62,7 +63,7 @@ def hub(told: tuple[Told, str]) -> Iterator[RunningHub]:
         {"name": "away", "url": "http://127.0.0.1:9/x", "secret": SECRET, "channels": ["doc:*"]},
     ]
     keys = {"svc": "test-service-key-0123456789abcdef", "ops": {"key": OPS, "admin": "write"}}
-    with running_hub(webhooks=hooks, webhook_allow=["127.0.0.0/8"], api_keys=keys) as hub:
+    with running_hub(webhooks=hooks, webhook_allow=["127.0.0.0/8"], webhook_waiting=3, api_keys=keys) as hub:
         hub.secret(SECRET)
         hub.secret("secret-path")
         yield hub
@@ -83,7 +84,7 @@ async def test_events_connections_and_revocations(hub: RunningHub, told: tuple[T
 
 def command(hub: RunningHub, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [_script(), "webhooks", *args, "--url", hub.url, "--token", OPS],
+        [_script(), *args, "--url", hub.url, "--token", OPS],
         capture_output=True,
         text=True,
         timeout=60 * SCALE,
@@ -92,10 +93,10 @@ def command(hub: RunningHub, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_sees_and_tries(hub: RunningHub) -> None:
-    listed = command(hub, "list").stdout
+    listed = command(hub, "webhooks", "list").stdout
     assert "one  127.0.0.1  breaker closed" in listed
     assert "secret-path" not in listed
-    tried = command(hub, "test", "away")
+    tried = command(hub, "webhooks", "test", "away")
     assert tried.returncode == 1
     assert "away: " in tried.stdout
 
@@ -110,6 +111,46 @@ def test_off_and_on(hub: RunningHub, told: tuple[Told, str]) -> None:
     assert len(told[0].seen) == count
     assert http.post("/v1/webhooks/one/enable").json()["disabled"] is None
     assert http.post("/v1/webhooks/two/test").status_code == 400
+
+
+def test_dead_letters_are_sent_again_by_hand(hub: RunningHub, told: tuple[Told, str]) -> None:
+    """Five wait where three may: the oldest two become letters. One is replayed over HTTP, one by the command."""
+    http = hub.http(OPS)
+    http.post("/v1/webhooks/one/disable")
+    events = [{"channel": "job:letters", "event": "status", "payload": n} for n in range(1, 6)]
+    hub.http().post("/v1/batch", json={"events": events}).raise_for_status()
+    deadline = time.monotonic() + 20 * SCALE
+    while len(letters := http.get("/v1/deadletters").json()["letters"]) < 2:
+        assert time.monotonic() < deadline, "nothing became a dead letter"
+        time.sleep(0.05)
+    assert [each["reason"] for each in letters] == ["too many wait for this endpoint"] * 2
+    http.post("/v1/webhooks/one/enable")
+
+    def of_letters(count: int) -> list[dict[str, Any]]:
+        while True:
+            found = [each for each in told[0].until("event") if each["channel"] == "job:letters"]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline + 20 * SCALE, f"they did not come: {found}"
+            time.sleep(0.05)
+
+    of_letters(3)  # what waited is sent at once
+    first, second = (each["id"] for each in letters)
+    shown = http.get(f"/v1/deadletters/{first}").json()
+    deadline = time.monotonic() + 20 * SCALE
+    answer = http.post(f"/v1/deadletters/{first}/replay").json()
+    assert answer == {"channel": "job:letters", "endpoint": "one", "replayed": first, "behind": True}
+    listed = command(hub, "deadletters", "list", "--origin", "webhook:one").stdout
+    assert second in listed
+    assert first not in listed
+    replayed = command(hub, "deadletters", "replay", second)
+    assert replayed.returncode == 0, replayed.stderr
+    assert "waits for the webhook one, behind what waited of job:letters" in replayed.stdout
+
+    found = of_letters(5)
+    assert [each["event"]["payload"] for each in found] == [3, 4, 5, 1, 2]
+    assert found[3] == json.loads(base64.b64decode(shown["body"])), "as it was, under its own id"
+    assert http.get("/v1/deadletters").json()["count"] == 0
 
 
 def test_only_who_runs_the_hub_may(hub: RunningHub) -> None:

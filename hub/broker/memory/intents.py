@@ -64,9 +64,11 @@ class MemoryIntents:
         """As `Intents.push`."""
         fields: dict[str, Any] = orjson.loads(happening)
         kind, time_ms = Kind(fields.pop("kind")), fields.pop("time", int(self._clock() * 1000))
-        return self._put(
+        count = self._put(
             channel, endpoint, Intent(fields.pop("id", self._id(channel)), kind, time_ms, fields)
         )
+        self._look_in(channel, endpoint, self._queues[(channel, endpoint)], 0.0)
+        return count
 
     async def take(
         self, channel: str, endpoint: str, most: int, for_s: float, *, early: bool = False
