@@ -199,6 +199,9 @@ async def _join(
         rate=command.max_rate,
         presence=command.presence,
         began=int(node.wall() * 1000),
+        began_at=start.at,
+        began_in=start.epoch,
+        begun=start.how,
     )
     if command.since is not None and channel.namespace.stored:
         recovered = start.gap is None

@@ -45,14 +45,17 @@ class Subscription:
 
     `own`: the member whose events are one's own, and not wanted (``echo: false``).
     `ended`: it was replaced or ended, and whatever still works for it stops.
-    `began` (Unix ms) and `began_at` (an offset): when and where it began. `merged`: the last offsets that were
-    taken out for a newer one of their key, and for which.
+    `began` (Unix ms), `began_at` (an offset) of the numbering `began_in`: when and where it began, and `begun` how:
+    ``live``, with a ``snapshot``, from a ``position``, or after a ``gap`` that nothing fills.
+    `merged`: the last offsets that were taken out for a newer one of their key, and for which.
     """
 
     __slots__ = (
         "_throttle",
         "began",
         "began_at",
+        "began_in",
+        "begun",
         "channel",
         "conflates",
         "ended",
@@ -76,6 +79,9 @@ class Subscription:
         rate: float | None = None,
         presence: str | None = None,
         began: int = 0,
+        began_at: int = 0,
+        began_in: str = "",
+        begun: str = "live",
     ) -> None:
         self.owner = owner
         self.outbox = outbox
@@ -88,7 +94,9 @@ class Subscription:
         self.queued = 0
         self.ended = False
         self.began = began
-        self.began_at = 0
+        self.began_at = began_at
+        self.began_in = began_in
+        self.begun = begun
         self.merged: deque[tuple[int, int]] | None = None
         self._throttle = None if rate is None else Throttle(self, rate)
 
@@ -325,7 +333,6 @@ class Channel:
         """
         self.flush()
         self.leave(subscription)
-        subscription.began_at = subscription.began_at or at
         subscription.sent = at if sent is None else sent
         subscription.plain = not subscription.tracked and at == self.top
         if subscription.plain:
@@ -342,7 +349,6 @@ class Channel:
         subscription.settle()
         subscription.outbox.detach(subscription)
         self.leave(subscription)
-        subscription.began_at = subscription.began_at or at
         subscription.sent = at
         if self.catching is None:
             self.catching = {}

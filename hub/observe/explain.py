@@ -6,10 +6,8 @@ Exact for what the nodes still know; where that ends, it says so. Asked for with
 channel's last one.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from ..broker.base import Broker
@@ -17,13 +15,16 @@ from ..namespaces import Namespaces
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Event
+from . import before
+from .words import at, counted, near
 
 SCANNED = 1000  # newest events among which an event_id is looked for
-NEAR = 0.6
 DEAF_S = 2.5
 PROXY = " (the client's kernel, or that of a proxy in front)"
 
 Facts = dict[str, Any]
+Later = Sequence[int] | None
+"""Newer events of the event's key (`before.later`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ async def explain(
         namespace = namespaces.of(question.channel)
     except HubError as error:
         name = question.channel.partition(":")[0]
-        near = difflib.get_close_matches(name, [each for each, _ in namespaces.items()], 1, NEAR)
-        hint = f"; did you mean {near[0]}:{question.channel.partition(':')[2]}?" if near else ""
+        space = near(name, (each for each, _ in namespaces.items()))
+        hint = f"; did you mean {space}:{question.channel.partition(':')[2]}?" if space else ""
         return answer.end(
             error.code.value, f"{question.channel} is no channel of this hub: {error.reason}{hint}"
         )
@@ -84,7 +85,8 @@ async def explain(
             ended = False
         if ended:
             return answer
-    return _reached(question, event, facts, silent or {}, answer)
+    later = await before.later(event, _places(question, facts), broker)
+    return _reached(question, event, later, facts, silent or {}, answer)
 
 
 async def _stored(
@@ -121,14 +123,21 @@ async def _stored(
     event = events[-1]
     by = f"by {event.sender}" if event.sender else "by a service"
     answer.steps.append(
-        f"event {event.offset} ({event.id}) was accepted {by} at {_at(event.time)}, and stored"
+        f"event {event.offset} ({event.id}) was accepted {by} at {at(event.time)}, and stored"
     )
     return event, False
+
+
+def _places(question: Question, facts: Sequence[Facts]) -> list[Facts]:
+    """Where connections stand or stood in the channel."""
+    found = (each["channels"].get(question.channel) for one in facts for each in (*one["live"], *one["ends"]))
+    return [place for place in found if place]
 
 
 def _reached(
     question: Question,
     event: Event | None,
+    later: Later,
     facts: Sequence[Facts],
     silent: Mapping[str, float],
     answer: Answer,
@@ -137,15 +146,15 @@ def _reached(
     live = [each for one in facts for each in one["live"]]
     subscribed = [each for each in live if each["subscribed"]]
     if subscribed:
-        return _on_live(question, offset, event, subscribed, facts, answer)
+        return _on_live(question, offset, event, later, subscribed, facts, answer)
     answer.steps.append(
-        f"{question.who} has {_counted(len(live), 'connection')} now, none of them subscribed there"
+        f"{question.who} has {counted(len(live), 'connection')} now, none of them subscribed there"
         if live
-        else f"{question.who} has no connection now, on the {_counted(len(facts), 'node')} that answered"
+        else f"{question.who} has no connection now, on the {counted(len(facts), 'node')} that answered"
     )
     return (
         _silent(question, silent, answer)
-        or _on_past(question, offset, event, facts, answer)
+        or _on_past(question, offset, event, later, facts, answer)
         or _refused(question, facts, answer)
         or _not_subscribed(question, live, facts, answer)
     )
@@ -155,6 +164,7 @@ def _on_live(
     question: Question,
     offset: int | None,
     event: Event | None,
+    later: Later,
     live: Sequence[Facts],
     facts: Sequence[Facts],
     answer: Answer,
@@ -163,7 +173,7 @@ def _on_live(
     place = each["channels"].get(question.channel) or {}
     name = each["connection"]
     answer.steps.append(
-        f"{name} of {each['user']} on {each['node']} is subscribed since {_at(place.get('since', 0))}, from offset "
+        f"{name} of {each['user']} on {each['node']} is subscribed since {at(place.get('since', 0))}, from offset "
         f"{place.get('from')} on, and stands at {place.get('to')}"
     )
     node = next(one for one in facts if one["node"] == each["node"])
@@ -177,11 +187,8 @@ def _on_live(
         )
     if event is not None and place.get("own_left_out") and event.origin == each["member"]:
         return answer.end("echo", f"event {offset} is {question.who}'s own, and echo:false leaves those out")
-    if offset <= (place.get("from") or 0) and event is not None and event.time < place.get("since", 0):
-        return answer.end(
-            "before",
-            f"event {offset} was published before {name} subscribed, which begins behind {place['from']}",
-        )
+    if before.older(place, offset, event):
+        return answer.end("before", before.sentence(question.channel, name, place, offset, event, later))
     if node["channel"] is not None and node["channel"]["top"] < offset:
         deaf = (
             f", which is deaf: it has heard nothing for {node['deaf_s']:.0f} s"
@@ -243,7 +250,12 @@ def _silent(question: Question, silent: Mapping[str, float], answer: Answer) -> 
 
 
 def _on_past(
-    question: Question, offset: int | None, event: Event | None, facts: Sequence[Facts], answer: Answer
+    question: Question,
+    offset: int | None,
+    event: Event | None,
+    later: Later,
+    facts: Sequence[Facts],
+    answer: Answer,
 ) -> Answer | None:
     """A connection that is over had the subscription when it mattered."""
     ends = sorted((each for one in facts for each in one["ends"]), key=lambda each: -int(each["time"]))
@@ -251,12 +263,17 @@ def _on_past(
         place = each["channels"].get(question.channel)
         if place is None and each["channels"]:
             continue
-        how = f"{each['connection']} of {each['user']} ended at {_at(each['time'])}"
+        how = f"{each['connection']} of {each['user']} ended at {at(each['time'])}"
         how += f" with {each['code']} {each['name']}"
         reason = f" ({each['reason']})" if each["reason"] else ""
         answer.steps.append(f"{how}{reason}; it stood at {place.get('to') if place else '?'}")
         if place is not None and offset is not None and (merged := _merged(place, offset)) is not None:
             return answer.end("merged", f"event {offset} was merged into {merged} before {how}")
+        named = question.offset is not None or question.event_id is not None
+        sent_away = not named and each["by"] == "hub"  # why nothing comes is asked, and that is why
+        if place is not None and offset is not None and not sent_away and before.older(place, offset, event):
+            whose = each["connection"]
+            return answer.end("before", before.sentence(question.channel, whose, place, offset, event, later))
         if each["name"] == "slow_consumer":
             return answer.end(
                 "slow",
@@ -269,7 +286,7 @@ def _on_past(
                     "unread",
                     f"event {offset} had left for {question.who}, but {unread} bytes were not read when {how}",
                 )
-            if question.offset is None and question.event_id is None and each["by"] == "hub":
+            if sent_away:
                 return answer.end(each["name"], f"{how}{reason}, and {question.who} did not come back since")
             return answer.end("delivered", f"event {offset} was written before {how}")
         if event is None or event.time >= each["time"]:
@@ -294,7 +311,7 @@ def _refused(question: Question, facts: Sequence[Facts], answer: Answer) -> Answ
     )
     return answer.end(
         each["code"],
-        f"{question.who} was refused to {what} at {_at(each['time'])}{times}: "
+        f"{question.who} was refused to {what} at {at(each['time'])}{times}: "
         f"{each['code']}: {each['reason']}{hint}",
     )
 
@@ -315,13 +332,13 @@ def _not_subscribed(
         others = ", ".join(sorted(set(names))[:5]) or "nothing"
         return answer.end(
             "not_subscribed",
-            f"{question.who} was connected until {_at(ends[0]['time'])} and not subscribed to {question.channel}, "
+            f"{question.who} was connected until {at(ends[0]['time'])} and not subscribed to {question.channel}, "
             f"but to {others}{_near(question.channel, names)}",
         )
     strangers = [each for one in facts for each in one["strangers"]]
     for each in strangers[:5]:
         where = f" from a page of {each['origin']}" if each.get("origin") else ""
-        when = f"at {_at(each['time'])}{_times(each)}"
+        when = f"at {at(each['time'])}{_times(each)}"
         answer.steps.append(f"somebody at {each['address']}{where} was refused {when}: {each['reason']}")
     if origins := [
         each for each in strangers if each.get("origin") and each["code"] == ErrorCode.FORBIDDEN.value
@@ -329,11 +346,11 @@ def _not_subscribed(
         return answer.end(
             "origin",
             f"{question.who} was not seen, and a page of {origins[0]['origin']} was refused at "
-            f"{_at(origins[0]['time'])}: HUB_ALLOWED_ORIGINS does not name it",
+            f"{at(origins[0]['time'])}: HUB_ALLOWED_ORIGINS does not name it",
         )
     since = min((one["since"] for one in facts), default=0)
     return answer.end(
-        "never_came", f"{question.who} was not seen here in the last 15 minutes, or since {_at(since)}"
+        "never_came", f"{question.who} was not seen here in the last 15 minutes, or since {at(since)}"
     )
 
 
@@ -342,7 +359,7 @@ def _tell_gaps(offset: int, node: Facts, answer: Answer) -> None:
         if gap["from"] <= offset <= gap["to"]:
             how = "refilled from the store" if gap["filled"] else "gone from the store"
             answer.steps.append(
-                f"its announcement was lost on the way to {node['node']}: {how} at {_at(gap['time'])}"
+                f"its announcement was lost on the way to {node['node']}: {how} at {at(gap['time'])}"
             )
 
 
@@ -363,17 +380,9 @@ def _other_channel(question: Question, facts: Sequence[Facts]) -> str:
 
 
 def _near(name: str, names: Sequence[str]) -> str:
-    near = [each for each in difflib.get_close_matches(name, set(names), 1, NEAR) if each != name]
-    return f"; did you mean {near[0]}?" if near else ""
+    found = near(name, names)
+    return f"; did you mean {found}?" if found else ""
 
 
 def _times(each: Facts) -> str:
     return f", {each['count']} times" if each["count"] > 1 else ""
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _at(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%H:%M:%S UTC")

@@ -162,6 +162,8 @@ class FlightRecorder:
                 "epoch": channel.epoch,
                 "since": subscription.began,
                 "from": subscription.began_at,
+                **({"begun": subscription.begun} if subscription.begun != "live" else {}),
+                **({"of": subscription.began_in} if subscription.began_in != channel.epoch else {}),
                 "to": channel.place(subscription) if channel.epoch else None,
                 **({"merged": [list(pair) for pair in subscription.merged]} if subscription.merged else {}),
                 **({"own_left_out": True} if subscription.own is not None else {}),

@@ -34,6 +34,15 @@ class Start:
     snapshot: Snapshot | None = None
 
     @property
+    def how(self) -> str:
+        """As `Subscription.begun`."""
+        if self.missed is not None:
+            return "position"
+        if self.snapshot is not None:
+            return "snapshot"
+        return "live" if self.gap is None else "gap"
+
+    @property
     def top(self) -> int:
         """The offset that the reply names."""
         return self.at + (self.missed or 0)

@@ -10,6 +10,7 @@ from hub.observe.explain import Answer, Question, explain
 from hub.protocol.event import Publication
 
 NOW = 1_790_000_000_000
+SPACES = Namespaces.shipped()
 
 
 def live(**given: Any) -> dict[str, Any]:
@@ -59,17 +60,22 @@ def node(name: str = "n_1", **given: Any) -> dict[str, Any]:
     }
 
 
-def published(id: str) -> Publication:
-    return Publication("job:1", "tick", b"1", "svc", event_id=id, origin="c_1")
+def published(id: str, key: str | None = None) -> Publication:
+    return Publication("job:1", "tick", b"1", "svc", event_id=id, origin="c_1", key=key)
 
 
 async def ask(
-    *facts: dict[str, Any], silent: dict[str, float] | None = None, events: int = 3, **asked: Any
+    *facts: dict[str, Any],
+    silent: dict[str, float] | None = None,
+    events: int = 3,
+    keys: str = "",
+    **asked: Any,
 ) -> Answer:
-    """Three events stand in job:1, unless fewer were published; the last is asked about, unless another is."""
-    broker = MemoryBroker(Namespaces.shipped(), clock=lambda: NOW / 1000)
+    """Three events stand in job:1, unless fewer were published; the last is asked about, unless another is.
+    `keys`: a letter each."""
+    broker = MemoryBroker(SPACES, clock=lambda: NOW / 1000)
     for number in range(events):
-        await broker.publish([published(f"e_{number + 1}")])
+        await broker.publish([published(f"e_{number + 1}", keys[number : number + 1] or None)])
     question = {"channel": "job:1", "user": "bob", **asked}
     return await explain(Question(**question), facts or (node(),), broker, Namespaces.shipped(), silent)
 
@@ -83,7 +89,12 @@ async def ask(
         (live(unacked_bytes=None), {}, "delivered", "event 3 was written to c_1"),
         (live(place={"merged": [[1, 2], [2, 3]]}), {"offset": 1}, "merged", "event 1 was merged into 3"),
         (live(place={"own_left_out": True}), {}, "echo", "event 3 is bob's own, and echo:false leaves"),
-        (live(place={"from": 3, "since": NOW + 1}), {}, "before", "was published before c_1 subscribed"),
+        (
+            live(place={"from": 3, "since": NOW + 1}),
+            {},
+            "before",
+            "event 3 is older than the subscription of c_1",
+        ),
         (live(queued=2, sent=2, unread_bytes=70), {}, "slow", "event 3 waits for c_1 to read: 70 bytes wait"),
         (live(queued=2, sent=2), {"offset": 2}, "delivered", "event 2 was written"),
         (live(held_from=2), {}, "held", "event 3 is held back for the max_rate that c_1 asked for"),
@@ -125,6 +136,70 @@ async def test_when_it_is_over(fact: dict[str, Any], asked: dict[str, Any], caus
 def refusal(**given: Any) -> dict[str, Any]:
     more = {"channel": None, "reason": "the reason", "code": "token_expired", "time": NOW, "count": 1}
     return {"user": "bob", "address": "10.0.0.9", "origin": None, **more, **given}
+
+
+WHERE = (
+    "event 2 is older than the subscription of c_1 to job:1, which began at 14:13:19 UTC at position e:3: "
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "asked", "words"),
+    [
+        ({}, {}, "nothing older was asked for"),
+        ({"begun": "position"}, {}, "it resumed from there, where its client said it stood"),
+        ({"begun": "gap"}, {}, "what was missed could not be recovered any more, and the client was told of"),
+        ({"begun": "snapshot"}, {}, "holds the newest event of each key, and this one has no key"),
+        ({"begun": "snapshot"}, {"keys": "aab"}, "it was part of the snapshot that it began with"),
+        ({"begun": "snapshot"}, {"keys": "abb"}, "had event 3 in its place, a newer one of its key"),
+        ({"begun": "snapshot", "from": 2}, {"keys": "abb"}, "it was part of the snapshot that it began with"),
+    ],
+)
+@pytest.mark.parametrize("over", [False, True])
+async def test_what_is_older_than_the_subscription(
+    place: dict[str, Any], asked: dict[str, Any], words: str, over: bool
+) -> None:
+    """Also where something was not read when it ended: that is not why."""
+    place = {"epoch": "e", "since": NOW - 1, "from": 3, "to": 3, **place}
+    facts = (
+        node(ends=[ended(channels={"job:1": place}, unread_bytes=70)])
+        if over
+        else node(live=[live(place=place)])
+    )
+    found = await ask(facts, offset=2, **asked)
+    assert found.cause == "before"
+    where = WHERE if place["from"] == 3 else WHERE.replace("e:3", "e:2")
+    assert found.answer.startswith(where), found.answer
+    assert words in found.answer
+
+
+async def test_who_was_sent_away_is_told_that_where_no_event_is_named() -> None:
+    place = {"epoch": "e", "since": NOW - 1, "from": 3, "to": 3}
+    over = ended(code=4410, name="revoked", by="hub", time=NOW + 9, channels={"job:1": place})
+    assert (await ask(node(ends=[over]))).cause == "revoked"
+    assert (await ask(node(ends=[over]), event_id="e_3")).cause == "before"
+
+
+async def test_what_is_older_by_another_numbering() -> None:
+    """A position of another numbering says nothing of this one, unless that goes on with what it had."""
+    place = {"since": NOW - 1, "from": 900, "to": 3, "of": "d"}
+    assert (await ask(node(live=[live(place=place)]))).cause == "delivered"
+    forked = await ask(node(live=[live(place={**place, "since": NOW + 1})]))
+    assert forked.cause == "before"
+    assert "at position d:900" in forked.answer
+
+
+async def test_what_is_trimmed_and_older() -> None:
+    place = {"from": 3, "to": 3, "begun": "snapshot"}
+    broker = MemoryBroker(Namespaces.shipped(), clock=lambda: NOW / 1000)
+    size = Namespaces.shipped().of("job:1").history_size
+    for number in range(size + 3):
+        await broker.publish([published(f"e_{number}")])
+    found = await explain(
+        Question("job:1", "bob", offset=1), [node(live=[live(place=place)])], broker, SPACES
+    )
+    assert found.cause == "before"
+    assert found.answer.endswith("had it if it was the newest of its key then")
 
 
 async def test_who_was_refused() -> None:

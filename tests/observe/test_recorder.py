@@ -17,7 +17,13 @@ class Clock:
 
 def connection(user: str, number: int) -> Any:
     place = SimpleNamespace(
-        channel=SimpleNamespace(epoch="e", place=lambda _: 7), began=1, began_at=2, merged=None, own=None
+        channel=SimpleNamespace(epoch="e", place=lambda _: 7),
+        began=1,
+        began_at=2,
+        began_in="e",
+        begun="live",
+        merged=None,
+        own=None,
     )
     return SimpleNamespace(
         id=f"c_{number}",

@@ -80,13 +80,20 @@ async def test_delivered_merged_before_own_and_not_published(nodes: Nodes) -> No
     token = nodes.second.token("bob", subscribe=["job:*", "doc:*"], publish=["doc:*"])
     old = await nodes.publish("job:1", key="1")
     async with connect(nodes.second.ws_url, token) as wire:
-        await wire.ask("subscribe", channel="job:1")
+        epoch = (await wire.ask("subscribe", channel="job:1"))["epoch"]
         seen = await nodes.publish("job:1", key="1")
         await wire.expect("job_status")
         cause, body = await nodes.ask("--user", "bob", "--channel", "job:1", str(seen))
         assert cause == "delivered"
         assert any("was accepted by a service" in step for step in body["steps"])
-        assert (await nodes.ask("--user", "bob", "--channel", "job:1", str(old)))[0] == "before"
+        cause, body = await nodes.ask("--user", "bob", "--channel", "job:1", str(old))
+        assert cause == "before"
+        assert f"is older than the subscription of {wire.id} to job:1, which began at" in body["answer"]
+        assert body["answer"].endswith(f":{old}: it was part of the snapshot that it began with")
+        place = await wire.ask("subscribe", channel="job:1", since=f"{epoch}:{seen}")
+        assert place["recovered"] is True
+        cause, body = await nodes.ask("--user", "bob", "--channel", "job:1", str(seen))
+        assert (cause, body["answer"].endswith("so that the client had it before")) == ("before", True), body
         assert (await nodes.ask("--user", "bob", "--channel", "job:1", "99"))[0] == "never_published"
         assert (await nodes.ask("--user", "bob", "--channel", "job:1", "e_nope"))[0] == "never_published"
         cause, body = await nodes.ask("--user", "bob", "--channel", "job:11")
@@ -108,6 +115,8 @@ async def test_delivered_merged_before_own_and_not_published(nodes: Nodes) -> No
             "never_published",
             "not_subscribed",
         )
+    cause, body = await nodes.ask("--connection", wire.id, "--channel", "job:1", str(old))
+    assert (cause, f"is older than the subscription of {wire.id}" in body["answer"]) == ("before", True), body
 
 
 async def test_a_node_that_is_deaf(tmp_path: Path) -> None:
