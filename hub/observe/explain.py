@@ -20,6 +20,7 @@ from .words import at, counted, near
 
 SCANNED = 1000  # newest events among which an event_id is looked for
 DEAF_S = 2.5
+BEYOND = "what the nodes remember begins at"
 PROXY = " (the client's kernel, or that of a proxy in front)"
 
 Facts = dict[str, Any]
@@ -152,6 +153,8 @@ def _reached(
         if live
         else f"{question.who} has no connection now, on the {counted(len(facts), 'node')} that answered"
     )
+    if event is not None and event.time < (since := _known_since(facts)):
+        answer.steps.append(f"{BEYOND} {at(since)}, after the event: who was connected then is not known")
     return (
         _silent(question, silent, answer)
         or _on_past(question, offset, event, later, facts, answer)
@@ -348,10 +351,16 @@ def _not_subscribed(
             f"{question.who} was not seen, and a page of {origins[0]['origin']} was refused at "
             f"{at(origins[0]['time'])}: HUB_ALLOWED_ORIGINS does not name it",
         )
-    since = min((one["since"] for one in facts), default=0)
+    since = _known_since(facts)
     return answer.end(
-        "never_came", f"{question.who} was not seen here in the last 15 minutes, or since {at(since)}"
+        "never_came",
+        f"{question.who} was not seen here since {at(since)}; what was before that is beyond what is remembered",
     )
+
+
+def _known_since(facts: Sequence[Facts]) -> int:
+    """From when on all of the nodes remember everything (Unix ms)."""
+    return max((int(one["since"]) for one in facts), default=0)
 
 
 def _tell_gaps(offset: int, node: Facts, answer: Answer) -> None:

@@ -41,7 +41,7 @@ class NodeFacts:
         channel = self._channels.get(name)
         return {
             "node": self._node,
-            "since": int(self._recorder.began * 1000),
+            "since": int(self._recorder.since * 1000),
             "deaf_s": max((each.deaf_s for each in self._health()), default=0.0),
             "storage": all(each.usable for each in self._health()),
             "channel": None if channel is None else {"epoch": channel.epoch, "top": channel.top},

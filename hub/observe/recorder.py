@@ -39,6 +39,7 @@ class Ring:
         self._budget = budget
         self._wall = wall
         self._bytes = 0
+        self.forgot = 0.0  # when the newest was kept that had to go before its time
         self._entries: OrderedDict[object, _Entry] = OrderedDict()
 
     def put(self, key: object, fields: dict[str, Any]) -> None:
@@ -53,9 +54,13 @@ class Ring:
         data = orjson.dumps(fields)
         self._entries[key] = _Entry(now, count, data)
         self._bytes += len(data) + 100  # about what an entry costs beside its text
-        while self._entries and (
-            self._bytes > self._budget or now - next(iter(self._entries.values())).time > KEPT_S
-        ):
+        while self._entries:
+            oldest = next(iter(self._entries.values()))
+            young = now - oldest.time <= KEPT_S
+            if young and self._bytes <= self._budget:
+                break
+            if young:
+                self.forgot = oldest.time
             self._bytes -= len(self._entries.popitem(last=False)[1].data) + 100
 
     def newest_first(self) -> Iterator[dict[str, Any]]:
@@ -200,6 +205,13 @@ class FlightRecorder:
     def gaps(self, channel: str) -> list[dict[str, Any]]:
         """Gaps of a channel on this node, newest first."""
         return [each for each in self._rings["gaps"].newest_first() if each["channel"] == channel]
+
+    @property
+    def since(self) -> float:
+        """From when on it knows of every end and every refusal of users: its start, 15 minutes ago, or what the
+        budget has room for (Unix s)."""
+        told = (self._rings[kind].forgot for kind in ("ends", "refusals"))
+        return max(self.began, self._wall() - KEPT_S, *told)
 
     @property
     def bytes(self) -> int:

@@ -214,7 +214,10 @@ async def test_who_was_refused() -> None:
 
 async def test_who_was_never_seen() -> None:
     nobody = await ask()
-    assert (nobody.cause, "bob was not seen here" in nobody.answer) == ("never_came", True)
+    assert nobody.cause == "never_came"
+    assert nobody.answer == (
+        "bob was not seen here since 13:58:20 UTC; what was before that is beyond what is remembered"
+    )
     page = await ask(node(strangers=[refusal(user=None, origin="https://evil.example", code="forbidden")]))
     assert page.cause == "origin"
     assert "a page of https://evil.example was refused" in page.answer
@@ -222,6 +225,17 @@ async def test_who_was_never_seen() -> None:
     elsewhere = await ask(node(live=[live(subscribed=False, channels={"job:12": {}})]))
     assert elsewhere.cause == "not_subscribed"
     assert elsewhere.answer.endswith("but to job:12; did you mean job:12?")
+
+
+async def test_where_its_knowledge_ends() -> None:
+    """It ends with the node that remembers least."""
+    found = await ask(node(since=NOW - 900_000), node("n_2", since=NOW + 1000, ends=[ended(time=NOW + 9)]))
+    assert found.cause == "slow"
+    assert (
+        "what the nodes remember begins at 14:13:21 UTC, after the event: who was connected then is not known"
+        in found.steps
+    )
+    assert not any("remember" in step for step in (await ask(node(ends=[ended()]))).steps)
 
 
 async def test_a_node_that_is_deaf_or_gone() -> None:

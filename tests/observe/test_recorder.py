@@ -53,6 +53,7 @@ def test_ten_thousand_connections_that_come_and_go() -> None:
     assert len(made.ends(user="user9999")) == 1, "the last is there"
     assert made.ends(user="user9999")[0]["channels"]["job:1"]["to"] == 7
     assert made.ends(user="user0") == [], "the first is not"
+    assert made.since > made.ends()[-1]["time"] / 1000 - 1, "and it does not claim to know of it"
     assert made.refusals(user="wendy")[0]["reason"] == "no grant", "ends push out no refusals"
     assert made.refusals(user="tom")[0]["code"] == "token_expired", "strangers push out no users"
 
@@ -83,6 +84,25 @@ def test_what_is_long_is_cut_and_what_is_old_is_gone() -> None:
         assert made.ends(user="ann") == []
     finally:
         Clock.now -= 15 * 60 + 1
+
+
+def test_it_says_from_when_on_it_knows_everything() -> None:
+    made = recorder()
+    assert made.since == made.began
+    try:
+        Clock.now += 100
+        made.ended(connection("ann", 1), Ending(1000, "", by_hub=False))
+        assert made.since == made.began
+        Clock.now += 15 * 60
+        assert made.since == Clock.now - 15 * 60
+        for number in range(1_000):
+            Clock.now += 0.5
+            made.ended(connection(f"user{number}", number), Ending(1000, "", by_hub=False))
+        assert made.since > Clock.now - 15 * 60
+        oldest = made.ends()[-1]["time"] / 1000
+        assert made.since == oldest - 0.5, "the one before the oldest had to go"
+    finally:
+        Clock.now = 1_000_000.0
 
 
 def test_the_shares_are_of_one_budget() -> None:

@@ -114,6 +114,7 @@ async def _happened(first: RunningHub, second: RunningHub) -> AsyncIterator[None
     async with connect(second.ws_url, second.token("sid", subscribe=["doc:*"])) as sid:
         await _does_not_read(sid, "doc:sid")
         await _publish_until(first, "doc:sid", lambda: _ended(second, "sid"))
+        _is_gone(sid)
     for start in range(0, OTHERS, 20):
         await asyncio.gather(
             *(_comes_and_goes(first if n % 2 else second, n) for n in range(start, start + 20))
@@ -141,6 +142,7 @@ async def _slow_now(first: RunningHub, second: RunningHub) -> AsyncIterator[None
 
         await _publish_until(first, "doc:sam", behind, size=10_000)
         yield
+        _is_gone(sam)
 
 
 @asynccontextmanager
@@ -198,6 +200,11 @@ async def _does_not_read(wire: Wire, channel: str) -> None:
     raw: socket.socket = wire.websocket.transport.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     wire.websocket.transport.pause_reading()
+
+
+def _is_gone(wire: Wire) -> None:
+    """Who does not read does not read the answer to a close either: nobody waits for that."""
+    wire.websocket.transport.abort()
 
 
 async def _publish_until(

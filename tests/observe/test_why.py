@@ -248,6 +248,7 @@ async def test_a_slow_client_now_and_later(nodes: Nodes) -> None:
         cause, body = await nodes.ask("--user", "slow", "--channel", "doc:1", str(last))
         assert cause == "slow", body
         assert "4101" in body["answer"]
+        wire.websocket.transport.abort()  # it does not read the answer to a close either
 
 
 def upgrade(token: str) -> dict[str, str]:

@@ -6,8 +6,6 @@ import ctypes
 import os
 import signal
 import socket
-import struct
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,8 +15,9 @@ import hiredis
 from hub.broker.redis.client.address import Address
 from hub.broker.redis.client.connection import LinkError, open_link
 
+from ...support.clock import OwnClock
+
 _READY_S = 10.0
-_CLOCK = Path(__file__).parents[2] / "support" / "clock.c"
 PROGRAM = os.environ.get("HUB_TEST_REDIS", "redis-server")
 """The server's binary: the same tests run over other versions, and Valkey."""
 
@@ -64,6 +63,7 @@ class RedisServer:
             f"logfile {folder}/log",
             *options,
         ]
+        self.clock: OwnClock | None = None
         self.environment: dict[str, str] = {}
         self._process: asyncio.subprocess.Process | None = None
 
@@ -84,16 +84,13 @@ class RedisServer:
 
     def own_clock(self) -> None:
         """From its start on it has a wall clock that `step` sets."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        library = self.folder / "clock.so"
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, _CLOCK], check=True)
-        (self.folder / "clock").write_bytes(bytes(8))
-        self.environment = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self.folder / "clock")}
+        self.clock = OwnClock(self.folder)
+        self.environment = self.clock.environment
 
     def step(self, seconds: float) -> None:
         """Its clock is so far ahead of the machine's from now on."""
-        with (self.folder / "clock").open("r+b") as clock:  # in place: the server has it mapped
-            clock.write(struct.pack("=q", int(seconds * 1000)))
+        assert self.clock is not None
+        self.clock.step(seconds)
 
     async def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
