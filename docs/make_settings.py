@@ -167,6 +167,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "handler_timeout": "How long a handler of the program may take ([handlers.md](handlers.md)).",
         "handler_threads": "Threads for handlers that are plain functions.",
         "handler_calls": "Handlers that run at once; beyond, `unavailable`.",
+        "plugins": "Plugins: `package.module:name`, or the name of an installed one ([plugins.md](plugins.md)).",
         "proxies": "Backends that are asked over HTTP ([handlers.md](handlers.md#over-http)).",
         "webhooks": "Endpoints that are told of events ([webhooks.md](webhooks.md)).",
         "webhook_waiting": "What may wait for an endpoint of one channel; beyond, the oldest go to "

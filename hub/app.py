@@ -45,6 +45,7 @@ from .settings import Settings, told, unknown_variables
 
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
+    from .plugins.plugin import Plugin
     from .tracing.base import Tracer
     from .webhooks.start import Webhooks
 
@@ -90,6 +91,7 @@ class Hub(Registers, InProcess):
         self.settings = settings or Settings(**values)
         self._redis = (redis_credentials, redis_address_remap)
         self._worker_ipc = worker_ipc or NoWorkerIpc()
+        self._plugins: Sequence[Plugin] | None = None  # until it starts for the first time
         self.node: Node | None = None
         self.wall: Callable[[], float] = time.time  # Unix seconds; tests hand in their own
         self.busy_threads: Callable[[], int] = int  # plain functions of handlers that run just now
@@ -109,6 +111,7 @@ class Hub(Registers, InProcess):
         warn_of_slips()
         if wrong := problems(settings):
             raise BadSettings(wrong)
+        plugins = self._load_plugins()
         node_id = ids.node_id(secrets.randbits(ids.NODE_BITS))
         secret = node_secret(settings)
         async with AsyncExitStack() as ending:
@@ -118,7 +121,7 @@ class Hub(Registers, InProcess):
                     "reach the subscribers of the other. Run one worker, or set HUB_BROKER=redis://…"
                 )
             # Each part is ended as soon as it exists: a start that fails half-way leaves nothing behind.
-            keys = make_keys(settings)
+            keys = make_keys(settings, keys_of(plugins, settings))
             ending.push_async_callback(keys.close)
             authenticator = make_authenticator(settings, keys)
             broker = make_broker(
@@ -226,6 +229,8 @@ class Hub(Registers, InProcess):
                 node.tasks.spawn(registration.run())
             self._inner = build(context, handshaker, origins, more)
             try:
+                if plugins:
+                    await self._start_plugins(plugins, node, ending)
                 yield {
                     "hub_handshaker": handshaker,
                     "hub_is_service": context.is_service,
@@ -233,6 +238,28 @@ class Hub(Registers, InProcess):
                 }
             finally:
                 self.node, self._inner = None, NotStarted()
+
+    def _load_plugins(self) -> "Sequence[Plugin]":
+        """Those that the settings name, their handlers registered; once for the life of this object."""
+        if self._plugins is None:
+            self._plugins = load_plugins(self.settings)
+            for plugin in self._plugins:
+                try:
+                    plugin.handlers(self)
+                except Exception as error:  # whatever foreign code does
+                    raise BadSettings([f"HUB_PLUGINS: {type(plugin).__qualname__}: {error}"]) from error
+        return self._plugins
+
+    async def _start_plugins(self, plugins: "Sequence[Plugin]", node: Node, ending: AsyncExitStack) -> None:
+        from .plugins.running import Plugins
+
+        running = Plugins(plugins)
+        ending.push_async_callback(running.stop)
+        try:
+            await running.start(self)
+        except ValueError as error:
+            raise BadSettings([str(error)]) from error
+        node.readiness.others = running.health
 
     def _running(self) -> Node:
         if self.node is None:
@@ -249,14 +276,21 @@ def warn_of_slips() -> None:
 
 def problems(settings: Settings) -> list[str]:
     """What is wrong with the settings, in words: a hub with such settings does not start."""
+    found = []
+    plugins: Sequence[Plugin] = ()
+    try:
+        plugins = load_plugins(settings)
+        more_keys = keys_of(plugins, settings)
+    except ValueError as error:
+        found, more_keys = str(error).splitlines(), ()
     parts = (
-        make_keys(settings),
+        make_keys(settings, more_keys),
         make_provider(settings),
         make_api_keys(settings),
         Origins(settings.allowed_origins, not settings.require_origin),
         TrustedProxies(settings.trusted_proxies),
     )
-    found = [problem for part in parts for problem in part.problems()]
+    found += [problem for part in parts for problem in part.problems()]
     if settings.centrifugo_tokens and not settings.centrifugo:
         found.append("HUB_CENTRIFUGO_TOKENS is for the SDKs of Centrifugo: HUB_CENTRIFUGO=true lets them in")
     for check in (make_intake, _check_proxies, _check_webhooks):
@@ -289,6 +323,36 @@ def _check_webhooks(settings: Settings) -> None:
             Guard(settings.webhook_allow)
         except ValueError as error:
             raise ValueError(f"webhook_allow: {error}") from None
+
+
+def load_plugins(settings: Settings) -> "Sequence[Plugin]":
+    """The plugins that the settings name; nothing of them is imported where they name none.
+
+    Raises:
+        ValueError: a line for each that can't be used.
+    """
+    if not settings.plugins:
+        return ()
+    from .plugins.loading import load
+
+    return load(settings.plugins)
+
+
+def keys_of(plugins: "Sequence[Plugin]", settings: Settings) -> Sequence[Keys]:
+    """The sources of keys that plugins bring.
+
+    Raises:
+        ValueError: one of them failed, in words.
+    """
+    found: list[Keys] = []
+    for plugin in plugins:
+        try:
+            found += plugin.keys(settings)
+        except Exception as error:  # whatever foreign code does; its words may quote what it read
+            raise ValueError(
+                f"HUB_PLUGINS: the keys of {type(plugin).__qualname__}: {type(error).__name__}"
+            ) from error
+    return found
 
 
 def make_intake(settings: Settings) -> Sequence[Addition]:

@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     handler_threads: Annotated[int, Field(ge=1, le=1000)] = 32
     handler_calls: Count = 1000
 
+    # what installed packages bring: `plugins` finds and checks them
+    plugins: list[str] = Field(default_factory=list)
+
     # the application over HTTP: `proxies` and `webhooks` read and check them
     proxies: list[dict[str, Any]] = Field(default_factory=list, repr=False)
     webhooks: list[dict[str, Any]] = Field(default_factory=list, repr=False)

@@ -20,6 +20,7 @@ FLOORS = (
     "server",
     "app",
     "node",
+    "plugins",
     "handlers",
     "proxies",
     "webhooks",

@@ -1,6 +1,7 @@
 """From settings to what checks tokens and keys."""
 
 import math
+from collections.abc import Sequence
 
 from pydantic import SecretStr
 
@@ -14,9 +15,9 @@ from .roles import VERBS, Role, Roles
 from .tokens import REMEMBERED, Authenticator, Provider
 
 
-def make_keys(settings: Settings) -> Keys:
-    """Where tokens' keys come from."""
-    sources: list[Keys] = []
+def make_keys(settings: Settings, more: Sequence[Keys] = ()) -> Keys:
+    """Where tokens' keys come from; `more` are sources that no setting names."""
+    sources: list[Keys] = [*more]
     if settings.jwt_secret or settings.jwt_public_key:
         secret, previous = settings.jwt_secret, settings.jwt_previous_secret
         sources.append(

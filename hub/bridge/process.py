@@ -28,6 +28,7 @@ from ..tracing.base import Follower
 from . import traces
 from .bridge import STOP_S, Bridge
 from .hand_over import HubHandOver, HubLetterbox
+from .more_kinds import KINDS as OF_PLUGINS
 from .settings import BridgeSettings
 from .source import Source
 
@@ -54,6 +55,9 @@ def maker(settings: BridgeSettings) -> Callable[[], Source]:
     Raises:
         NotInstalled: its library is missing.
     """
+    make = OF_PLUGINS.get(settings.kind)
+    if make is not None:
+        return lambda: make(settings)
     try:
         module = importlib.import_module(f".kinds.{settings.kind}", __package__)
     except ModuleNotFoundError as error:

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from .more_kinds import KINDS as OF_PLUGINS
+from .more_kinds import OWN as KINDS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-
-KINDS = ("kafka", "rabbitmq", "nats", "redis_stream", "postgres")
 
 
 class MappingSettings(BaseModel):
@@ -46,7 +47,7 @@ class BridgeSettings(MappingSettings):
     when it is read is not handed on, but kept as a dead letter (streams of unequal priority).
     """
 
-    kind: Literal["kafka", "rabbitmq", "nats", "redis_stream", "postgres"]
+    kind: str
 
     # the source
     servers: list[str] = Field(default_factory=list)
@@ -65,6 +66,7 @@ class BridgeSettings(MappingSettings):
     ca: str | None = None
     sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     generation: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)  # of a plugin's kind
 
     # what becomes of a message
     tombstone: Literal["skip", "final", "letter"] = "skip"
@@ -77,6 +79,13 @@ class BridgeSettings(MappingSettings):
     divert_after: Seconds = 300.0
     dead_topic: bool = False
 
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS and kind not in OF_PLUGINS:
+            raise ValueError(f"there is no kind {kind[:32]}: there are {', '.join((*KINDS, *OF_PLUGINS))}")
+        return kind
+
     @model_validator(mode="after")
     def _complete(self) -> "BridgeSettings":
         needed: dict[str, tuple[str, ...]] = {
@@ -86,9 +95,11 @@ class BridgeSettings(MappingSettings):
             "redis_stream": ("url", "streams"),
             "postgres": ("url",),
         }
-        missing = [name for name in needed[self.kind] if not getattr(self, name)]
+        missing = [name for name in needed.get(self.kind, ()) if not getattr(self, name)]
         if missing:
             raise ValueError(f"a bridge of kind {self.kind} needs {' and '.join(missing)}")
+        if self.options and self.kind in KINDS:
+            raise ValueError(f"options is for kinds of plugins; {self.kind} is the hub's own")
         if self.weights is not None and len(self.weights) != len(self.streams):
             raise ValueError("weights has a number for each of streams")
         return self

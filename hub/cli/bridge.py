@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
+from ..app import load_plugins
 from ..bridge.kinds import SCHEMAS
 from ..bridge.mapping import Mapper, Poison
 from ..bridge.process import Bridges, NotInstalled, health_app, maker
@@ -77,6 +78,7 @@ def load(path: Path, only: str | None = None) -> list[BridgeSettings]:
         Failure: a line for each setting that is wrong.
     """
     try:
+        load_plugins(configuration.load())  # they may bring kinds
         tables: Any = tomllib.loads(path.read_text()).get("bridges", [])
         found = bridges(tables if isinstance(tables, list) else [tables])
     except tomllib.TOMLDecodeError as error:

@@ -78,7 +78,13 @@ def _dead_patterns(settings: Settings) -> list[str]:
 
 def has_key(settings: Settings) -> bool:
     """Whether there is any key, good or not, to check tokens with."""
-    return bool(settings.jwt_secret or settings.jwt_public_key or settings.jwks_url or settings.oidc_issuer)
+    if settings.jwt_secret or settings.jwt_public_key or settings.jwks_url or settings.oidc_issuer:
+        return True
+    if not settings.plugins:
+        return False
+    from ..plugins.loading import brings_keys
+
+    return brings_keys(settings.plugins)
 
 
 def _keys(settings: Settings) -> list[str]:

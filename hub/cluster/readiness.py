@@ -1,6 +1,7 @@
 """Whether a node should get new traffic, and whether it is departing: for all workers of its port."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from ..broker.base import Broker
 from ..runtime.standing import StandingWork
@@ -20,6 +21,7 @@ class Readiness:
         self.started = False
         self.draining = False
         self.drain_requested = asyncio.Event()
+        self.others: Callable[[], Sequence[str]] = tuple  # what else may not be well, in words
         self._broker = broker
         self._all_shards = all_shards
 
@@ -39,6 +41,7 @@ class Readiness:
                 why = f"deaf: shard {shard.name} answers, but its canary was not heard in {DEAF_S:g} s"
                 reasons.append(why)
         reasons += [*self._standing.still(), *self._broker.still()]
+        reasons += self.others()
         if self._all_shards and len(usable) < len(shards):
             reasons.append("a shard of the broker is down")
         return reasons
