@@ -17,10 +17,10 @@ from .saboteur import ALL, Sabotage
 from .schedule import KEPT, LOST, TOPOLOGIES, draw
 from .topologies import OfCluster, Topology, WithSentinel
 
-FAILED_ONCE: tuple[int, ...] = ()
+FAILED_ONCE = (153346,)
 """Seeds that once broke a promise."""
 
-SHORT = (*FAILED_ONCE, 0, 2, 3, 4, 6)
+SHORT = (*FAILED_ONCE, 0, 2, 3, 4)
 SABOTAGED = 5
 JOBS = 4
 
