@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import secrets
 import socket
 import tomllib
@@ -13,7 +14,6 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from ..app import load_plugins
 from ..bridge.kinds import SCHEMAS
 from ..bridge.mapping import Mapper, Poison
 from ..bridge.process import Bridges, NotInstalled, health_app, maker
@@ -78,8 +78,9 @@ def load(path: Path, only: str | None = None) -> list[BridgeSettings]:
         Failure: a line for each setting that is wrong.
     """
     try:
-        load_plugins(configuration.load())  # they may bring kinds
-        tables: Any = tomllib.loads(path.read_text()).get("bridges", [])
+        document = tomllib.loads(path.read_text())
+        know_plugins(document)
+        tables: Any = document.get("bridges", [])
         found = bridges(tables if isinstance(tables, list) else [tables])
     except tomllib.TOMLDecodeError as error:
         raise Failure(f"{path}: {error}") from None
@@ -88,11 +89,27 @@ def load(path: Path, only: str | None = None) -> list[BridgeSettings]:
     except ValidationError as error:
         raise Failure(*(in_words(each) for each in error.errors(include_input=False))) from None
     except ValueError as error:
-        raise Failure(str(error)) from None
+        raise Failure(*str(error).splitlines()) from None
     found = [each for each in found if only in (None, each.name)]
     if not found:
         raise Failure(f"{path} has no [[bridges]]" + (f" of the name {only}" if only else ""))
     return found
+
+
+def know_plugins(document: dict[str, Any]) -> None:
+    """Import the plugins that a file of settings names, or ``HUB_PLUGINS``: they may bring kinds.
+
+    Raises:
+        ValueError: a line for each that can't be used.
+    """
+    given = os.environ.get("HUB_PLUGINS")
+    names = json.loads(given) if given else document.get("plugins", [])
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        raise ValueError("HUB_PLUGINS is a list of names")
+    if names:
+        from ..plugins.loading import load as load_plugins
+
+        load_plugins(names)
 
 
 def in_words(error: Any) -> str:

@@ -133,6 +133,26 @@ def test_the_commands_say_it(verb: str, tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_a_bridge_of_a_plugin_s_kind_is_known_to_hub_bridge(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text(
+        'plugins = ["example"]\n[[bridges]]\nname = "clock"\nkind = "ticks"\n'
+        'channel = "job:clock"\nevent = "tick"\n'
+    )
+    (tmp_path / "sample.json").write_text('{"tick": 1}')
+    for plugins, status, said in (({}, 0, "clock: {"), ({"HUB_PLUGINS": "[]"}, 1, "there is no kind ticks")):
+        done = subprocess.run(
+            [_script(), "bridge", "--sample", "sample.json"],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin", "PYTHONPATH": str(installed), "EXAMPLE_SECRET": SECRET, **plugins},
+            capture_output=True,
+            text=True,
+            timeout=60 * SCALE,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+        assert said in done.stdout + done.stderr
+
+
 class Moody(Plugin):
     """Says what is done to it."""
 
