@@ -1,4 +1,4 @@
-"""The commands that are more than one scenario: ``storm``, ``figures`` and ``source``."""
+"""The commands that are more than one scenario: ``storm``, ``figures``, ``source`` and ``sqlite``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from loadtest import figures, report, runner, source, storm
+from loadtest import figures, report, runner, source, sqlite, storm
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 
 if TYPE_CHECKING:
@@ -77,6 +77,18 @@ def source_cli(words: Sequence[str], console: Console) -> int:
         code = UNFIT
     figures.show(rows, console)
     return code or (OK if all(row.held for row in rows) else FAILED)
+
+
+def sqlite_cli(words: Sequence[str], console: Console) -> int:
+    """``sqlite``: what the file costs, and how long it holds the loop; exit code 1 when a bound is missed."""
+    made = argparse.ArgumentParser(prog="python -m loadtest sqlite", description=sqlite.__doc__)
+    made.add_argument("--seconds", type=positive, default=5, help="of one turn (default 5)")
+    made.add_argument("--rounds", type=positive, default=3, help="rounds of A B A B")
+    made.add_argument("--folder", default="/var/tmp", help="where the file is: on the disk that is meant")
+    args = made.parse_args(words)
+    rows = sqlite.measure(args.seconds, args.rounds, args.folder)
+    figures.show(rows, console)
+    return OK if all(row.held for row in rows) else FAILED
 
 
 def figures_cli(words: Sequence[str], console: Console) -> int:

@@ -44,14 +44,14 @@ class Stage:
 
     def __init__(
         self,
-        server: RedisServer,
+        server: RedisServer | None,
         replicas: Set | None,
         link: Proxy,
         hubs: list[RunningHub],
         front: int | None = None,
         cluster: Cluster | None = None,
     ) -> None:
-        self.server = server
+        self._server = server
         self.replicas = replicas
         self.cluster = cluster
         self.link = link
@@ -72,6 +72,12 @@ class Stage:
             Witness("witness 1", urls[::-1], token, CHANNELS),
         ]
         self.hopper = Witness("the hopper", urls, token, CHANNELS)
+
+    @property
+    def server(self) -> RedisServer:
+        """The Redis of the nodes, where they have one."""
+        assert self._server is not None
+        return self._server
 
     @property
     def everyone(self) -> list[Witness]:

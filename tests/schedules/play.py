@@ -17,8 +17,7 @@ from ..faults.scenario import _at_rest, _settle
 from ..faults.stage import CHANNELS, HISTORY, PREFIX, Stage, _leave
 from ..faults.witness import Witness
 from ..support.pace import SCALE
-from ..support.proxy import Proxy
-from ..support.server import RunningHub, running_hub
+from .lasting import OverSqlite
 from .saboteur import Sabotage
 from .schedule import Schedule
 from .topologies import Topology, topology
@@ -26,6 +25,16 @@ from .visitors import ROOM, Visitor
 
 WARM, AFTER = 8, 8
 GRACE_S = 2.0
+SETTINGS: dict[str, Any] = {
+    "namespaces": {
+        "system": {"history_size": HISTORY},
+        "job": {"history_size": HISTORY},
+        "doc": {"presence": True},
+    },
+    "prefix": PREFIX,
+    "presence_grace": GRACE_S,
+    "position_check": 5,
+}
 QUIET_S = 60.0  # in which every list of members must have become right
 
 
@@ -46,7 +55,11 @@ async def play(schedule: Schedule, folder: Path, sabotage: Sabotage | None = Non
     outcome = Outcome(schedule)
     begun = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
-        servers = await stack.enter_async_context(topology(schedule.topology, folder))
+        servers: Topology = (
+            OverSqlite(folder)
+            if schedule.topology == "sqlite"
+            else await stack.enter_async_context(topology(schedule.topology, folder))
+        )
         stage = await _stage(stack, servers)
         visitors = _visitors(stack, stage)
         try:
@@ -64,13 +77,9 @@ async def play(schedule: Schedule, folder: Path, sabotage: Sabotage | None = Non
 
 
 async def _stage(stack: contextlib.AsyncExitStack, servers: Topology) -> Stage:
-    link = await Proxy("127.0.0.1", servers.servers[0].port).start()
-    stack.push_async_callback(link.close)
-    urls = list(servers.urls)
-    if len(servers.servers) == 1:
-        urls[0] = f"redis://127.0.0.1:{link.port}"
-    hubs = [await _hub(stack, url, servers.workers) for url in urls]
-    stage = servers.stage = Stage(servers.servers[0], None, link, hubs)
+    link, hubs = await servers.nodes(stack, SETTINGS)
+    server = servers.servers[0] if servers.servers else None
+    stage = servers.stage = Stage(server, None, link, hubs)
     token = hubs[0].token("ann", subscribe=["system:*", "job:*"])
     urls = [hub.ws_url for hub in hubs]
     stage.witnesses[1] = Witness("witness 1", urls[::-1], token, CHANNELS, packed=True)
@@ -83,22 +92,6 @@ async def _stage(stack: contextlib.AsyncExitStack, servers: Topology) -> Stage:
         lambda: all(w.place(channel)[0] for w in stage.everyone for channel in CHANNELS), "subscriptions"
     )
     return stage
-
-
-async def _hub(stack: contextlib.AsyncExitStack, broker: str, workers: int) -> RunningHub:
-    rules: dict[str, Any] = {name: {"history_size": HISTORY} for name in ("system", "job")}
-    rules["doc"] = {"presence": True}
-    serving = running_hub(
-        broker=broker,
-        namespaces=rules,
-        prefix=PREFIX,
-        workers=workers,
-        presence_grace=GRACE_S,
-        position_check=5,
-    )
-    hub = await asyncio.to_thread(serving.__enter__)
-    stack.push_async_callback(asyncio.to_thread, serving.__exit__, None, None, None)
-    return hub
 
 
 def _visitors(stack: contextlib.AsyncExitStack, stage: Stage) -> list[Visitor]:

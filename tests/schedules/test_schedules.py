@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from ..faults.items import Item, Seen, Start
+from .lasting import OverSqlite
 from .play import Outcome, play
 from .saboteur import ALL, Sabotage
 from .schedule import KEPT, LOST, TOPOLOGIES, draw
@@ -20,7 +21,7 @@ from .topologies import OfCluster, Topology, WithSentinel
 FAILED_ONCE = (153346,)
 """Seeds that once broke a promise."""
 
-SHORT = (*FAILED_ONCE, 0, 2, 3, 4)
+SHORT = (*FAILED_ONCE, 0, 2, 3, 4, 235)
 SABOTAGED = 5
 JOBS = 4
 
@@ -84,6 +85,6 @@ def test_the_same_seed_is_the_same_schedule() -> None:
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_every_fault_can_be_done(topology: str) -> None:
-    kind = {"sentinel": WithSentinel, "cluster": OfCluster}.get(topology, Topology)
+    kind = {"sentinel": WithSentinel, "cluster": OfCluster, "sqlite": OverSqlite}.get(topology, Topology)
     for fault in (*KEPT[topology], *LOST[topology]):
         assert hasattr(kind, "_" + fault.replace("-", "_"))

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import hiredis
 
@@ -15,6 +16,8 @@ from ..broker.redis.cluster import Cluster
 from ..broker.redis.sentinel import Set, replicated_set
 from ..broker.redis.servers import RedisServer
 from ..faults.stage import CHANNELS, Stage
+from ..support.proxy import Proxy
+from ..support.server import RunningHub, running_hub
 from .schedule import Step
 from .visitors import ROOM
 
@@ -33,6 +36,22 @@ class Topology:
         self.urls = urls
         self.stage: Stage
         self._ahead = 0.0
+
+    async def nodes(
+        self, stack: contextlib.AsyncExitStack, settings: dict[str, Any]
+    ) -> tuple[Proxy, list[RunningHub]]:
+        """The running nodes, and the proxy where faults of the network go."""
+        link = await Proxy("127.0.0.1", self.servers[0].port).start()
+        stack.push_async_callback(link.close)
+        urls = list(self.urls)
+        if len(self.servers) == 1:
+            urls[0] = f"redis://127.0.0.1:{link.port}"
+        hubs = []
+        for url in urls:
+            serving = running_hub(broker=url, workers=self.workers, **settings)
+            hubs.append(await asyncio.to_thread(serving.__enter__))
+            stack.push_async_callback(asyncio.to_thread, serving.__exit__, None, None, None)
+        return link, hubs
 
     async def inflict(self, step: Step) -> None:
         """Do what a step says; returns when the fault is over."""
