@@ -6,7 +6,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .rounds import Rounds
+from .rounds import Outcome, Rounds
+
+
+def say(outcome: Outcome) -> None:
+    """How far it is, now and then."""
+    if outcome.rounds % 10 == 0:
+        print(outcome, flush=True)
 
 
 def main() -> int:
@@ -15,8 +21,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="hub-webhooks-") as folder:
-        outcome = asyncio.run(Rounds().run(Path(folder), rounds))
-    print(outcome)
+        outcome = asyncio.run(Rounds(say).run(Path(folder), rounds))
+    print(outcome, flush=True)
     for line in outcome.disorder():
         print(line)
     return 1 if outcome.missing() or outcome.disorder() else 0

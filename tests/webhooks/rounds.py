@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -54,8 +55,9 @@ class Outcome:
 class Rounds:
     """One node that lives, one endpoint, and one node after the other that is killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: Callable[[Outcome], None] = lambda _: None) -> None:
         self.outcome = Outcome()
+        self._after = after  # each round
         self._moment = ""
         self._victim: asyncio.subprocess.Process | None = None
         self._number = self._requests = 0
@@ -97,6 +99,7 @@ class Rounds:
                 await asyncio.sleep(0.02)
         assert survivor.endpoint().dead == 0
         self.outcome.rounds += 1
+        self._after(self.outcome)
 
     async def _answer(self, request: Request) -> support.Answer | None:
         event = request.json["event"]
