@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 from zlib import crc32
@@ -18,6 +18,7 @@ from ..connections.observer import Ending, NoObserver, Observed
 from ..outgoing.addresses import Guard, GuardedTransport
 from ..outgoing.requests import client
 from ..protocol import codes
+from ..protocol.channels import is_reserved
 from ..protocol.errors import HubError
 from ..runtime.standing import StandingWork
 from ..runtime.tasks import Tasks
@@ -32,8 +33,6 @@ LEARN_S = 5.0
 MOST_PUSHING = 10_000  # happenings on their way to the broker; beyond, they are dropped and counted
 _SPREAD = 16  # queues of an endpoint for what is of no channel
 NODE_LOST_CODE = 1006  # it ended without a close (RFC 6455 section 7.4.1)
-
-Then = Callable[[], None]
 
 
 def routes_of(endpoints: Sequence[WebhookSettings]) -> Route:
@@ -50,9 +49,19 @@ def routes_of(endpoints: Sequence[WebhookSettings]) -> Route:
     return route
 
 
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something of no channel; `then` is called once it waits for its endpoints."""
+
+    kind: Kind
+    about: str
+    body: bytes
+    then: Callable[[], None] | None
+
+
 @dataclass(slots=True)
 class Webhooks:
-    """All of one node. `dropped` counts what could not even be noted."""
+    """All of one node. `dropped` counts what could not even be noted; `late` is tried again."""
 
     courier: Courier
     broker: Broker
@@ -62,6 +71,7 @@ class Webhooks:
     grace_s: float
     pushing: int = 0
     dropped: int = 0
+    late: list[Happening] = field(default_factory=list)
 
     async def close(self) -> None:
         """Nothing more is sent; what waits stays."""
@@ -70,7 +80,7 @@ class Webhooks:
 
     def begin(self, standing: StandingWork) -> None:
         """Once the broker has started."""
-        self.tasks.spawn(standing.run("webhooks", self.courier.learn, lambda: LEARN_S, 2 * LEARN_S))
+        self.tasks.spawn(standing.run("webhooks", self._round, lambda: LEARN_S, 2 * LEARN_S))
 
     def observer(self) -> "ConnectionTeller | None":
         """Who is told of connections, where an endpoint wants to know."""
@@ -88,7 +98,7 @@ class Webhooks:
         return Attendance(
             self.broker.occupancy,
             self.tasks,
-            lambda channel: bool(self.routes(channel, "occupancy")),
+            lambda channel: not is_reserved(channel) and bool(self.routes(channel, "occupancy")),
             self.grace_s,
         )
 
@@ -96,15 +106,17 @@ class Webhooks:
         """Tokens were taken back."""
         self.tell(Kind.TOKEN_REVOKED, entry, {"entry": entry, "until": int(until * 1000)})
 
-    def tell(self, kind: Kind, about: str, fields: dict[str, Any], then: Then | None = None) -> None:
+    def tell(
+        self, kind: Kind, about: str, fields: dict[str, Any], then: Callable[[], None] | None = None
+    ) -> None:
         """Put a happening into the queues of those who want to know; what is `about` one thing comes in order.
         `then` is called once it is there."""
         body = orjson.dumps({"kind": kind.value, "time": int(time.time() * 1000), **fields})
+        happening = Happening(kind, about, body, then)
         if self.pushing >= MOST_PUSHING:
-            self.dropped += 1
-            return
-        self.pushing += 1
-        self.tasks.spawn(self._push(kind, about, body, then))
+            self._missed(happening)
+        else:
+            self._begin(happening)
 
     async def lost(self, connections: Sequence[bytes]) -> None:
         """As `Lost`: the node of these died."""
@@ -115,15 +127,32 @@ class Webhooks:
         body = {"kind": Kind.CONNECTION_CLOSED.value, "time": int(time.time() * 1000), **fields}
         await self._put(Kind.CONNECTION_CLOSED, fields["connection"], orjson.dumps(body))
 
-    async def _push(self, kind: Kind, about: str, body: bytes, then: Then | None) -> None:
+    async def _round(self) -> None:
+        await self.courier.learn()
+        late, self.late = self.late, []
+        for happening in late:
+            self._begin(happening)
+
+    def _begin(self, happening: Happening) -> None:
+        self.pushing += 1
+        self.tasks.spawn(self._push(happening))
+
+    def _missed(self, happening: Happening) -> None:
+        """One that somebody waits for is tried again; the others are best effort."""
+        if happening.then is not None and len(self.late) < MOST_PUSHING:
+            self.late.append(happening)
+        else:
+            self.dropped += 1
+
+    async def _push(self, happening: Happening) -> None:
         try:
             async with asyncio.timeout(10.0):
-                await self._put(kind, about, body)
+                await self._put(happening.kind, happening.about, happening.body)
         except (HubError, TimeoutError):
-            self.dropped += 1
+            self._missed(happening)
         else:
-            if then is not None:
-                then()
+            if happening.then is not None:
+                happening.then()
         finally:
             self.pushing -= 1
 

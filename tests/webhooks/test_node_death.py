@@ -2,8 +2,19 @@
 
 import asyncio
 import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import pytest
+
+from hub.connections.observer import Ending
+from hub.protocol.codes import ErrorCode
+from hub.protocol.errors import HubError
+from hub.runtime.standing import StandingWork
+from hub.webhooks import start
 
 from ..broker.redis.servers import RedisServer
 from ..support.backend import Backend, Request
@@ -45,6 +56,37 @@ async def test_the_ledger_of_a_dead_node_is_told_once_each(tmp_path: Path) -> No
             assert {each["reason"] for each in told} == {"node_lost"}
             assert {each["id"] for each in told} == {f"c_{number}/closed" for number in range(1, 1000)}
             assert len(told) == 999
+
+
+@dataclass
+class Someone:
+    """A connection, as far as an observer looks."""
+
+    id: str
+    who: tuple[str, bytes | None] = ("ann", None)
+
+
+async def test_the_end_of_a_connection_waits_for_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "LEARN_S", 0.05)
+    async with Backend(taken) as server, node(None, table(server.url, events=CLOSED)) as one:
+        teller, push = one.webhooks.observer(), one.broker.intents.push
+        assert teller is not None
+        refusals = iter(range(3))
+
+        async def away(*args: Any) -> int:
+            if next(refusals, None) is not None:
+                raise HubError(ErrorCode.UNAVAILABLE, "the storage can't be reached")
+            return await push(*args)
+
+        monkeypatch.setattr(one.broker.intents, "push", away)
+        one.webhooks.begin(StandingWork(time.monotonic, HubError, Counter()))
+        teller.admitted(cast(Any, Someone("c_1")))
+        teller.ended(cast(Any, Someone("c_1")), Ending(1000, "", by_hub=False))
+        await until(lambda: server.seen)
+        assert [(each.json["type"], each.json["id"]) for each in server.seen] == [
+            ("connection.closed", "c_1/closed")
+        ]
+        assert one.webhooks.dropped == 1, "that it was opened is best effort"
 
 
 async def until_equal(redis: RedisServer, command: tuple[str, ...], value: int) -> None:
