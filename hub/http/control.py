@@ -135,9 +135,10 @@ async def connections(context: HttpContext, request: Request) -> Response:
     """`GET /v1/connections?user=`, `connection=`, `channel=`, `address=`: why did it not come?"""
     await context.control(request, Level.READ)
     query = {name: request.query_params.get(name) for name in ("user", "connection", "channel")}
+    query["limit"] = _limit(request)
     if request.query_params.get("closed") == "true":
         return await past(context, query)
-    query["address"], query["limit"] = request.query_params.get("address"), _limit(request)
+    query["address"] = request.query_params.get("address")
     found, complete = await context.node.cluster.find_connections(query, ASK_S)
     return answer({"connections": found, "complete": complete})
 

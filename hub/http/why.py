@@ -19,7 +19,7 @@ async def past(context: HttpContext, query: dict[str, str | None]) -> Response:
     """`GET /v1/connections?closed=true`: ends and refusals of the last 15 minutes, newest first."""
     answers, complete = await context.node.cluster.ask_all("past", ASK_S, query=query)
     found = sorted((each for one in answers for each in one), key=lambda each: -int(each["time"]))
-    return answer({"past": found[:1000], "complete": complete})
+    return answer({"past": found[: int(query.get("limit") or 1000)], "complete": complete})
 
 
 async def top(context: HttpContext, request: Request) -> Response:

@@ -30,10 +30,12 @@ class NodeFacts:
         self._health = health
 
     def past(self, command: dict[str, Any]) -> list[dict[str, Any]]:
-        """Ended connections and refusals, by the command's `query`."""
+        """Ended connections and refusals, by the command's `query`; a thousand, or its ``limit``."""
         query = command["query"]
-        found = [*self._recorder.ends(**query), *self._recorder.refusals(**query)]
-        return sorted(found, key=lambda each: -int(each["time"]))[: 20 * MOST]
+        most = min(20 * MOST, int(query.get("limit") or 20 * MOST))
+        wanted = {name: query.get(name) for name in ("user", "connection", "channel")}
+        found = [*self._recorder.ends(most, **wanted), *self._recorder.refusals(most, **wanted)]
+        return sorted(found, key=lambda each: -int(each["time"]))[:most]
 
     def about(self, command: dict[str, Any]) -> dict[str, Any]:
         """What bears on why an event of `channel` came to `user` or `connection`, or did not."""
@@ -46,10 +48,10 @@ class NodeFacts:
             "storage": all(each.usable for each in self._health()),
             "channel": None if channel is None else {"epoch": channel.epoch, "top": channel.top},
             "live": [self._live(each, name) for each in self._of(user, connection)[:MOST]],
-            "ends": self._recorder.ends(user=user, connection=connection)[:MOST],
-            "refusals": self._recorder.refusals(user=user, connection=connection)[:MOST],
-            "strangers": self._recorder.strangers()[:MOST],
-            "gaps": self._recorder.gaps(name)[:MOST],
+            "ends": self._recorder.ends(MOST, user=user, connection=connection),
+            "refusals": self._recorder.refusals(MOST, user=user, connection=connection),
+            "strangers": self._recorder.strangers(MOST),
+            "gaps": self._recorder.gaps(name, MOST),
         }
 
     def _of(self, user: str | None, connection: str | None) -> list[Connection]:

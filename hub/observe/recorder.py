@@ -6,8 +6,10 @@ it had is read off it when it ends.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,6 +19,7 @@ from ..protocol import codes
 from ..protocol.errors import HubError
 from .text import shown
 
+ALL = 1_000_000  # more than fit into it
 KEPT_S = 15 * 60.0
 SAME_S = 60.0  # another of the same kind and user within so long counts as one with the one before
 MOST_CHANNELS = 12  # of one connection, with positions; of the others only the number
@@ -40,9 +43,9 @@ class Ring:
         self._wall = wall
         self._bytes = 0
         self.forgot = 0.0  # when the newest was kept that had to go before its time
-        self._entries: OrderedDict[object, _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[object, ...], _Entry] = OrderedDict()
 
-    def put(self, key: object, fields: dict[str, Any]) -> None:
+    def put(self, key: tuple[object, ...], fields: dict[str, Any]) -> None:
         """Keep `fields`; in place of one of the same key that is younger than a minute, which it counts in."""
         now = self._wall()
         before = self._entries.pop(key, None)
@@ -63,11 +66,13 @@ class Ring:
                 self.forgot = oldest.time
             self._bytes -= len(self._entries.popitem(last=False)[1].data) + 100
 
-    def newest_first(self) -> Iterator[dict[str, Any]]:
-        """What is kept and young enough."""
+    def newest_first(self, of: str | None = None) -> Iterator[dict[str, Any]]:
+        """What is kept and young enough; `of`: only what begins its key. What is not asked for is not unpacked."""
         oldest = self._wall() - KEPT_S
-        for entry in reversed(self._entries.values()):
-            if entry.time >= oldest:
+        for key, entry in reversed(self._entries.items()):
+            if entry.time < oldest:
+                return  # and so are those behind it
+            if of is None or key[0] == of:
                 yield {**orjson.loads(entry.data), "time": int(entry.time * 1000), "count": entry.count}
 
     @property
@@ -189,22 +194,27 @@ class FlightRecorder:
             channels.popitem()
         return fields
 
-    def ends(self, **query: str | None) -> list[dict[str, Any]]:
+    def ends(self, most: int = ALL, **query: str | None) -> list[dict[str, Any]]:
         """Ended connections, newest first, by `user`, `connection` or `channel`; of a user by any unless named."""
-        return [each for each in self._rings["ends"].newest_first() if _fits(each, query)]
+        return self._newest(("ends",), most, query)
 
-    def refusals(self, **query: str | None) -> list[dict[str, Any]]:
+    def refusals(self, most: int = ALL, **query: str | None) -> list[dict[str, Any]]:
         """Refusals of users and of strangers, newest first."""
-        found = [*self._rings["refusals"].newest_first(), *self._rings["strangers"].newest_first()]
-        return sorted((each for each in found if _fits(each, query)), key=lambda each: -each["time"])
+        kinds = ("refusals",) if query.get("user") is not None else ("refusals", "strangers")
+        return self._newest(kinds, most, query)
 
-    def strangers(self) -> list[dict[str, Any]]:
+    def strangers(self, most: int = ALL) -> list[dict[str, Any]]:
         """Refusals of those who said no user, newest first."""
-        return list(self._rings["strangers"].newest_first())
+        return self._newest(("strangers",), most, {})
 
-    def gaps(self, channel: str) -> list[dict[str, Any]]:
+    def gaps(self, channel: str, most: int = ALL) -> list[dict[str, Any]]:
         """Gaps of a channel on this node, newest first."""
-        return [each for each in self._rings["gaps"].newest_first() if each["channel"] == channel]
+        return list(islice(self._rings["gaps"].newest_first(channel), most))
+
+    def _newest(self, kinds: Sequence[str], most: int, query: dict[str, str | None]) -> list[dict[str, Any]]:
+        rings = (self._rings[kind].newest_first(query.get("user")) for kind in kinds)
+        found = merge(*rings, key=lambda each: -int(each["time"]))
+        return list(islice((each for each in found if _fits(each, query)), most))
 
     @property
     def since(self) -> float:

@@ -4,6 +4,7 @@ import { get, me, post } from "./session.js";
 
 const BY = [["user", "user"], ["channel", "channel"], ["address", "address"], ["connection", "connection id"]];
 const SHOWN = 50;
+const PAST_SHOWN = 200;
 
 function place(name, at) {
   if (at.top === null || !at.epoch) return [h("code", null, name), at.state, "–", "–", number(at.queued), "–"];
@@ -76,7 +77,7 @@ export function connections(root, { live, query, go }) {
   let stopped = false;
 
   async function show() {
-    const params = new URLSearchParams({ limit: SHOWN });
+    const params = new URLSearchParams({ limit: query.has("past") ? PAST_SHOWN : SHOWN });
     if (query.get("q")) params.set(query.get("by") ?? "user", query.get("q"));
     if (query.has("past")) params.set("closed", "true");
     try {
@@ -89,7 +90,7 @@ export function connections(root, { live, query, go }) {
   }
 
   function past(found) {
-    return table(`What ended and was refused: ${number(found.length)}`, [["When"], ["User"], ["Address"], ["What"], ["Code"], ["Why"], ["Unread", "n"], ["Times", "n"]], found.slice(0, 200).map(over), "nothing in the last 15 minutes");
+    return table(`What ended and was refused: ${number(found.length)}`, [["When"], ["User"], ["Address"], ["What"], ["Code"], ["Why"], ["Unread", "n"], ["Times", "n"]], found.map(over), "nothing in the last 15 minutes");
   }
 
   function present(found) {
