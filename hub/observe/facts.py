@@ -61,7 +61,7 @@ class NodeFacts:
         return [] if user is None else self._connections.of_user(user)
 
     def _live(self, connection: Connection, channel: str) -> dict[str, Any]:
-        fields = self._recorder.described(connection)
+        fields = self._recorder.described(connection, channel)
         subscription = connection.subscriptions.get(channel)
         outbox = connection.outbox
         return {

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from ..connections.observer import Ending, Observed, Stranger
+from ..delivery.channel import Subscription
 from ..protocol import codes
 from ..protocol.errors import HubError
 from .text import shown
@@ -25,6 +26,9 @@ SAME_S = 60.0  # another of the same kind and user within so long counts as one 
 MOST_CHANNELS = 12  # of one connection, with positions; of the others only the number
 FEW = 8  # ends of one user in a minute that are told apart
 MOST_BYTES = 1024  # of one entry
+MOST_TEXT = 200
+ENTRY_BYTES = 400  # what an entry costs beside its text (measured)
+BYTES_A_USER = 2000  # of the budget, for each whose ends of this minute are counted: a twentieth of it
 SHARES = {"ends": 0.7, "refusals": 0.15, "strangers": 0.1, "gaps": 0.05}
 
 
@@ -36,27 +40,31 @@ class _Entry:
 
 
 class Ring:
-    """Entries by key, oldest first, at most so many bytes of them, none older than 15 minutes."""
+    """Entries by key, oldest first, at most so many bytes of them, none older than 15 minutes. `read` makes fields
+    of what an entry holds."""
 
-    def __init__(self, budget: int, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, budget: int, wall: Callable[[], float], read: Callable[[Any], dict[str, Any]] = dict
+    ) -> None:
+        self._read = read
         self._budget = budget
         self._wall = wall
         self._bytes = 0
         self.forgot = 0.0  # when the newest was kept that had to go before its time
         self._entries: OrderedDict[tuple[object, ...], _Entry] = OrderedDict()
 
-    def put(self, key: tuple[object, ...], fields: dict[str, Any]) -> None:
-        """Keep `fields`; in place of one of the same key that is younger than a minute, which it counts in."""
+    def put(self, key: tuple[object, ...], data: bytes) -> None:
+        """Keep an entry, JSON; in place of one of its key that is younger than a minute, which it counts in."""
+        data = bytes(memoryview(data))  # copied: what orjson makes keeps 4 KB (measured)
         now = self._wall()
         before = self._entries.pop(key, None)
         count = 1
         if before is not None:
-            self._bytes -= len(before.data) + 100
+            self._bytes -= len(before.data) + ENTRY_BYTES
             if now - before.time < SAME_S:
                 count += before.count
-        data = orjson.dumps(fields)
         self._entries[key] = _Entry(now, count, data)
-        self._bytes += len(data) + 100  # about what an entry costs beside its text
+        self._bytes += len(data) + ENTRY_BYTES
         while self._entries:
             oldest = next(iter(self._entries.values()))
             young = now - oldest.time <= KEPT_S
@@ -64,7 +72,7 @@ class Ring:
                 break
             if young:
                 self.forgot = oldest.time
-            self._bytes -= len(self._entries.popitem(last=False)[1].data) + 100
+            self._bytes -= len(self._entries.popitem(last=False)[1].data) + ENTRY_BYTES
 
     def newest_first(self, of: str | None = None) -> Iterator[dict[str, Any]]:
         """What is kept and young enough; `of`: only what begins its key. What is not asked for is not unpacked."""
@@ -73,7 +81,8 @@ class Ring:
             if entry.time < oldest:
                 return  # and so are those behind it
             if of is None or key[0] == of:
-                yield {**orjson.loads(entry.data), "time": int(entry.time * 1000), "count": entry.count}
+                fields = self._read(orjson.loads(entry.data))
+                yield {**fields, "time": int(entry.time * 1000), "count": entry.count}
 
     @property
     def bytes(self) -> int:
@@ -88,38 +97,50 @@ class FlightRecorder:
         self._node = node
         self._now = now
         self._wall = wall
-        self._rings = {kind: Ring(int(budget * share), wall) for kind, share in SHARES.items()}
+        self._rings = {
+            kind: Ring(int(budget * share), wall, *([self._ended] if kind == "ends" else []))
+            for kind, share in SHARES.items()
+        }
         self.began = wall()
         self._minute = 0
-        self._ended: dict[str, int] = {}
+        self._ends_of: dict[str, int] = {}  # of this minute
+        self._users_most = budget // BYTES_A_USER
 
     def admitted(self, connection: Observed) -> None:
         """As `Observer.admitted`: it is read off the connection when it ends."""
 
     def ended(self, connection: Observed, ending: Ending) -> None:
         """As `Observer.ended`."""
-        user = connection.who[0]
-        fields: dict[str, Any] = {
-            **self.described(connection),
-            "code": int(ending.code),
-            "name": codes.name(ending.code),
-            "reason": shown(ending.reason, 200),
-            "by": "hub" if ending.by_hub else "peer",
-            "unread_bytes": ending.unread_bytes,
-            "unread_frames": ending.unread_frames,
-            "unacked_bytes": ending.unacked_bytes,
-        }
+        user, code = connection.who[0], int(ending.code)
+        channels = [_place(each) for each in islice(connection.subscriptions.values(), MOST_CHANNELS)]
+        row = (
+            *self._row(connection, channels),
+            code,
+            ending.reason[:MOST_TEXT],
+            ending.by_hub,
+            ending.unread_bytes,
+            ending.unread_frames,
+            ending.unacked_bytes,
+        )
+        data = orjson.dumps(row)
+        while len(data) > MOST_BYTES and channels:
+            channels.pop()
+            data = orjson.dumps(row)
         # A user's tabs are told apart; a storm of one user is one entry with a count.
         one = connection.member if self._in_last_minute(user) <= FEW else None
-        self._rings["ends"].put((user, int(ending.code), one), fields)
+        self._rings["ends"].put((user, code, one), data)
 
     def _in_last_minute(self, user: str) -> int:
         """How many connections of the user ended in this minute, this one counted."""
         minute = int(self._wall() // SAME_S)
         if minute != self._minute:
-            self._minute, self._ended = minute, {}
-        self._ended[user] = self._ended.get(user, 0) + 1
-        return self._ended[user]
+            self._minute, self._ends_of = minute, {}
+        ends = self._ends_of[user] = (
+            self._ends_of.pop(user, 0) + 1
+        )  # at the end of the dict: in a storm it stays
+        if len(self._ends_of) > self._users_most:
+            del self._ends_of[next(iter(self._ends_of))]
+        return ends
 
     def turned_away(self, who: Stranger, error: HubError) -> None:
         """As `Observer.turned_away`."""
@@ -133,7 +154,7 @@ class FlightRecorder:
             "reason": shown(error.reason, 300),
         }
         ring = "strangers" if who.user is None else "refusals"
-        self._rings[ring].put((who.user or who.address, who.origin, error.code), fields)
+        self._rings[ring].put((who.user or who.address, who.origin, error.code), orjson.dumps(fields))
 
     def refused(self, connection: Observed, error: HubError) -> None:
         """As `Observer.refused`."""
@@ -148,7 +169,7 @@ class FlightRecorder:
             "code": error.code.value,
             "reason": shown(error.reason, 300),
         }
-        self._rings["refusals"].put((user, error.channel, error.code), fields)
+        self._rings["refusals"].put((user, error.channel, error.code), orjson.dumps(fields))
 
     def gap(self, channel: str, start: int, end: int, *, filled: bool) -> None:
         """As `Observer.gap`."""
@@ -160,39 +181,58 @@ class FlightRecorder:
             "to": end,
             "filled": filled,
         }
-        self._rings["gaps"].put((channel, start), fields)
+        self._rings["gaps"].put((channel, start), orjson.dumps(fields))
 
-    def described(self, connection: Observed) -> dict[str, Any]:
-        """A connection and where its subscriptions stand, in about a kilobyte."""
+    def _row(self, connection: Observed, channels: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        """A connection as it is kept: values without names, as this is done for each that ends."""
         lasted = self._now() - connection.opened_at
-        channels: dict[str, Any] = {}
-        for name, subscription in list(connection.subscriptions.items())[:MOST_CHANNELS]:
-            channel = subscription.channel
-            channels[name] = {
-                "epoch": channel.epoch,
-                "since": subscription.began,
-                "from": subscription.began_at,
-                **({"begun": subscription.begun} if subscription.begun != "live" else {}),
-                **({"of": subscription.began_in} if subscription.began_in != channel.epoch else {}),
-                "to": channel.place(subscription) if channel.epoch else None,
-                **({"merged": [list(pair) for pair in subscription.merged]} if subscription.merged else {}),
-                **({"own_left_out": True} if subscription.own is not None else {}),
-            }
-        fields = {
+        return (
+            connection.id,
+            connection.member,
+            connection.who[0],
+            connection.address,
+            int((self._wall() - lasted) * 1000),
+            channels,
+            len(connection.subscriptions),
+            connection.last_error and connection.last_error[:MOST_TEXT],
+        )
+
+    def described(self, connection: Observed, about: str) -> dict[str, Any]:
+        """A connection and where its subscriptions stand, that of the channel `about` before all."""
+        subscriptions = connection.subscriptions
+        names = islice((name for name in subscriptions if name != about), MOST_CHANNELS)
+        first = [subscriptions[about]] if about in subscriptions else []
+        places = [_place(each) for each in (*first, *(subscriptions[name] for name in names))]
+        return self._fields(self._row(connection, places))
+
+    def _fields(self, row: Sequence[Any]) -> dict[str, Any]:
+        """A row with the names of its values."""
+        id, member, user, address, opened, channels, count, last_error = row[:8]
+        return {
             "kind": "ended",
             "node": self._node,
-            "connection": connection.id,
-            "member": connection.member,
-            "user": connection.who[0],
-            "address": connection.address,
-            "opened": int((self._wall() - lasted) * 1000),
-            "channels": channels,
-            "channel_count": len(connection.subscriptions),
-            "last_error": connection.last_error and shown(connection.last_error, 200),
+            "connection": id,
+            "member": member,
+            "user": user,
+            "address": address,
+            "opened": opened,
+            "channels": dict(map(_named, channels)),
+            "channel_count": count,
+            "last_error": last_error and shown(last_error),
         }
-        while len(orjson.dumps(channels)) > MOST_BYTES - 400 and channels:
-            channels.popitem()
-        return fields
+
+    def _ended(self, row: Sequence[Any]) -> dict[str, Any]:
+        code, reason, by_hub, unread_bytes, unread_frames, unacked_bytes = row[8:]
+        return {
+            **self._fields(row),
+            "code": code,
+            "name": codes.name(code),
+            "reason": shown(reason, MOST_TEXT),
+            "by": "hub" if by_hub else "peer",
+            "unread_bytes": unread_bytes,
+            "unread_frames": unread_frames,
+            "unacked_bytes": unacked_bytes,
+        }
 
     def ends(self, most: int = ALL, **query: str | None) -> list[dict[str, Any]]:
         """Ended connections, newest first, by `user`, `connection` or `channel`; of a user by any unless named."""
@@ -227,6 +267,34 @@ class FlightRecorder:
     def bytes(self) -> int:
         """About what it holds."""
         return sum(ring.bytes for ring in self._rings.values())
+
+
+def _place(subscription: Subscription) -> tuple[Any, ...]:
+    """Where a subscription began and stands."""
+    channel = subscription.channel
+    return (
+        channel.name,
+        channel.epoch,
+        subscription.began,
+        subscription.began_at,
+        channel.place(subscription) if channel.epoch else None,
+        subscription.begun,
+        subscription.began_in,
+        None if subscription.merged is None else list(subscription.merged),
+        subscription.own is not None,
+    )
+
+
+def _named(place: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    name, epoch, since, start, to, begun, begun_in, merged, own_left_out = place
+    fields = {"epoch": epoch, "since": since, "from": start, "to": to, "begun": begun}
+    if begun_in != epoch:
+        fields["of"] = begun_in
+    if merged:
+        fields["merged"] = merged
+    if own_left_out:
+        fields["own_left_out"] = True
+    return name, fields
 
 
 def _fits(entry: dict[str, Any], query: dict[str, str | None]) -> bool:
