@@ -36,8 +36,18 @@ PASSES = 30  # an answer takes no longer than so many plain passes over the tabl
 class Entry:
     """What is read of a connection."""
 
-    __slots__ = ("address", "id", "identity", "last_error", "last_heard", "member", "opened_at", "outbox")
-    __slots__ += ("session", "subscriptions")
+    __slots__ = (
+        "address",
+        "id",
+        "identity",
+        "last_error",
+        "last_heard",
+        "member",
+        "opened_at",
+        "outbox",
+        "session",
+        "subscriptions",
+    )
 
     def __init__(self, number: int, channel: Channel, identity: Identity) -> None:
         self.id = self.member = f"c_{number}"
