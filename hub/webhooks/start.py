@@ -123,9 +123,15 @@ class Webhooks:
         await asyncio.gather(*map(self._lost, connections))
 
     async def _lost(self, said: bytes) -> None:
-        fields = {**orjson.loads(said), "code": NODE_LOST_CODE, "reason": "node_lost"}
-        body = {"kind": Kind.CONNECTION_CLOSED.value, "time": int(time.time() * 1000), **fields}
-        await self._put(Kind.CONNECTION_CLOSED, fields["connection"], orjson.dumps(body))
+        try:
+            about = orjson.loads(said)
+            fields = {"id": about["id"], "connection": about["connection"], "user": about["user"]}
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            self.dropped += 1  # no node wrote it: those beside it are told all the same
+            return
+        why = {"code": NODE_LOST_CODE, "reason": "node_lost"}
+        body = {"kind": Kind.CONNECTION_CLOSED.value, "time": int(time.time() * 1000), **fields, **why}
+        await self._put(Kind.CONNECTION_CLOSED, str(fields["connection"]), orjson.dumps(body))
 
     async def _round(self) -> None:
         await self.courier.learn()

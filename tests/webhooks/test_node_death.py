@@ -49,6 +49,8 @@ async def test_the_ledger_of_a_dead_node_is_told_once_each(tmp_path: Path) -> No
                 one.broker.connections.closed("c_0")
                 size = ("HLEN", "hub:{conns-n_1}")
                 await until_equal(redis, size, 1000)  # 999 of them, and its sign of life
+                for number, bad in enumerate((b"{oops", b"[]", b"{}", b"\xff")):  # by a stranger
+                    await redis.command("HSET", size[1], f"x_{number}", bad)
             await until(lambda: sum(len(each.json) for each in server.seen) >= 999)
             await until_equal(redis, size, 0)
             told = [event for each in server.seen for event in each.json]
