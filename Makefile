@@ -60,6 +60,11 @@ test-long: $(STAMPS)/system $(STAMPS)/venv-dev
 test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider $(STAMPS)/guides $(STAMPS)/site
 	$(BIN)/python -m pytest -m sources
 
+## keycloak: roles of a real Keycloak (170 MB, by Maven) give grants
+.PHONY: keycloak
+keycloak: $(STAMPS)/keycloak $(STAMPS)/venv-dev
+	$(BIN)/python -m pytest tests/auth/keycloak/roles.py
+
 ## centrifugo: the own tests of Centrifugo's SDKs, unchanged, against a hub; CENTRIFUGE_JS=a checkout for JavaScript's
 .PHONY: centrifugo
 centrifugo: $(STAMPS)/venv-dev $(if $(CENTRIFUGE_JS),$(STAMPS)/centrifuge-js)
@@ -181,6 +186,12 @@ $(STAMPS)/source-servers:
 	@mkdir -p $(@D) && touch $@
 
 # A Kafka broker is 92 jars of Maven's.
+$(STAMPS)/keycloak:
+	@.ci/system-packages java=default-jdk-headless mvn=maven
+	mvn -q -B dependency:copy -Dartifact=org.keycloak:keycloak-quarkus-dist:26.7.3:zip -DoutputDirectory=$(CURDIR)/build/keycloak
+	$(PYTHON) -m zipfile -e build/keycloak/keycloak-quarkus-dist-26.7.3.zip build/keycloak
+	@mkdir -p $(@D) && touch $@
+
 $(STAMPS)/kafka: tests/sources/kafka/pom.xml
 	@.ci/system-packages java=default-jdk-headless mvn=maven
 	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/kafka -DincludeScope=runtime
