@@ -185,13 +185,13 @@ $(STAMPS)/source-servers:
 	@.ci/system-packages rabbitmq-server=rabbitmq-server epmd=erlang-base prometheus=prometheus promtool=prometheus
 	@mkdir -p $(@D) && touch $@
 
-# A Kafka broker is 92 jars of Maven's.
 $(STAMPS)/keycloak:
 	@.ci/system-packages java=default-jdk-headless mvn=maven
 	mvn -q -B dependency:copy -Dartifact=org.keycloak:keycloak-quarkus-dist:26.7.3:zip -DoutputDirectory=$(CURDIR)/build/keycloak
 	$(PYTHON) -m zipfile -e build/keycloak/keycloak-quarkus-dist-26.7.3.zip build/keycloak
 	@mkdir -p $(@D) && touch $@
 
+# A Kafka broker is 92 jars of Maven's.
 $(STAMPS)/kafka: tests/sources/kafka/pom.xml
 	@.ci/system-packages java=default-jdk-headless mvn=maven
 	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/kafka -DincludeScope=runtime

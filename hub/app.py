@@ -4,61 +4,60 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .assembly import (
+    BadSettings,
+    keys_of,
+    load_plugins,
+    make_audit,
+    make_broker,
+    make_centrifugo,
+    make_console,
+    make_intake,
+    make_observers,
+    make_tracer,
+    make_webhook_routes,
+    node_secret,
+    problems,
+    waiting_for_events,
+    warn_of_slips,
+)
 from .auth.addresses import TrustedProxies
-from .auth.from_settings import make_api_keys, make_authenticator, make_keys, make_provider
-from .auth.keys import Keys
+from .auth.from_settings import make_api_keys, make_authenticator, make_keys
 from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.stream_tickets import StreamTickets
 from .auth.tickets import Tickets
-from .broker.base import Broker
-from .broker.memory.broker import MemoryBroker
 from .cluster.worker_ipc import NoWorkerIpc, WorkerIpc
 from .commands.application import Application, Applications
 from .commands.handshake import Handshaker
 from .handlers.in_process import InProcess
 from .handlers.registry import Registers
-from .http.app import Addition, build, direct_routes
+from .http.app import build, direct_routes
 from .http.context import HttpContext
 from .http.not_started import NotStarted
 from .node import Node
-from .observe.audit import AuditLog, AuditObserver
-from .observe.client_log import ClientLog
 from .observe.facts import NodeFacts
 from .observe.live import EVERY_S, LiveNodes
-from .observe.observers import Observers
 from .observe.overview import SAMPLE_S, Overview
-from .observe.recorder import FlightRecorder
 from .observe.traffic import NodeTraffic
 from .protocol import ids
 from .runtime.redaction import redact_loggers
 from .runtime.sole_worker import SoleWorker
-from .settings import Settings, told, unknown_variables
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
     from .plugins.plugin import Plugin
-    from .tracing.base import Tracer
-    from .webhooks.start import Webhooks
 
 
 log = logging.getLogger("hub")
-
-
-class BadSettings(ValueError):
-    """The settings allow no hub; `problems` says why, in words."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 class Hub(Registers, InProcess):
@@ -265,272 +264,3 @@ class Hub(Registers, InProcess):
         if self.node is None:
             raise RuntimeError("the hub is not started: enter its lifespan first")
         return self.node
-
-
-@cache
-def warn_of_slips() -> None:
-    """Variables that are no settings are logged, once a process."""
-    for text in unknown_variables():
-        log.warning("%s", text)
-
-
-def problems(settings: Settings) -> list[str]:
-    """What is wrong with the settings, in words: a hub with such settings does not start."""
-    found = []
-    plugins: Sequence[Plugin] = ()
-    try:
-        plugins = load_plugins(settings)
-        more_keys = keys_of(plugins, settings)
-    except ValueError as error:
-        found, more_keys = str(error).splitlines(), ()
-    parts = (
-        make_keys(settings, more_keys),
-        make_provider(settings),
-        make_api_keys(settings),
-        Origins(settings.allowed_origins, not settings.require_origin),
-        TrustedProxies(settings.trusted_proxies),
-    )
-    found += [problem for part in parts for problem in part.problems()]
-    if settings.centrifugo_tokens and not settings.centrifugo:
-        found.append("HUB_CENTRIFUGO_TOKENS is for the SDKs of Centrifugo: HUB_CENTRIFUGO=true lets them in")
-    for check in (make_intake, _check_proxies, _check_webhooks):
-        try:
-            check(settings)
-        except ValueError as error:
-            found += str(error).splitlines()
-    if settings.broker != "memory://" and not (settings.node_secret or settings.jwt_secret):
-        found.append(
-            "HUB_NODE_SECRET is missing: nodes over Redis sign for each other, one over SQLite for itself when it "
-            "is started anew, and there is no other secret"
-        )
-    return found
-
-
-def _check_proxies(settings: Settings) -> None:
-    if settings.proxies:
-        from .proxies.settings import read
-
-        read(settings)
-
-
-def _check_webhooks(settings: Settings) -> None:
-    if settings.webhooks:
-        from .outgoing.addresses import Guard
-        from .webhooks.settings import read
-
-        read(settings)
-        try:
-            Guard(settings.webhook_allow)
-        except ValueError as error:
-            raise ValueError(f"webhook_allow: {error}") from None
-
-
-def load_plugins(settings: Settings) -> "Sequence[Plugin]":
-    """The plugins that the settings name; nothing of them is imported where they name none.
-
-    Raises:
-        ValueError: a line for each that can't be used.
-    """
-    if not settings.plugins:
-        return ()
-    from .plugins.loading import load
-
-    return load(settings.plugins)
-
-
-def keys_of(plugins: "Sequence[Plugin]", settings: Settings) -> Sequence[Keys]:
-    """The sources of keys that plugins bring.
-
-    Raises:
-        ValueError: one of them failed, in words.
-    """
-    found: list[Keys] = []
-    for plugin in plugins:
-        try:
-            found += plugin.keys(settings)
-        except Exception as error:  # whatever foreign code does; its words may quote what it read
-            raise ValueError(
-                f"HUB_PLUGINS: the keys of {type(plugin).__qualname__}: {type(error).__name__}"
-            ) from error
-    return found
-
-
-def make_intake(settings: Settings) -> Sequence[Addition]:
-    """The routes of webhooks, CloudEvents and Dapr; nothing of them is imported where no setting names any.
-
-    Raises:
-        ValueError: a line for each setting that is wrong.
-    """
-    if not settings.hooks and settings.cloudevents is None and settings.dapr is None:
-        return ()
-    try:
-        from .intake.routes import additions
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is missing: pip install 'notification-hub[bridge]'") from None
-    return additions(settings)
-
-
-def make_console(settings: Settings) -> Sequence[Addition]:
-    """The routes of the console, unless a setting leaves them out."""
-    if not settings.console:
-        return ()
-    from .console.routes import additions
-
-    return additions(settings)
-
-
-def waiting_for_events(settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Endpoints of webhooks, with the channels whose events they wait for."""
-    if not settings.webhooks:
-        return {}
-    from .webhooks.settings import read
-
-    return {each.name: each.channels for each in read(settings) if each.waits_for_events}
-
-
-def make_webhook_routes(webhooks: "Webhooks | None") -> Sequence[Addition]:
-    """The routes for who runs webhooks, where there are any."""
-    if webhooks is None:
-        return ()
-    from .webhooks.routes import additions
-
-    return additions(webhooks)
-
-
-def make_audit(settings: Settings, node_id: str) -> AuditLog | None:
-    """The audit log, where one is asked for.
-
-    Raises:
-        BadSettings: its file can't be opened.
-    """
-    if settings.audit is None:
-        return None
-    audit = AuditLog(node_id, settings.audit)
-    try:
-        audit.start(told(settings))
-    except OSError as error:
-        raise BadSettings([f"HUB_AUDIT: {error.strerror}: {settings.audit}"]) from None
-    return audit
-
-
-def make_tracer(settings: Settings, node_id: str) -> "Tracer | None":
-    """Traces, where they are asked for; nothing of OpenTelemetry is imported else.
-
-    Raises:
-        BadSettings: it is not installed.
-    """
-    if not settings.otel:
-        return None
-    from .tracing.start import NotInstalled, make
-
-    try:
-        return make(node_id, settings.otel_ratio)
-    except NotInstalled as error:
-        raise BadSettings([str(error)]) from None
-
-
-def make_centrifugo(settings: Settings, node: Node, keys: Keys, handshaker: Handshaker) -> Sequence[Addition]:
-    """Let Centrifugo's SDKs in, and its libraries on services; nothing of it is imported where that is off."""
-    if not settings.centrifugo:
-        return ()
-    from .centrifugo.api.nodes import NodeInfo
-    from .centrifugo.api.routes import additions
-    from .centrifugo.handshake import open_door
-    from .centrifugo.terms import make_terms
-
-    terms = make_terms(settings, node, keys)
-    open_door(handshaker, terms)
-    NodeInfo(node.id, node.connections, node.channels, node.now).answer(node.cluster)
-    return additions(terms.names)
-
-
-def make_observers(settings: Settings, node_id: str, audit: AuditLog | None = None) -> Observers:
-    """Who is told of what happens to clients."""
-    now = asyncio.get_running_loop().time
-    recorder = FlightRecorder(node_id, now, time.time, settings.recorder_bytes)
-    more = () if audit is None else (AuditObserver(audit),)
-    return Observers(ClientLog(now), recorder, *more)
-
-
-def make_broker(
-    settings: Settings,
-    node_id: str,
-    credentials: "CredentialProvider | None" = None,
-    address_remap: "Remap | None" = None,
-    *,
-    visitor: bool = False,
-    wall: Callable[[], float] = time.time,
-    through_hub: Collection[str] = (),
-    webhooks: Mapping[str, Sequence[str]] | None = None,
-) -> Broker:
-    """The broker that the setting names; for a `visitor` one that changes nothing. `wall` is Unix seconds.
-    `through_hub` are namespaces into which nobody may write past the nodes; `webhooks` are endpoints
-    with the channels whose events they wait for.
-
-    Raises:
-        BadSettings: the setting, or one beside it, can't be used.
-    """
-    if settings.broker == "memory://":
-        return MemoryBroker(settings.table, clock=wall)
-    if settings.broker.startswith("sqlite:"):
-        return _sqlite(settings)
-    from .broker.redis import access
-    from .broker.redis.broker import RedisBroker
-
-    name = "HUB_REDIS_CREDENTIALS"
-    try:
-        if credentials is None and settings.redis_credentials:
-            credentials = access.credentials_of(settings.redis_credentials)
-        name = "HUB_REDIS_ADDRESS_REMAP"
-        if address_remap is None and settings.redis_address_remap:
-            address_remap = access.remap_of(settings.redis_address_remap)
-        name = "HUB_BROKER"
-        return RedisBroker(
-            settings.broker,
-            settings.table,
-            node_id=node_id,
-            prefix=settings.prefix,
-            visitor=visitor,
-            credentials=credentials,
-            address_remap=address_remap,
-            through_hub=through_hub,
-            webhooks=webhooks,
-        )
-    except ValueError as error:
-        raise BadSettings([f"{name}: {error}"]) from None
-
-
-def _sqlite(settings: Settings) -> Broker:
-    from .broker.sqlite.broker import SqliteBroker
-
-    try:
-        return SqliteBroker(settings.broker, settings.table)
-    except ValueError as error:
-        raise BadSettings([f"HUB_BROKER: {error}"]) from None
-
-
-def file_problems(settings: Settings, *, starting: bool = False) -> list[str]:
-    """What is wrong with the file of a hub that keeps one. `starting`: somebody else must not have it either."""
-    if not settings.broker.startswith("sqlite:"):
-        return []
-    from .broker.sqlite.broker import parse
-    from .broker.sqlite.file import look
-    from .broker.sqlite.mark import MarkFile, Unusable
-
-    path, _ = parse(settings.broker)
-    try:
-        look(path)
-        if starting:
-            MarkFile(path).close(sync=False)
-    except Unusable as error:
-        return [f"HUB_BROKER: {error}"]
-    return []
-
-
-def node_secret(settings: Settings) -> str:
-    """What nodes sign for each other with: their own secret, else the tokens'; one made up where there is
-    neither, which other nodes do not share."""
-    for secret in (settings.node_secret, settings.jwt_secret):
-        if secret is not None:
-            return secret.get_secret_value()
-    return secrets.token_urlsafe(32)

@@ -19,6 +19,7 @@ FLOORS = (
     "testing",
     "server",
     "app",
+    "assembly",
     "node",
     "plugins",
     "handlers",
@@ -81,7 +82,7 @@ STANDS_ASIDE = {
 """Floors that may not import all that lies below them."""
 
 IMPLEMENTATIONS = {"broker.redis", "broker.redis.client", "broker.memory", "broker.sqlite"}
-PICK_IMPLEMENTATIONS = {"app", "sdk", *IMPLEMENTATIONS}
+PICK_IMPLEMENTATIONS = {"app", "assembly", "sdk", *IMPLEMENTATIONS}
 
 FOREIGN: dict[str, set[str]] = {
     "starlette": {

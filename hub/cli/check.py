@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from ..app import make_broker
+from ..assembly import make_broker
 from ..auth.jwks import JwksKeys
 from ..auth.oidc import OidcKeys
 from ..broker.base import Inbox, Member, ShardHealth

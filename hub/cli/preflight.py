@@ -4,7 +4,7 @@ import secrets
 
 from pydantic import ValidationError
 
-from .. import app
+from .. import assembly
 from ..auth.dead_patterns import why_dead
 from ..auth.from_settings import by_roles, make_keys
 from ..commands.publications import compile_schema
@@ -89,9 +89,9 @@ def has_key(settings: Settings) -> bool:
 
 def _keys(settings: Settings) -> list[str]:
     if has_key(settings):
-        return app.problems(settings)
+        return assembly.problems(settings)
     nameless = make_keys(settings).problems()
-    return [HOW_TO_SET_A_KEY, *(text for text in app.problems(settings) if text not in nameless)]
+    return [HOW_TO_SET_A_KEY, *(text for text in assembly.problems(settings) if text not in nameless)]
 
 
 def _broker(settings: Settings, *, starting: bool) -> list[str]:
@@ -102,10 +102,10 @@ def _broker(settings: Settings, *, starting: bool) -> list[str]:
             "a hub of its own, and what is published to one would not reach the subscribers of another"
         ]
     try:
-        app.make_broker(settings, f"n_{secrets.token_hex(4)}")
-    except app.BadSettings as error:
+        assembly.make_broker(settings, f"n_{secrets.token_hex(4)}")
+    except assembly.BadSettings as error:
         return error.problems
-    return app.file_problems(settings, starting=starting)
+    return assembly.file_problems(settings, starting=starting)
 
 
 def _limits(settings: Settings) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ..app import warn_of_slips
+from ..assembly import warn_of_slips
 from ..server.serve import serve
 from ..settings import ApiKeyRules, Settings
 from . import configuration, logs, preflight, remote, tokens

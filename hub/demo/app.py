@@ -21,7 +21,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ..app import Hub, file_problems
+from ..app import Hub
+from ..assembly import file_problems
 from ..cli import configuration, logs, remote, tokens
 from ..cli.failure import Failure
 from ..cli.serve import listen_all, with_made_up_keys, wscat_line

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from hub.app import problems
+from hub.assembly import problems
 from hub.auth.from_settings import make_keys
 from hub.auth.revocations import Revocations
 from hub.centrifugo.terms import make_terms

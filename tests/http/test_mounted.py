@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from hub.app import Hub, warn_of_slips
+from hub.app import Hub
+from hub.assembly import warn_of_slips
 from hub.client import Client, Event
 from hub.publisher import Publisher
 from hub.settings import Settings

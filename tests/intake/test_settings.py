@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hub.app import problems
+from hub.assembly import problems
 from hub.settings import Settings
 
 from .conftest import DAPR, hook

@@ -12,7 +12,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from hub.app import BadSettings, Hub
+from hub.app import Hub
+from hub.assembly import BadSettings
 from hub.bridge import more_kinds
 from hub.plugins import Plugin
 from hub.plugins.loading import brings_keys, load

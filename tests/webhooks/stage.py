@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.app import waiting_for_events
+from hub.assembly import waiting_for_events
 from hub.broker.base import Broker
 from hub.broker.memory.broker import MemoryBroker
 from hub.broker.redis.broker import RedisBroker
