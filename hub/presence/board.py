@@ -5,7 +5,7 @@ The truth lies in the broker (`broker.base.Presence`); here is when its changes 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 from ..broker.base import Broker, Member
 from ..delivery.channel import Channel, Subscription
@@ -15,6 +15,7 @@ from ..runtime.tasks import Tasks
 from .notifier import Notifier, Present
 
 CHANGES = ("join", "leave", "update")
+LAG_S = 2.0  # longer than an announcement is behind a list: they come from the storage by two ways
 
 
 class Arrival:
@@ -32,16 +33,15 @@ class Arrival:
 class Batch:
     """What changed in a channel since its watchers were told last: of each member the last change stands.
 
-    Who began to watch meanwhile, the `newcomers`, has read a list that holds a part of these changes. Where two
-    of them cancel out, that list may be wrong for ever: `unsure` says so.
+    Of two that cancel each other out nothing is left to tell, but to who got a list meanwhile: that may have been
+    read between the two, and be wrong for ever. What is true in the end stands in `cancelled` for them.
     """
 
-    __slots__ = ("changes", "newcomers", "unsure")
+    __slots__ = ("cancelled", "changes")
 
     def __init__(self) -> None:
         self.changes: dict[tuple[str, str], tuple[str, Member]] = {}
-        self.newcomers: set[Subscription] = set()
-        self.unsure = False
+        self.cancelled: dict[tuple[str, str], tuple[str, Member]] = {}
 
     def add(self, change: str, member: Member) -> None:
         """One more change, as the broker announced it."""
@@ -50,12 +50,38 @@ class Batch:
         if before is not None and before[0] == "join" and change == "update":
             change = "join"  # it is new to the watchers all the same
         elif before is not None and before[0] == "join" and change == "leave":
-            self.unsure |= bool(self.newcomers)
-            return  # came and went: nobody needs to know
+            self.cancelled[key] = (change, member)
+            return  # came and went: nobody else needs to know
         elif before is not None and before[0] == "leave" and change == "join":
-            self.unsure |= bool(self.newcomers)
-            change = "update"  # it never left, as far as the watchers know
+            self.cancelled[key] = (change, member)
+            change = "update"  # it never left, as far as the others know
         self.changes[key] = (change, member)
+
+
+class Newcomers:
+    """Who got a list of a channel lately, by channel: for `LAG_S` at least, and no longer than twice that."""
+
+    def __init__(self) -> None:
+        self._young: dict[str, set[Subscription]] = {}
+        self._old: dict[str, set[Subscription]] = {}
+
+    def add(self, channel: str, watchers: Iterable[Subscription]) -> None:
+        """They have one now."""
+        if not self._young and not self._old:
+            self._later()
+        self._young.setdefault(channel, set()).update(watchers)
+
+    def of(self, channel: str) -> Collection[Subscription]:
+        """Those of a channel."""
+        return self._young.get(channel, set()) | self._old.get(channel, set())
+
+    def _later(self) -> None:
+        asyncio.get_running_loop().call_later(LAG_S, self._age)
+
+    def _age(self) -> None:
+        self._young, self._old = {}, self._young
+        if self._old:
+            self._later()
 
 
 class _Leave:
@@ -92,6 +118,7 @@ class PresenceBoard:
         self._arrivals: dict[str, list[Arrival]] = {}
         self._reading: Counter[str] = Counter()
         self._leaving: dict[tuple[str, str, str, str], _Leave] = {}
+        self._newcomers = Newcomers()
 
     def arrive(self, connection: Present, channel: str) -> "Arrival":
         """Somebody is about to watch: until it is one of the watchers, changes are noted for it. Ends with
@@ -104,9 +131,7 @@ class PresenceBoard:
         """It is one of the watchers now; where its list of members is old already, it gets a fresh one."""
         self.turned_back(arrival)
         channel = subscription.channel
-        batch = self._batches.get(channel.name)
-        if batch is not None:
-            batch.newcomers.add(subscription)
+        self._newcomers.add(channel.name, (subscription,))
         if arrival.missed:
             self._tasks.spawn(self._refresh(channel, {subscription}))
 
@@ -206,7 +231,9 @@ class PresenceBoard:
                 except HubError:
                     await backoff.pause()
                     continue
-                self._notifier.of_list(channel.name, members, self._watchers(channel.name, only))
+                watchers = self._watchers(channel.name, only)
+                self._notifier.of_list(channel.name, members, watchers)
+                self._newcomers.add(channel.name, watchers)
                 return
         finally:
             self._notifier.forget(only or ())
@@ -220,16 +247,20 @@ class PresenceBoard:
             self._flush_later(channel)
             return
         batch = self._batches.pop(channel, None)
-        found = self._get_channel(channel)
-        if batch is None or found is None:
+        if batch is None:
             return
         watchers = self._watchers(channel)
+        if batch.cancelled and (newcomers := self._newcomers.of(channel)):
+            self._tell(channel, batch.cancelled.values(), [each for each in watchers if each in newcomers])
+        self._tell(channel, batch.changes.values(), watchers)
+
+    def _tell(
+        self, channel: str, changes: Collection[tuple[str, Member]], watchers: Collection[Subscription]
+    ) -> None:
         for change in CHANGES:
-            members = [member for kind, member in batch.changes.values() if kind == change]
+            members = [member for kind, member in changes if kind == change]
             if members:
                 self._notifier.of_changes(channel, change, members, watchers)
-        if batch.unsure:
-            self._tasks.spawn(self._refresh(found, batch.newcomers))
 
     def _watchers(self, channel: str, only: set[Subscription] | None = None) -> list[Subscription]:
         found = self._get_channel(channel)

@@ -15,10 +15,8 @@ from hub.protocol.frames import Encoding, bodies
 ANN, BOB = (Member(user, "tab", True, f"c_{user}") for user in ("ann", "bob"))
 
 
-def batch(*changes: str, newcomers: bool = False) -> Batch:
+def batch(*changes: str) -> Batch:
     made = Batch()
-    if newcomers:
-        made.newcomers.add(object())  # type: ignore[arg-type]
     for change in changes:
         made.add(change, ANN)
     return made
@@ -55,11 +53,21 @@ def test_members_are_told_apart_by_user_and_name() -> None:
     ]
 
 
-@pytest.mark.parametrize("changes", [["join", "leave"], ["leave", "join"]])
-def test_what_cancels_out_is_unsure_for_who_has_read_a_list_in_between(changes: list[str]) -> None:
-    assert batch(*changes, newcomers=True).unsure
-    assert not batch(*changes).unsure
-    assert not batch("join", "update", newcomers=True).unsure
+@pytest.mark.parametrize(
+    ("changes", "true"),
+    [
+        (["join", "leave"], "leave"),
+        (["leave", "join"], "join"),
+        (["join", "leave", "join"], "leave"),  # and the last join stands among the changes
+        (["join", "update"], None),
+        (["update", "leave"], None),
+    ],
+)
+def test_what_cancels_out_is_kept_for_who_has_read_a_list_in_between(
+    changes: list[str], true: str | None
+) -> None:
+    found = [change for change, _ in batch(*changes).cancelled.values()]
+    assert found == ([true] if true else [])
 
 
 class Outbox:

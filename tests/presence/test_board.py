@@ -8,6 +8,7 @@ import pytest
 
 from hub.auth.grants import pattern
 from hub.auth.identity import Grants, Identity
+from hub.broker.base import Member
 from hub.broker.memory.broker import MemoryBroker
 from hub.cluster.worker_ipc import NoWorkerIpc
 from hub.connections.connection import Connection
@@ -150,5 +151,70 @@ def test_a_leave_that_is_tried_again_does_not_take_away_who_is_back() -> None:
         ann.connection.receive(orjson.dumps(again), True)
         await asyncio.sleep(15)  # longer than any pause between two tries
         assert {each.user for each in await broker.presence.members("doc:1")} == {"ann", "bob"}
+
+    virtual.run(with_two(story))
+
+
+CID = Member("cid", "tab", True, "c_cid")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_list_that_is_read_between_two_changes_that_cancel_out(there: bool) -> None:
+    """Somebody leaves and comes back, or comes and leaves, and the list is what was true in between."""
+
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        presence = broker.presence
+        members = presence.members
+        if there:
+            await presence.enter("doc:1", CID)
+            await asyncio.sleep(1)
+
+        async def in_between(channel: str) -> list[Member]:
+            presence.members = members  # type: ignore[method-assign]
+            await change(leaves=there)
+            found = await members(channel)
+            await change(leaves=not there)
+            return found
+
+        async def change(*, leaves: bool) -> None:
+            if leaves:
+                await presence.leave("doc:1", "cid", "tab", "c_cid", 0)
+            else:
+                await presence.enter("doc:1", CID)
+
+        presence.members = in_between  # type: ignore[method-assign]
+        node.on_lost(["doc:1"])
+        await asyncio.sleep(1)
+        assert ann.take() == bob.take() == {"ann", "bob"} | ({"cid"} if there else set())
+
+    virtual.run(with_two(story))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_announcements_that_are_behind_the_list_of_who_comes(there: bool) -> None:
+    """The list holds the first of two changes already, the second is made later: both are announced after it."""
+
+    async def story(node: Node, broker: MemoryBroker, ann: Watcher, bob: Watcher) -> None:
+        members = broker.presence.members
+
+        async def first_of_two(channel: str) -> list[Member]:
+            found = await members(channel)
+            return [*found] if there else [*found, CID]
+
+        if there:
+            await broker.presence.enter("doc:1", CID)
+            await asyncio.sleep(5)
+            await broker.unlisten("doc:1")
+            await broker.presence.leave("doc:1", "cid", "tab", "c_cid", 0)
+            await broker.listen("doc:1")
+        broker.presence.members = first_of_two  # type: ignore[method-assign]
+        dan = Watcher(node, "dan")
+        await asyncio.sleep(0.001)
+        for change in ("leave", "join") if there else ("join", "leave"):
+            node.on_presence("doc:1", change, CID)
+        await asyncio.sleep(1)
+        assert ("cid" in dan.take()) is there
+        dan.socket.connection = None
+        dan.connection.gone(1006)
 
     virtual.run(with_two(story))
