@@ -56,6 +56,8 @@ async def _with_somebody_away(stage: Stage, fault: Coroutine[None, None, None]) 
     """Who is away during the fault comes back when the new numbering has grown beyond its own position: only
     the fork can tell that what it had there was something else."""
     await stage.hopper.rest()
+    above = time.monotonic()
+    await stage.until(lambda: stage.caught_up(above), "who goes away to stand above what will be lost")
     await stage.hopper.go()
     await fault
     stage.over = time.monotonic()

@@ -178,7 +178,7 @@ async def refusal(hub: RunningHub) -> InvalidStatus:
 async def test_the_order_of_a_departure() -> None:
     notice = 1.0 * SCALE
     origin = "https://good.example"
-    with running_hub(drain_notice=notice, drain_seconds=1.0 * SCALE, allowed_origins=[origin]) as hub:
+    with running_hub(drain_notice=notice, drain_seconds=1, allowed_origins=[origin]) as hub:
         async with contextlib.AsyncExitStack() as stack:
             wires = [await connected(stack, hub, "ann", "doc:1") for _ in range(3)]
             flow = Flow(hub, "doc:1")
