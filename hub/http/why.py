@@ -42,9 +42,6 @@ async def explain_token(context: HttpContext, request: Request) -> Response:
     return answer({"valid": lines[0].startswith("valid"), "lines": lines})
 
 
-NOT_COMPLETE = "NOT COMPLETE: a node did not answer in time"
-
-
 async def explain(context: HttpContext, request: Request) -> Response:
     """`POST /v1/explain`: {user | connection, channel, offset? | event_id?} → {cause, answer, steps, complete}."""
     await context.admin(request, Level.READ)
@@ -53,8 +50,6 @@ async def explain(context: HttpContext, request: Request) -> Response:
     facts, complete = await context.node.cluster.ask_all("facts", ASK_S, **target)
     silent = {} if complete else await context.node.cluster.silent([each["node"] for each in facts])
     found = await explain_event(question, facts, context.node.broker, context.node.namespaces, silent)
-    if not complete and not silent:  # the storage is away, or slow: which nodes there are is not known either
-        found.steps.append(NOT_COMPLETE)
     return answer(
         {
             "cause": found.cause,
