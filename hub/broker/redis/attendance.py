@@ -5,7 +5,6 @@ webhooks makes a living node look when that moment has passed. It is told before
 between leaves an item about nothing.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 import orjson
@@ -21,12 +20,11 @@ from .due import DueList
 from .intents import RedisIntents
 from .keys import KeyNames
 from .scripts import CONNECTIONS, OCCUPANCY
+from .signs_of_life import FIRST_TTL_S, skipped_ms
 from .store import Request, Store
 
 _OCCUPIED, _LOST = "occupied", "lost"
 _CHUNK = 500  # of channels or connections in one write
-_FIRST_TTL_S = 20.0  # until the node has said how long its signs of life last
-_STEP_S = 40.0  # a step of the clock is made up for until every deadline from before it was set anew
 _NOT_HERE_S = 60.0  # nobody is to be told by this node: another one, with other settings, may look
 
 
@@ -42,7 +40,7 @@ class RedisOccupancy:
         self._due = due
         self._node = node
         self._intents = intents
-        self._ttl_s = _FIRST_TTL_S
+        self._ttl_s = FIRST_TTL_S
         self._mine: set[str] = set()
         due.handlers[_OCCUPIED] = self._look
 
@@ -103,7 +101,7 @@ class RedisOccupancy:
             orjson.dumps({"kind": kind.value, "channel": channel})
             for kind in (Kind.CHANNEL_OCCUPIED, Kind.CHANNEL_VACATED)
         ]
-        skipped = _skipped_ms(self._topology, channel)
+        skipped = skipped_ms(self._topology.of(channel))
         return Request(
             channel, OCCUPANCY, names, (node, int(for_s * 1000), "1" if tell else "0", *said, skipped)
         )
@@ -118,7 +116,7 @@ class RedisConnections:
         self._keys = keys
         self._due = due
         self._node = node
-        self._ttl_s = _FIRST_TTL_S
+        self._ttl_s = FIRST_TTL_S
         self._tell: Lost | None = None
         self._held: dict[str, bytes] = {}
         self._changed: set[str] = set()
@@ -196,7 +194,7 @@ class RedisConnections:
             return _NOT_HERE_S
         told: Sequence[bytes] = ()
         while True:
-            skipped = _skipped_ms(self._topology, self._tag(node))
+            skipped = skipped_ms(self._topology.of(self._tag(node)))
             reply = await self._store.one(self._request(node, "lost", skipped, *told))
             if reply[0] == b"early":
                 return max(0.001, int(reply[1]) / 1000)
@@ -210,9 +208,3 @@ class RedisConnections:
 
     def _request(self, node: str, *args: str | bytes | int) -> Request:
         return Request(self._tag(node), CONNECTIONS, (self._keys.connections(node),), args)
-
-
-def _skipped_ms(topology: Topology, tag: str) -> int:
-    """By how many ms a server's clock was lately set forward: deadlines from before get them."""
-    clock = topology.of(tag).commander.clock
-    return clock.skipped_lately_ms(_STEP_S, asyncio.get_running_loop().time())

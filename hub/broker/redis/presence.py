@@ -7,7 +7,6 @@ the node (a flush, or a pause so long that it was taken for dead), or its data m
 process, another copy), what stands there under the node's name is made what it remembers.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,14 +21,13 @@ from .due import DueList
 from .intents import RedisIntents
 from .keys import KeyNames
 from .scripts import ENTER, LEAVE, MEMBER_COUNT, MEMBERS, NODE_MEMBERS, SET_STATE, TOLD, Script
+from .signs_of_life import FIRST_TTL_S, skipped_ms
 from .store import Request, Store
 
 _FULL_RETRY_MS = 10_000
 _LEAVE, _NODE = "leave", "node"
 _CHUNK = 500  # channels that are kept in one write
-_FIRST_TTL_S = 20.0  # until the node has said how long its signs of life last
 _SETTLING = 3  # signs of life after a doubt at which it is compared: other nodes put theirs right meanwhile
-_STEP_S = 40.0  # a step of the clock is made up for until every deadline from before it was set anew
 
 
 class RedisPresence:
@@ -52,7 +50,7 @@ class RedisPresence:
         self._node = node
         self._limit = limit
         self._stats = stats
-        self._ttl_s = _FIRST_TTL_S
+        self._ttl_s = FIRST_TTL_S
         self._owed: dict[tuple[str, str, str, str], float] = {}  # leaves to be done, with their grace
         self._mine: dict[str, dict[tuple[str, str], Member]] = {}
         self._entering: set[tuple[str, str, str, str]] = set()
@@ -276,12 +274,11 @@ class RedisPresence:
 
     def _request(self, script: Script, channel: str, *args: str | bytes | int) -> Request:
         shard = self._topology.of(channel)
-        skipped = shard.commander.clock.skipped_lately_ms(_STEP_S, asyncio.get_running_loop().time())
         head: Sequence[str] = (shard.publish, self._keys.announcements(channel))
         names: tuple[str, ...] = self._keys.present(channel)
         if self.intents is not None and (waiting := self.intents.endpoints(channel, "presence")):
             script, names = TOLD[script], (*names, *self.intents.queues(channel, waiting))
-        return Request(channel, script, names, (*head, *args, skipped))
+        return Request(channel, script, names, (*head, *args, skipped_ms(shard)))
 
 
 def _field(user: str, name: str) -> str:
