@@ -189,7 +189,7 @@ class Hub(Registers, InProcess):
             more = [
                 *make_intake(settings),
                 *make_console(settings),
-                *make_centrifugo(settings, node, keys, handshaker),
+                *make_centrifugo(settings, node, keys, handshaker, secret),
                 *make_webhook_routes(webhooks),
             ]
             streams = StreamTickets(Signer(secret, "stream"), node.wall)

@@ -12,6 +12,7 @@ from .auth.addresses import TrustedProxies
 from .auth.from_settings import make_api_keys, make_keys, make_provider
 from .auth.keys import Keys
 from .auth.origins import Origins
+from .auth.signing import Signer
 from .broker.base import Broker
 from .broker.memory.broker import MemoryBroker
 from .commands.handshake import Handshaker
@@ -202,19 +203,25 @@ def make_tracer(settings: Settings, node_id: str) -> "Tracer | None":
         raise BadSettings([str(error)]) from None
 
 
-def make_centrifugo(settings: Settings, node: Node, keys: Keys, handshaker: Handshaker) -> Sequence[Addition]:
-    """Let Centrifugo's SDKs in, and its libraries on services; nothing of it is imported where that is off."""
+def make_centrifugo(
+    settings: Settings, node: Node, keys: Keys, handshaker: Handshaker, secret: str
+) -> Sequence[Addition]:
+    """Let Centrifugo's SDKs in, and its libraries on services; nothing of it is imported where that is off.
+    `secret` is what nodes sign for each other with."""
     if not settings.centrifugo:
         return ()
+    from .centrifugo.api import routes as api
     from .centrifugo.api.nodes import NodeInfo
-    from .centrifugo.api.routes import additions
     from .centrifugo.handshake import open_door
+    from .centrifugo.sessions import Sessions
+    from .centrifugo.streams import routes as streams
     from .centrifugo.terms import make_terms
 
     terms = make_terms(settings, node, keys)
     open_door(handshaker, terms)
     NodeInfo(node.id, node.connections, node.channels, node.now).answer(node.cluster)
-    return additions(terms.names)
+    sessions = Sessions(node.id, Signer(secret, "centrifugo session"), node.connections, node.cluster)
+    return [*api.additions(terms.names), *streams.additions(terms, sessions)]
 
 
 def make_observers(settings: Settings, node_id: str, audit: AuditLog | None = None) -> Observers:

@@ -16,14 +16,12 @@ from ..protocol.codes import CloseCode, ErrorCode
 from ..protocol.commands import Command, ReadHistory, Subscribe
 from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
-from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..protocol.session import MAX_BEFORE_AUTH, SessionState
 from . import answers, codes, requests
-from .framing import commands, framed
-from .names import HubNames
+from .dialect import CentrifugoDialect
+from .framing import commands
 from .protobuf import Malformed
-from .pushes import named
 from .requests import METHODS, RequestId
 from .tokens import ENDLESS
 
@@ -33,23 +31,22 @@ EARLIER_S = (30.0, 33.0)  # a token is to be renewed so long before its end: the
 class CentrifugoConnection(Connection):
     """See the module's head. What a client sends behind its `connect` waits until that is answered."""
 
-    __slots__ = ("_before_auth", "_connecting", "_executes", "_held", "_names", "_pinged")
+    __slots__ = ("_before_auth", "_connecting", "_dialect", "_executes", "_held", "_pinged")
 
     def __init__(
         self,
         node: Host,
         transport: Transport,
-        encoding: Encoding,
+        dialect: CentrifugoDialect,
         address: str,
         sink: Sink | None = None,
         fd: int = NO_FD,
         *,
         executes: Executes,
-        names: HubNames,
     ) -> None:
-        super().__init__(node, transport, encoding, False, address, sink, fd)
+        super().__init__(node, transport, dialect, False, address, sink, fd)
         self._executes = executes
-        self._names = names
+        self._dialect = dialect
         self._held: list[tuple[str, dict[str, Any]]] | None = None
         self._before_auth = 0
         self._connecting = self._pinged = False
@@ -68,7 +65,9 @@ class CentrifugoConnection(Connection):
                 self.close(CloseCode.PROTOCOL_ERROR, f"more than {MAX_BEFORE_AUTH} bytes before the token")
                 return
         try:
-            for command in commands(data, text, self.session.encoding):
+            if text is not self._dialect.is_text:
+                raise Malformed("a frame of the other kind than this connection's")
+            for command in commands(data, binary=not text):
                 self._take(command)
                 if self.closed:
                     return
@@ -103,7 +102,7 @@ class CentrifugoConnection(Connection):
 
     def _request(self, method: str, command: dict[str, Any]) -> None:
         id = RequestId.of(command.get("id", 0), method, command[method])
-        self._accept(requests.parse(id, self._names, self._executes.namespaces))
+        self._accept(requests.parse(id, self._dialect.names, self._executes.namespaces))
 
     async def execute(self, command: Command) -> None:
         """Do it, with what only these clients expect."""
@@ -170,14 +169,20 @@ class CentrifugoConnection(Connection):
             if id.method == "connect":
                 self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {id.error.reason}")
             return
+        welcome = message["type"] == "hub.welcome"
         if not self.closed:
             found = answers.answer(id, message, self.node.heartbeat, self._life)
-            self.outbox.push(framed(named(found, self._names), self.session.encoding))
+            if welcome:
+                self._welcome(found[0]["connect"])
+            self.outbox.push(self._dialect.framed(found))
             id.rejected = answers.rejected(id, message)
-        if message["type"] == "hub.welcome":
+        if welcome:
             held, self._held = self._held, None
             for method, command in held or ():
                 self._request(method, command)
+
+    def _welcome(self, result: dict[str, Any]) -> None:
+        """What else a connection of this kind is told at its begin."""
 
     def _life(self, end: float) -> dict[str, Any]:
         if end >= ENDLESS:
@@ -189,7 +194,7 @@ class CentrifugoConnection(Connection):
         """An empty message, which the client answers by one."""
         if self.session.state is SessionState.OPEN:
             self._pinged = True
-            self.outbox.push(framed([{}], self.session.encoding))
+            self.outbox.push(self._dialect.framed([{}]))
 
     def send_away(self, window_ms: int, deadline_s: float) -> None:
         """There is no word for it: the connection closes some time within the window, and the client comes back."""

@@ -1,27 +1,19 @@
-"""Frames of the Centrifugo protocol: lines of JSON in text frames, or messages behind their lengths in binary ones.
+"""What clients of the Centrifugo protocol send: lines of JSON, or Protobuf behind its length, several in one frame.
 
-Both directions may put several messages into a frame. What comes in has one shape in both: dicts by the names of
-`schema`, `bytes` fields as the JSON that they hold.
+It has one shape in both: dicts by the names of `schema`, `bytes` fields as the JSON that they hold.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import orjson
 from msgspec import Raw
 
-from ..protocol.frames import Encoding, frame
 from . import protobuf
 from .protobuf import Malformed
 from .schema import INT_MAX, MESSAGES
-
-SUBPROTOCOLS = {
-    "centrifuge-json": Encoding.CENTRIFUGO_JSON,
-    "centrifuge-protobuf": Encoding.CENTRIFUGO_PROTOBUF,
-}
-
 
 _SCALARS: dict[str, type] = {"string": str, "bool": bool}
 MAX_COMMANDS = 512  # of one frame, all of which are looked at in one go
@@ -42,15 +34,13 @@ _lines = msgspec.json.Decoder(_Line)
 _spans = msgspec.json.Decoder(_Data)
 
 
-def commands(data: bytes, text: bool, encoding: Encoding) -> Iterator[dict[str, Any]]:
+def commands(data: bytes, *, binary: bool) -> Iterator[dict[str, Any]]:
     """The commands of one frame, in order; an empty one is a pong.
 
     Raises:
         Malformed: as soon as it is reached; what came before it stands.
     """
-    if text is not encoding.is_text:
-        raise Malformed("a frame of the other kind than this connection's")
-    found = _messages(data) if encoding is Encoding.CENTRIFUGO_PROTOBUF else _objects(data)
+    found = _messages(data) if binary else _objects(data)
     number = 0
     for number, command in enumerate(found, 1):
         if number > MAX_COMMANDS:
@@ -75,21 +65,6 @@ def data_of(text: bytes) -> bytes:
         msgspec.DecodeError: a name is repeated in a way that leaves it open.
     """
     return bytes(_spans.decode(text).data)
-
-
-def framed(replies: Sequence[Mapping[str, Any]], encoding: Encoding) -> bytes:
-    """Replies and pushes as one frame; nothing where there are none."""
-    if not replies:
-        return b""
-    if encoding is Encoding.CENTRIFUGO_JSON:
-        return frame(b"\n".join(_line(reply) for reply in replies), Encoding.JSON)
-    bodies = (protobuf.delimited(protobuf.encode("Reply", reply)) for reply in replies)
-    return frame(b"".join(bodies), Encoding.MSGPACK)
-
-
-def _line(reply: Mapping[str, Any]) -> bytes:
-    line = orjson.dumps(reply)
-    return line.replace(b"\n", b" ") if b"\n" in line else line  # a raw one stands between values only
 
 
 def _command(line: bytes) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """What the hub says unasked, in the words of the Centrifugo protocol. It is the same for all receivers of an
-encoding, and written once for them (`protocol.dialects`).
+form, and written once for them (`dialect`). Channels have the hub's names yet.
 
     an event                        push pub; its type, id, key and `meta` stand in `tags`
     hub.snapshot                    push pub for each event, without offset: the position is the reply's
@@ -15,36 +15,9 @@ from typing import Any
 
 import orjson
 
-from ..protocol.frames import Encoding
 from . import codes
-from .framing import framed
-from .names import HubNames
 
 Message = dict[str, Any]
-
-
-class Pushes:
-    """A `protocol.dialects.Dialect`."""
-
-    def __init__(self, encoding: Encoding, names: HubNames) -> None:
-        self._encoding = encoding
-        self._names = names
-
-    def frames(self, message: Message) -> bytes:
-        """See `Dialect`."""
-        return framed(named(pushes(message), self._names), self._encoding)
-
-    def ends(self, message: Message) -> bool:
-        """See `Dialect`."""
-        return _is_lost(message)
-
-
-def named(messages: list[Message], names: HubNames) -> list[Message]:
-    """The same with the clients' names of channels."""
-    for message in messages:
-        if "push" in message:
-            message["push"]["channel"] = names.outward(message["push"]["channel"])
-    return messages
 
 
 def pushes(message: Message) -> list[Message]:
@@ -110,13 +83,14 @@ def _push(channel: str, kind: str, what: Message) -> Message:
     return {"push": {"channel": channel, kind: what}}
 
 
-def _is_lost(message: Message) -> bool:
+def is_lost(message: Message) -> bool:
+    """Whether the message says that events of a channel are lost to its reader."""
     kind = message["type"]
     return kind == "hub.resubscribe" or (kind == "hub.gap" and not message["filled"])
 
 
 def _insufficient(message: Message) -> list[Message]:
-    return [_lost(message["channel"])] if _is_lost(message) else []
+    return [_lost(message["channel"])] if is_lost(message) else []
 
 
 def _lost(channel: str) -> Message:

@@ -53,6 +53,7 @@ MESSAGES: dict[str, dict[str, Field]] = {
     "RPCRequest": {"data": (1, "bytes"), "method": (2, "string")},
     "RefreshRequest": {"token": (1, "string")},
     "SubRefreshRequest": {"channel": (1, "string"), "token": (2, "string")},
+    "EmulationRequest": {"node": (1, "string"), "session": (2, "string"), "data": (3, "bytes")},
     "Empty": {},
     "Reply": {
         "id": (1, "int"),
@@ -108,6 +109,7 @@ MESSAGES: dict[str, dict[str, Field]] = {
         "ttl": (4, "int"),
         "ping": (7, "int"),
         "pong": (8, "bool"),
+        "session": (9, "string"),
         "node": (10, "string"),
     },
     "SubscribeResult": {

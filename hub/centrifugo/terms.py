@@ -1,21 +1,28 @@
 """What a hub's settings say of Centrifugo's clients: how they name channels, and whose tokens they bring."""
 
-from dataclasses import dataclass
-
 from ..auth.from_settings import make_authenticator
 from ..auth.keys import Keys
 from ..commands.host import Executes
 from ..settings import Settings
+from .dialect import CentrifugoDialect, Form
 from .names import CentrifugoNames, HubNames
 from .tokens import CentrifugoClaims, reading
 
 
-@dataclass(frozen=True, slots=True)
 class Terms:
     """How the clients name channels, and who does what they ask for, and reads their tokens."""
 
-    names: HubNames
-    executes: Executes
+    def __init__(self, names: HubNames, executes: Executes) -> None:
+        self.names = names
+        self.executes = executes
+        self._dialects: dict[Form, CentrifugoDialect] = {}
+
+    def dialect(self, form: Form) -> CentrifugoDialect:
+        """How these clients are written to: one for all, so that each event is written once for all of them."""
+        dialect = self._dialects.get(form)
+        if dialect is None:
+            dialect = self._dialects[form] = CentrifugoDialect(form, self.names)
+        return dialect
 
 
 def make_terms(settings: Settings, node: Executes, keys: Keys) -> Terms:

@@ -131,7 +131,7 @@ class ClusterCommands:
         return found, complete
 
     def answer(self, question: str, handler: Callable[[dict[str, Any]], Any]) -> None:
-        """From now on this node answers `question`; the answer is a value of JSON, and never None."""
+        """From now on this node answers `question`; the answer is a value of JSON, and None is none."""
         self._bus.handlers[question] = handler
 
     async def ask_all(self, question: str, deadline_s: float, **fields: Any) -> tuple[list[Any], bool]:
@@ -143,6 +143,15 @@ class ClusterCommands:
         except HubError:
             return [self._bus.handlers[question](fields)], False
         return answers, len(answers) >= nodes
+
+    async def ask_one(self, question: str, deadline_s: float, **fields: Any) -> Any | None:
+        """The answer of the one node that has an answer; None where none came in time.
+
+        Raises:
+            HubError: the storage is away.
+        """
+        answers = await self._bus.ask(question, 1, deadline_s, **fields)
+        return answers[0] if answers else None
 
     async def silent(self, answered: Collection[str]) -> dict[str, float]:
         """Nodes that did not answer; of each, for how long it had heard nothing when it last said so (s)."""

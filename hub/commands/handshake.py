@@ -20,6 +20,7 @@ from ..connections.transport import Transport
 from ..delivery.outbox import NO_FD, Sink
 from ..protocol.codes import ErrorCode
 from ..protocol.commands import parse_positions
+from ..protocol.dialects import AnyEncoding
 from ..protocol.errors import HubError
 from ..protocol.frames import SUBPROTOCOLS, Encoding
 from ..protocol.position import Position
@@ -44,16 +45,18 @@ class UpgradeRequest:
 class Upgrade:
     """A handshake that is to be upgraded.
 
-    `identity` None: the token follows as the first message. `error`: it is to be told and closed instead.
+    `identity` None: the token follows as the first message, or stands in `first`, a message that came with the
+    request. `error`: it is to be told and closed instead.
     """
 
-    encoding: Encoding
+    encoding: AnyEncoding
     subprotocol: str | None
     address: str
     identity: Identity | None = None
     error: HubError | None = None
     resume: str | None = None
     since: Mapping[str, Position] = field(default_factory=dict)
+    first: bytes | None = None
 
     @property
     def console(self) -> bool:
@@ -95,7 +98,7 @@ class Handshaker:
         """Another protocol is spoken at `path`, with the same node, tickets, origins and proxies."""
         self._doors[path] = kind(self.node, self._tickets, self._origins, self.proxies)
 
-    def spoken(self, handshake: UpgradeRequest) -> tuple[str | None, Encoding]:
+    def spoken(self, handshake: UpgradeRequest) -> tuple[str | None, AnyEncoding]:
         """The subprotocol of the answer, None where there is none, and what is spoken.
 
         Raises:

@@ -27,9 +27,9 @@ from ..protocol.commands import (
     Subscribe,
     SubscribeMany,
 )
+from ..protocol.dialects import AnyEncoding
 from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
-from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..protocol.publications import Batch
 from ..protocol.replies import Window
@@ -132,7 +132,7 @@ class Connection:
         self,
         node: Host,
         transport: Transport,
-        encoding: Encoding,
+        encoding: AnyEncoding,
         console: bool,
         address: str,
         sink: Sink | None = None,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 from ..namespaces import Namespace
 from ..protocol import dialects
+from ..protocol.dialects import AnyEncoding
 from ..protocol.event import Burst, Event
 from ..protocol.frames import Encoding
 from ..protocol.position import Position
@@ -275,7 +276,8 @@ class Channel:
     def _write(self, burst: Burst) -> None:
         """This loop is what a delivery costs; nothing in it awaits, encodes, or makes an object for a receiver."""
         plain = self.plain
-        json = packed = b""
+        json = packed = others = b""
+        other: AnyEncoding | None = None
         write = os.write
         for outbox in plain:
             if not outbox.clear:
@@ -285,8 +287,11 @@ class Channel:
                 frames = json = json or burst.frames(Encoding.JSON)
             elif outbox.encoding is Encoding.MSGPACK:
                 frames = packed = packed or burst.frames(Encoding.MSGPACK)
+            elif outbox.encoding is other:
+                frames = others
             else:
-                frames = burst.frames(outbox.encoding)
+                other = outbox.encoding
+                frames = others = burst.frames(other)
             try:
                 written = write(outbox.fd, frames)
             except OSError:

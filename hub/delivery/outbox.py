@@ -20,8 +20,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
 
+from ..protocol.dialects import AnyEncoding
 from ..protocol.event import Burst, Event
-from ..protocol.frames import Encoding
 from ..runtime.flush import FlushScheduler
 
 NO_FD = -1
@@ -38,7 +38,7 @@ class Sink(Protocol):
 class Source(Protocol):
     """Frames that are pulled."""
 
-    def take(self, encoding: Encoding) -> bytes | None:
+    def take(self, encoding: AnyEncoding) -> bytes | None:
         """The next one; None after the last."""
 
 
@@ -122,7 +122,7 @@ class Outbox:
         self,
         sink: Sink,
         flushes: FlushScheduler,
-        encoding: Encoding,
+        encoding: AnyEncoding,
         limit: int,
         on_overflow: Callable[[], None],
         fd: int = NO_FD,

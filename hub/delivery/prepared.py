@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from ..protocol.codec import encode
-from ..protocol.frames import Encoding
+from ..protocol.dialects import AnyEncoding
 from ..protocol.position import Position
 
 
@@ -19,11 +19,11 @@ class PreparedMessage:
     def __init__(self, fields: dict[str, Any], at: Position | None = None) -> None:
         self.fields = fields
         self._at = at
-        self._frames: list[bytes | None] = [None] * len(Encoding)
+        self._frames: dict[AnyEncoding, bytes] = {}
 
-    def frame(self, encoding: Encoding) -> bytes:
+    def frame(self, encoding: AnyEncoding) -> bytes:
         """The frame for receivers of `encoding`."""
-        frame = self._frames[encoding]
+        frame = self._frames.get(encoding)
         if frame is None:
             frame = self._frames[encoding] = encode(self.fields, encoding, self._at)
         return frame
@@ -37,7 +37,7 @@ class PreparedMessages:
     def __init__(self, messages: Sequence[PreparedMessage]) -> None:
         self._left = list(reversed(messages))
 
-    def take(self, encoding: Encoding) -> bytes | None:
+    def take(self, encoding: AnyEncoding) -> bytes | None:
         """The next frame; None after the last."""
         return self._left.pop().frame(encoding) if self._left else None
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 
-from ..protocol import dialects, replies
+from ..protocol import replies
 from ..protocol.codec import encode, framed
+from ..protocol.dialects import AnyEncoding, Dialect
 from ..protocol.event import Event
 from ..protocol.frames import Encoding, bodies
 from ..protocol.position import Position, Top
@@ -38,9 +39,9 @@ class Page:
         self._span = slice(start, start + len(array) - 2)
         self._channel = channel
         self._at = at
-        self._frames: dict[Encoding, bytes] | None = None  # of the other encodings
+        self._frames: dict[AnyEncoding, bytes] | None = None  # of the other encodings
 
-    def frame(self, encoding: Encoding) -> bytes:
+    def frame(self, encoding: AnyEncoding) -> bytes:
         """The frame for receivers of `encoding`: the same bytes object each time."""
         if encoding is Encoding.JSON:
             return self._json
@@ -51,11 +52,11 @@ class Page:
             data = self._frames[encoding] = self._encoded(next(bodies(self._json)), encoding)
         return data
 
-    def _encoded(self, body: bytes, encoding: Encoding) -> bytes:
+    def _encoded(self, body: bytes, encoding: AnyEncoding) -> bytes:
         if encoding is Encoding.MSGPACK:
             return framed(body, encoding)
-        if encoding > Encoding.PARTS:
-            return dialects.frames(encoding, orjson.loads(body))
+        if isinstance(encoding, Dialect):
+            return encoding.frames(orjson.loads(body))
         return written(encoding, "hub.snapshot", self._channel, self._at, body)
 
     @property
@@ -115,7 +116,7 @@ class Snapshot:
             self._hold(self._pages[0].size)
         return self._pages
 
-    def frame(self, number: int, encoding: Encoding) -> bytes | None:
+    def frame(self, number: int, encoding: AnyEncoding) -> bytes | None:
         """The frame of a page; None after the last."""
         if number >= len(self.pages):
             return None
@@ -155,7 +156,7 @@ class SnapshotReader:
         self._next = 0
         self._on_lost = on_lost
 
-    def take(self, encoding: Encoding) -> bytes | None:
+    def take(self, encoding: AnyEncoding) -> bytes | None:
         """The next page's frame; None after the last."""
         if self._snapshot.lost:
             self._on_lost()

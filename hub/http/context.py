@@ -202,8 +202,7 @@ class HttpContext:
         Raises:
             HubError: ``bad_message`` or ``too_large``.
         """
-        allowed = self._most(asks)
-        return _object(await self._body(request, allowed if most is None else min(most, allowed)))
+        return _object(await self.body(request, asks, most=most))
 
     async def publications(self, request: AnyRequest, asks: Identity) -> dict[str, Any]:
         """The body, as `object`, in which payloads keep their bytes.
@@ -217,13 +216,14 @@ class HttpContext:
         keep_payloads(value, body)
         return value
 
-    async def body(self, request: Request, asks: Identity | None = None) -> bytes:
-        """The body as it came, no longer than `asks` may send.
+    async def body(self, request: Request, asks: Identity | None = None, *, most: int | None = None) -> bytes:
+        """The body as it came, no longer than `asks` may send, and than `most` bytes.
 
         Raises:
             HubError: ``bad_message`` or ``too_large``.
         """
-        return await self._body(request, self._most(asks))
+        allowed = self._most(asks)
+        return await self._body(request, allowed if most is None else min(most, allowed))
 
     def _most(self, asks: Identity | None) -> int:
         """How long a body may be. 8 MB of small objects keep the loop for 0.3 s: that is for services only."""

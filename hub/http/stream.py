@@ -14,6 +14,7 @@ from ..auth.identity import Identity
 from ..commands import stream as commands
 from ..commands.host import Entrance
 from ..connections.connection import Connection
+from ..connections.transport import Transport
 from ..protocol import cursor, replies
 from ..protocol import fields as checked
 from ..protocol.codec import encode
@@ -22,7 +23,16 @@ from ..protocol.commands import Subscribe, SubscribeMany, parse, parse_positions
 from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..recovery.by_time import position_at
-from ..transport.stream import HEADERS, NdJson, ServerSentEvents, StreamTransport, Writing, refuse
+from ..transport.stream import (
+    HEADERS,
+    Begin,
+    Make,
+    NdJson,
+    ServerSentEvents,
+    StreamTransport,
+    Writing,
+    refuse,
+)
 from .context import HttpContext
 from .control import KEY_TICKET_S
 
@@ -73,7 +83,18 @@ async def stream(context: HttpContext, request: Request) -> Response:
             raise
         node.counters.refused[error.code.value] += 1
         return RefusedStream(node, asked.writing(), error)
-    return StreamResponse(node, asked, identity, address)
+    return _streamed(node, asked, identity, address)
+
+
+def _streamed(node: Entrance, asked: Asked, identity: Identity, address: str) -> Response:
+    writing = asked.writing()
+    resumable = asked.lines or len(asked.subscriptions) <= cursor.MOST
+
+    def make(transport: Transport) -> Connection:
+        return Connection(node, transport, writing.encoding, False, address)
+
+    begin = partial(_begin, node, identity, asked.subscriptions, resumable)
+    return StreamResponse(node, writing, address, make, begin)
 
 
 async def _identity(context: HttpContext, request: Request, asked: Asked) -> Identity:
@@ -107,14 +128,11 @@ class Endless(Response):
 
 
 class StreamResponse(Endless):
-    """An answer that does not end by itself."""
+    """An answer that does not end by itself: the connection that `make` makes, until it is over."""
 
-    def __init__(self, node: Entrance, asked: Asked, identity: Identity, address: str) -> None:
-        writing = asked.writing()
+    def __init__(self, node: Entrance, writing: Writing, address: str, make: Make, begin: Begin) -> None:
         super().__init__(writing)
-        resumable = asked.lines or len(asked.subscriptions) <= cursor.MOST
-        begin = partial(_begin, node, identity, asked.subscriptions, resumable)
-        self._transport = StreamTransport(node, writing, address, begin)
+        self._transport = StreamTransport(node, writing, address, make, begin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The whole of it."""

@@ -11,8 +11,8 @@ from typing import Any
 import msgpack
 import orjson
 
-from . import dialects
 from .codes import ErrorCode
+from .dialects import AnyEncoding, Dialect
 from .errors import HubError
 from .frames import Encoding, frame
 from .msgpack_claims import claims_fit
@@ -120,11 +120,11 @@ def dumps_json(value: Any) -> bytes:
         raise _bad(f"not a value of JSON: {_first_line(error)}") from None
 
 
-def encode(message: dict[str, Any], encoding: Encoding, at: Position | None = None) -> bytes:
+def encode(message: dict[str, Any], encoding: AnyEncoding, at: Position | None = None) -> bytes:
     """One outgoing message as the bytes of one frame. JSON fragments inside are unfolded for MessagePack. `at` is
     where it puts its reader, for what has to be said beside the message (`protocol.stream`)."""
-    if encoding > Encoding.PARTS:
-        return dialects.frames(encoding, message)
+    if isinstance(encoding, Dialect):
+        return encoding.frames(message)
     body = orjson.dumps(message)
     if encoding > Encoding.MSGPACK:
         return written(encoding, message["type"], message.get("channel", ""), at or reached(message), body)

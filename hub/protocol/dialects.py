@@ -1,37 +1,35 @@
 """Other protocols that the hub speaks: how what it says is written for their clients.
 
-A dialect makes of a message of docs/protocol.md the bytes of its own frames. It is registered for an `Encoding`, so
-that events and messages are written once for all its receivers, as those of the hub's own encodings are.
+A dialect makes of a message of docs/protocol.md the bytes of its own frames. It stands where a connection of the
+hub's own protocol has an `Encoding`, so that events and messages are written once for all its receivers, as those
+are. Each hub of a process has its own: what clients call a channel is a setting.
 """
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 from .frames import Encoding
 
 
-class Dialect(Protocol):
-    """See the module's head. All of it is a function of the message alone."""
+class Dialect(ABC):
+    """See the module's head. All that it says is a function of the message alone. `name` is for people; `is_text`:
+    as `Encoding.is_text`."""
 
+    name: str
+    is_text: bool
+
+    @abstractmethod
     def frames(self, message: dict[str, Any]) -> bytes:
         """A message of the hub, or an event, as its receivers read it; empty where they have no word for it."""
 
+    @abstractmethod
     def ends(self, message: dict[str, Any]) -> bool:
         """Whether its receivers take the message for the end of the subscription that it speaks of."""
 
 
-_dialects: dict[Encoding, Dialect] = {}
+AnyEncoding = Encoding | Dialect
 
 
-def register(encoding: Encoding, dialect: Dialect) -> None:
-    """`encoding` is written by `dialect` from now on."""
-    _dialects[encoding] = dialect
-
-
-def frames(encoding: Encoding, message: dict[str, Any]) -> bytes:
-    """See `Dialect.frames`."""
-    return _dialects[encoding].frames(message)
-
-
-def ends(encoding: Encoding, message: dict[str, Any]) -> bool:
+def ends(encoding: AnyEncoding, message: dict[str, Any]) -> bool:
     """See `Dialect.ends`; the hub's own encodings have words for everything."""
-    return encoding > Encoding.PARTS and _dialects[encoding].ends(message)
+    return isinstance(encoding, Dialect) and encoding.ends(message)

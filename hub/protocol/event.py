@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from . import dialects
 from .codec import transcode
+from .dialects import AnyEncoding, Dialect
 from .frames import Encoding, frame
 from .position import Position
 from .stream import written
@@ -96,14 +96,14 @@ class Event:
         self.epoch = ""
         self._json: bytes | None = None
         self._msgpack: bytes | None = None
-        self._others: dict[Encoding, bytes] | None = None
+        self._others: dict[AnyEncoding, bytes] | None = None
 
     @property
     def size(self) -> int:
         """Bytes that this event occupies, about: for queue and memory budgets."""
         return len(self.payload) + _OVERHEAD + (0 if self.meta is None else len(self.meta))
 
-    def frame(self, encoding: Encoding) -> bytes:
+    def frame(self, encoding: AnyEncoding) -> bytes:
         """The frame that every receiver of `encoding` gets: the same bytes object each time."""
         if encoding is Encoding.JSON:
             if self._json is None:
@@ -115,22 +115,22 @@ class Event:
             self._msgpack = frame(transcode(self.body()), Encoding.MSGPACK)
         return self._msgpack
 
-    def conflated_frame(self, encoding: Encoding, conflated: int) -> bytes:
+    def conflated_frame(self, encoding: AnyEncoding, conflated: int) -> bytes:
         """The frame for one receiver that did not get the `conflated` offsets before this one."""
-        if encoding > Encoding.PARTS:
+        if isinstance(encoding, Dialect):
             return self.frame(encoding)  # its clients have no word for what was left out
         body = self.body(conflated)
         if encoding > Encoding.MSGPACK:
             return written(encoding, self.type, self.channel, self._at, body)
         return frame(body if encoding is Encoding.JSON else transcode(body), encoding)
 
-    def _other(self, encoding: Encoding) -> bytes:
+    def _other(self, encoding: AnyEncoding) -> bytes:
         if self._others is None:
             self._others = {}
         block = self._others.get(encoding)
         if block is None:
-            if encoding > Encoding.PARTS:
-                block = dialects.frames(encoding, self.fields())
+            if isinstance(encoding, Dialect):
+                block = encoding.frames(self.fields())
             else:
                 block = written(encoding, self.type, self.channel, self._at, self.body())
             self._others[encoding] = block
@@ -199,11 +199,11 @@ class Burst:
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
-        self._joined: list[bytes | None] = [None] * len(Encoding)
+        self._joined: dict[AnyEncoding, bytes] = {}
 
-    def frames(self, encoding: Encoding) -> bytes:
+    def frames(self, encoding: AnyEncoding) -> bytes:
         """All frames of the burst, one after the other."""
-        joined = self._joined[encoding]
+        joined = self._joined.get(encoding)
         if joined is None:
             frames = [event.frame(encoding) for event in self.events]
             joined = self._joined[encoding] = frames[0] if len(frames) == 1 else b"".join(frames)

@@ -6,20 +6,18 @@ from enum import IntEnum
 
 class Encoding(IntEnum):
     """How a connection's messages are written. A WebSocket's subprotocol says which; the others are of HTTP streams
-    (`protocol.stream`), and are not framed, or of other protocols (`protocol.dialects`)."""
+    (`protocol.stream`), and are not framed. Other protocols have a `dialects.Dialect` in its place."""
 
     JSON = 0
     MSGPACK = 1
     SSE = 2
     NDJSON = 3
     PARTS = 4  # server-sent events of several channels, each block's id yet to be written
-    CENTRIFUGO_JSON = 5  # of another protocol: `protocol.dialects` writes them
-    CENTRIFUGO_PROTOBUF = 6
 
     @property
     def is_text(self) -> bool:
         """Whether a socket's messages are text frames."""
-        return self in (Encoding.JSON, Encoding.CENTRIFUGO_JSON)
+        return self is Encoding.JSON
 
 
 SUBPROTOCOLS: dict[str, Encoding] = {"hub.v1.json": Encoding.JSON, "hub.v1.msgpack": Encoding.MSGPACK}

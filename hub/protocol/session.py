@@ -20,6 +20,7 @@ from .codec import decode, salvage
 from .codes import ErrorCode
 from .commands import Command, parse
 from .console import is_console_line, parse_line
+from .dialects import AnyEncoding
 from .errors import HubError
 from .fields import CommandId, command_id
 from .frames import Encoding
@@ -50,7 +51,7 @@ class Session:
 
     __slots__ = ("_before_auth", "_faults", "console", "encoding", "last_id", "state")
 
-    def __init__(self, encoding: Encoding, console: bool) -> None:
+    def __init__(self, encoding: AnyEncoding, console: bool) -> None:
         self.encoding = encoding
         self.console = console
         self.state = SessionState.WAITING
@@ -102,6 +103,7 @@ class Session:
 
     def _message(self, data: bytes, text: bool) -> dict[str, Any]:
         """The message as an object; `last_id` is set as soon as it is known."""
+        assert isinstance(self.encoding, Encoding)  # who speaks a dialect reads by itself
         if text is not (self.encoding is Encoding.JSON):
             kind, wanted = ("text", "hub.v1.msgpack") if text else ("binary", "hub.v1.json")
             raise HubError(ErrorCode.BAD_MESSAGE, f"a {kind} frame on a connection that speaks {wanted}")

@@ -4,7 +4,7 @@ import logging
 import re
 
 _SECRETS = re.compile(
-    r"""((?:[?&\s"']|^)(?:token|ticket|resume)=)[^&\s"']+   # a query
+    r"""((?:[?&\s"']|^)(?:token|ticket|resume|cf_connect)=)[^&\s"']+   # a query
     |(hub\.token\.)[A-Za-z0-9_.-]+                          # a subprotocol entry
     |(\bBearer\s+)\S+                                       # a header
     |\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]* # a JWT, wherever it stands

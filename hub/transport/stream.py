@@ -13,7 +13,9 @@ from starlette.types import Receive, Send
 
 from ..commands.host import Entrance
 from ..connections.connection import Connection
+from ..connections.transport import Transport
 from ..protocol.codes import CloseCode
+from ..protocol.dialects import AnyEncoding
 from ..protocol.errors import HubError
 from ..protocol.frames import Encoding
 from ..protocol.replies import Window
@@ -21,15 +23,19 @@ from ..protocol.replies import Window
 COMMENT_S = 14.0  # proxies cut what is silent, 30 s or more; EventSource's standard asks for 15 s
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
+Make = Callable[[Transport], Connection]
 Begin = Callable[[Connection], Awaitable[None]]
 
 
 class Writing(Protocol):
-    """How a stream is written."""
+    """How a stream is written. `comment` says that all is well; empty where the connection itself says so."""
 
-    encoding: Encoding
     media_type: str
     comment: bytes
+
+    @property
+    def encoding(self) -> AnyEncoding:
+        """What its connection speaks."""
 
     def render(self, data: bytes) -> bytes:
         """What the outbox sends, as it goes out."""
@@ -74,12 +80,14 @@ class NdJson:
 
 
 class StreamTransport:
-    """A `connections.transport.Transport`; see the module's head. `begin` says the first words, once."""
+    """A `connections.transport.Transport`; see the module's head. `make` makes its connection, whose first words
+    are said by `begin`, once."""
 
-    def __init__(self, node: Entrance, writing: Writing, address: str, begin: Begin) -> None:
+    def __init__(self, node: Entrance, writing: Writing, address: str, make: Make, begin: Begin) -> None:
         self._node = node
         self._writing = writing
         self._address = address
+        self._make = make
         self._begin = begin
         self._high = node.settings.write_buffer_bytes
         self._queue: list[bytes] = []
@@ -92,7 +100,7 @@ class StreamTransport:
     async def run(self, receive: Receive, send: Send) -> None:
         """From the first line of the body to the last."""
         node = self._node
-        connection = Connection(node, self, self._writing.encoding, False, self._address)
+        connection = self._make(self)
         self._connection = connection
         self._task = asyncio.current_task()
         self._put(self._writing.retry(_first_window(node.default_window)))

@@ -10,15 +10,13 @@ from google.protobuf.json_format import MessageToDict
 
 from hub.centrifugo import protobuf
 from hub.centrifugo.answers import answer
-from hub.centrifugo.framing import framed
+from hub.centrifugo.dialect import JSON, PROTOBUF, CentrifugoDialect, Form
 from hub.centrifugo.names import HubNames
-from hub.centrifugo.pushes import Pushes
 from hub.centrifugo.requests import RequestId
-from hub.protocol.frames import Encoding, bodies
+from hub.protocol.frames import bodies
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
 OPAQUE = ("data", "conn_info", "chan_info")
-ENCODINGS = {"json": Encoding.CENTRIFUGO_JSON, "protobuf": Encoding.CENTRIFUGO_PROTOBUF}
 
 
 @pytest.fixture(autouse=True)
@@ -30,20 +28,21 @@ def life(end: float) -> dict[str, Any]:
     return {"expires": True, "ttl": int(end)}
 
 
-def body(case: dict[str, Any], encoding: Encoding) -> bytes:
+def body(case: dict[str, Any], form: Form) -> bytes:
+    dialect = CentrifugoDialect(form, HubNames())
     if "request" in case:
         ((method, request),) = case["request"].items()
         replies = answer(RequestId.of(7, method, request), case["hub"], 25.0, life)
-        frame = framed(replies, encoding)
+        frame = dialect.framed(replies)
     else:
-        frame = Pushes(encoding, HubNames()).frames(case["hub"])
+        frame = dialect.frames(case["hub"])
     return b"".join(bodies(frame))
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
 def test_frames(case: dict[str, Any]) -> None:
-    assert body(case, ENCODINGS["json"]).decode().split("\n") == (case["json"] or [""])
-    assert body(case, ENCODINGS["protobuf"]).hex() == case["protobuf"]
+    assert body(case, JSON).decode().split("\n") == (case["json"] or [""])
+    assert body(case, PROTOBUF).hex() == case["protobuf"]
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])

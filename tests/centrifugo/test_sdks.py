@@ -3,8 +3,9 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ EVENTS, CUTS = 300, 6
 CHANNEL = "chat:1"
 Message = dict[str, Any]
 Told = Callable[[Message], None]
-Reader = Callable[[str, str, bool, Told], AbstractAsyncContextManager[None]]
+Reader = Callable[[Sequence[str], str, bool, Told], AbstractAsyncContextManager[None]]
 
 
 @asynccontextmanager
-async def python(url: str, token: str, binary: bool, told: Told) -> AsyncIterator[None]:
+async def python(hosts: Sequence[str], token: str, binary: bool, told: Told) -> AsyncIterator[None]:
     class Events(SubscriptionEventHandler):  # type: ignore[misc]
         async def on_subscribed(self, ctx: SubscribedContext) -> None:
             told({"subscribed": ctx.recovered, "recovering": ctx.was_recovering})
@@ -34,6 +35,7 @@ async def python(url: str, token: str, binary: bool, told: Told) -> AsyncIterato
         async def on_publication(self, ctx: PublicationContext) -> None:
             told({"offset": ctx.pub.offset, "data": json.loads(ctx.pub.data) if binary else ctx.pub.data})
 
+    url = f"ws://{hosts[0]}/connection/websocket{'?format=protobuf' if binary else ''}"
     client = Client(url, token=token, use_protobuf=binary, min_reconnect_delay=0.05, max_reconnect_delay=0.3)
     subscription = client.new_subscription(CHANNEL, events=Events())
     await subscription.subscribe()
@@ -45,11 +47,17 @@ async def python(url: str, token: str, binary: bool, told: Told) -> AsyncIterato
 
 
 @asynccontextmanager
-async def javascript(url: str, token: str, binary: bool, told: Told) -> AsyncIterator[None]:
+async def javascript(
+    hosts: Sequence[str], token: str, binary: bool, told: Told, transport: str = "websocket"
+) -> AsyncIterator[None]:
+    """By a transport over HTTP, the way up is the other node's."""
+    here, there = hosts
     process = await asyncio.create_subprocess_exec(
         "node",
         str(READ),
-        url,
+        transport,
+        f"{'ws' if transport == 'websocket' else 'http'}://{here}/connection/{transport}",
+        f"http://{there}/emulation",
         token,
         CHANNEL,
         *(["protobuf"] if binary else []),
@@ -96,8 +104,21 @@ def cut(proxies: list[Proxy]) -> None:
         proxy.cut()
 
 
-@pytest.mark.parametrize("binary", [False, True], ids=["json", "protobuf"])
-@pytest.mark.parametrize("reader", [python, javascript])
+sse, http_stream = (partial(javascript, transport=name) for name in ("sse", "http_stream"))
+
+
+@pytest.mark.parametrize(
+    ("reader", "binary"),
+    [
+        pytest.param(python, False, id="python"),
+        pytest.param(python, True, id="python-protobuf"),
+        pytest.param(javascript, False, id="javascript"),
+        pytest.param(javascript, True, id="javascript-protobuf"),
+        pytest.param(sse, False, id="sse"),
+        pytest.param(http_stream, False, id="http_stream"),
+        pytest.param(http_stream, True, id="http_stream-protobuf"),
+    ],
+)
 async def test_nothing_is_lost_or_doubled(redis: RedisServer, reader: Reader, binary: bool) -> None:
     told: list[Message] = []
     with (
@@ -106,10 +127,8 @@ async def test_nothing_is_lost_or_doubled(redis: RedisServer, reader: Reader, bi
     ):
         proxies = [await Proxy("127.0.0.1", hub.port).start() for hub in (one, other)]
         token = one.token("ann", subscribe=["chat:*"])
-        url = f"ws://127.0.0.1:{proxies[0].port}/connection/websocket"
-        if binary:
-            url += "?format=protobuf"
-        async with reader(url, token, binary, told.append):
+        hosts = [f"127.0.0.1:{proxy.port}" for proxy in proxies]
+        async with reader(hosts, token, binary, told.append):
             await until(lambda: any("subscribed" in line for line in told))
             await flow(other, proxies)
             await until(lambda: any(line.get("offset", 0) >= EVENTS for line in told))

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.centrifugo.framing import SUBPROTOCOLS as CENTRIFUGO
+from hub.centrifugo import dialect
 from hub.centrifugo.names import HubNames
-from hub.centrifugo.pushes import Pushes
-from hub.protocol import dialects
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.event import Event, Publication
@@ -20,14 +18,8 @@ from hub.protocol.payloads import MAX_DEPTH
 from hub.protocol.publications import Batch, Publish
 from hub.protocol.session import Session
 
+EVERY = (*Encoding, *(dialect.CentrifugoDialect(form, HubNames()) for form in dialect.FORMS))
 HEAD = b'{"type":"publish","id":7,"channel":"doc:7","event":"note","payload":'
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _every_protocol() -> None:
-    """Each encoding that a hub can be set to speak is written here, whoever ran before."""
-    for encoding in CENTRIFUGO.values():
-        dialects.register(encoding, Pushes(encoding, HubNames()))
 
 
 def session(encoding: Encoding = Encoding.JSON) -> Session:
@@ -131,7 +123,7 @@ def test_what_is_no_json_at_all(payload: bytes) -> None:
 def test_the_deepest_is_written_wherever_it_stands(open_: bytes, close: bytes) -> None:
     payload = open_ * MAX_DEPTH + b"1" + close * MAX_DEPTH
     event = Event("state:7", 1, "e_1", 1, "note", published(payload), key="k")
-    for encoding in Encoding:
+    for encoding in EVERY:
         assert event.frame(encoding)
         assert event.conflated_frame(encoding, 3)
     many = b"[" + b",".join([b"{}"] * 1000) + b"]"
@@ -185,7 +177,7 @@ def test_any_bytes_are_kept_or_refused(payload: bytes) -> None:
         kept = published(payload)
     except HubError:
         return
-    for encoding in Encoding:
+    for encoding in EVERY:
         assert Event("doc:7", 1, "e_1", 1, "note", kept).frame(encoding)
 
 
