@@ -59,11 +59,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "port": "The port; 0 picks a free one.",
         "workers": "Processes that share the port. More than one needs `redis://`.",
         "path": "Where WebSockets are served.",
-        "centrifugo": "`true`: the SDKs of Centrifugo are served too, at `/connection/websocket` "
+        "centrifugo": "`true`: the SDKs of Centrifugo are served too, at `/connection/websocket` and over HTTP "
         "([centrifugo.md](centrifugo.md)).",
         "centrifugo_tokens": "`true`: they bring Centrifugo's tokens and channel names, in place of the hub's.",
         "centrifugo_default_namespace": "The namespace of their channels whose names have none.",
         "centrifugo_personal": "Whether each of their users is subscribed to `#user` by the hub.",
+        "centrifugo_anonymous": "Whether who has no token, or one without a user, is let in to listen.",
         "redis_credentials": "`package.module:name` of a redis-py `CredentialProvider`, or of what makes one: "
         "asked at each connect, so that passwords may rotate.",
         "redis_address_remap": "`package.module:name` of a function from (host, port), as Sentinels or a Cluster "
@@ -192,6 +193,7 @@ RULES = {
     "snapshot_keys": "Keys of a snapshot.",
     "client_publish": "Whether users may publish, with a grant; services always may.",
     "client_subscribe": "Whether a token of Centrifugo's is enough to subscribe ([centrifugo.md](centrifugo.md)).",
+    "client_anonymous": "Whether they are open to who has no user too, where `HUB_CENTRIFUGO_ANONYMOUS` is on.",
     "client_event": "The type of events that its SDKs publish.",
     "publish_rate": "Publications a second of one connection,",
     "publish_burst": "and at once.",

@@ -67,6 +67,8 @@ def problems(settings: Settings) -> list[str]:
     found += [problem for part in parts for problem in part.problems()]
     if settings.centrifugo_tokens and not settings.centrifugo:
         found.append("HUB_CENTRIFUGO_TOKENS is for the SDKs of Centrifugo: HUB_CENTRIFUGO=true lets them in")
+    if settings.centrifugo_anonymous and not settings.centrifugo_tokens:
+        found.append("HUB_CENTRIFUGO_ANONYMOUS goes with Centrifugo's own tokens: HUB_CENTRIFUGO_TOKENS=true")
     for check in (make_intake, _check_proxies, _check_webhooks):
         try:
             check(settings)

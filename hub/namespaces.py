@@ -33,8 +33,9 @@ class Namespace(BaseModel):
     snapshot `snapshot_ttl` after its final event, or `snapshot_idle_ttl` after its last; `snapshot_keys`
     bounds the keys of a channel. `publish_rate` events a second, with bursts of `publish_burst`, are taken
     from one connection. `client_subscribe` and `client_event` are for clients that speak another protocol:
-    whether their tokens, which grant nothing, open the channels, and the type of their events. `schema_` names
-    a JSON Schema file (`schema` in the settings) for payloads.
+    whether their tokens, which grant nothing, open the channels, and the type of their events; `client_anonymous`
+    beside `client_subscribe` opens them to who has no token too. `schema_` names a JSON Schema file (`schema` in
+    the settings) for payloads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -48,6 +49,7 @@ class Namespace(BaseModel):
     snapshot_keys: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     client_publish: bool = False
     client_subscribe: bool = False
+    client_anonymous: bool = False
     client_event: Annotated[str, Field(min_length=1, max_length=MAX_NAME)] = CLIENT_EVENT
     publish_rate: Annotated[float, Field(gt=0)] = 50.0
     publish_burst: Annotated[int, Field(ge=1)] = 100

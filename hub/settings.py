@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     centrifugo_tokens: bool = False
     centrifugo_default_namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = "plain"
     centrifugo_personal: bool = False
+    centrifugo_anonymous: bool = False
     trusted_proxies: list[str] = Field(default_factory=list)
 
     # a connection

@@ -7,7 +7,6 @@ import orjson
 
 from .. import __version__
 from ..protocol.codes import ErrorCode
-from ..protocol.payloads import keep_payload
 from . import codes, pushes
 from .requests import REJECT_UNRECOVERED, RequestId
 
@@ -29,8 +28,9 @@ def answer(id: RequestId, message: Message, heartbeat: float, life: Life) -> lis
 
 
 def rejected(id: RequestId, message: Message) -> bool:
-    """Whether the request wants no subscription that has lost something, and this one has."""
-    wanted = bool(id.request.get("flag", 0) & REJECT_UNRECOVERED)
+    """Whether the request wants no subscription that has lost something, as no map does, and this one has."""
+    request = id.request
+    wanted = bool(request.get("flag", 0) & REJECT_UNRECOVERED) or request.get("type", 0) != 0
     return wanted and message["type"] == "hub.subscribed" and message.get("recovered") is False
 
 
@@ -89,7 +89,11 @@ def _subscribed(id: RequestId, message: Message, life: Life) -> list[Message]:
         # What was missed follows as pushes: the position is the one that they follow.
         offset = message["offset"] - message.get("missed", 0)
         result |= {"recoverable": True, "epoch": message["epoch"], "offset": offset, "positioned": True}
-    if "recovered" in message:
+    if "type" in id.request:
+        result["type"] = id.request["type"]
+    if id.state is not None:
+        result["state"] = id.state  # it begins with that: it comes back from nowhere
+    elif "recovered" in message:
         result |= {"recovered": message["recovered"], "was_recovering": True}
     return [{"id": int(id), "subscribe": result}, *pushes.follows(message)]
 
@@ -104,18 +108,9 @@ def _presence(id: RequestId, message: Message) -> Message:
 def _history(id: RequestId, message: Message) -> Message:
     request = id.request
     limit, since = request.get("limit", 0), request.get("since")
-    events = [_event(each) for each in message["events"]] if limit else []
+    found = [pushes.stored(orjson.dumps(each)) for each in message["events"]] if limit else []
     if request.get("reverse"):
-        events.reverse()
+        found.reverse()
         if since is not None:
-            events = [event for event in events if event["offset"] < since.get("offset", 0)]
-    found = [pushes.publication(event) for event in events]
+            found = [pub for pub in found if pub["offset"] < since.get("offset", 0)]
     return {"publications": found, "epoch": message["epoch"], "offset": message["offset"]}
-
-
-def _event(fragment: Any) -> Message:
-    body = orjson.dumps(fragment)
-    event: Message = orjson.loads(body)
-    keep_payload(event, body)
-    event["payload"] = orjson.Fragment(event["payload"])
-    return event

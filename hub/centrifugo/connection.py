@@ -6,7 +6,7 @@ from typing import Any
 
 from ..commands import dispatch
 from ..commands.host import Executes
-from ..commands.permissions import rights_in
+from ..commands.permissions import check_subscribe, rights_in
 from ..connections.channel_rights import Either, Rights
 from ..connections.connection import Connection, Host
 from ..connections.transport import Transport
@@ -18,20 +18,22 @@ from ..protocol.errors import HubError
 from ..protocol.fields import CommandId
 from ..protocol.position import Position
 from ..protocol.session import MAX_BEFORE_AUTH, SessionState
-from . import answers, codes, requests
+from ..recovery.replay import room
+from . import answers, codes, maps, requests
 from .dialect import CentrifugoDialect
 from .framing import commands
 from .protobuf import Malformed
 from .requests import METHODS, RequestId
 from .tokens import ENDLESS
 
+IDS = 2**32  # of commands: their SDKs know no higher one
 EARLIER_S = (30.0, 33.0)  # a token is to be renewed so long before its end: the SDKs ask at the end of `ttl`
 
 
 class CentrifugoConnection(Connection):
     """See the module's head. What a client sends behind its `connect` waits until that is answered."""
 
-    __slots__ = ("_before_auth", "_connecting", "_dialect", "_executes", "_held", "_pinged")
+    __slots__ = ("_before_auth", "_connecting", "_dialect", "_executes", "_held", "_maps", "_pinged")
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class CentrifugoConnection(Connection):
         self._executes = executes
         self._dialect = dialect
         self._held: list[tuple[str, dict[str, Any]]] | None = None
+        self._maps: maps.MapReads | None = None
         self._before_auth = 0
         self._connecting = self._pinged = False
 
@@ -78,7 +81,7 @@ class CentrifugoConnection(Connection):
         method = next((name for name in command if name in METHODS), None)
         if method is None:
             self._pong(command)
-        elif command.get("id", 0) <= 0 and method != "send":
+        elif not 0 < command.get("id", 0) < IDS and method != "send":
             self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {method} needs an id")
         elif self.session.state is not SessionState.WAITING:
             if method == "connect":
@@ -108,32 +111,68 @@ class CentrifugoConnection(Connection):
         """Do it, with what only these clients expect."""
         id = command.id
         if isinstance(command, Subscribe) and isinstance(id, RequestId):
-            command = await self._prepared(command, id)
+            right = await self._right(command, id)
+            if id.request.get("type"):
+                found = await self._map(command, id, right)
+                if found is None:
+                    return
+                command = found
+            command = await self._prepared(command, right)
         elif isinstance(command, ReadHistory) and isinstance(id, RequestId):
             await self._check_epoch(command.channel, id)
         await dispatch.execute(self._executes, self, command)
         if isinstance(command, Subscribe) and isinstance(id, RequestId) and id.rejected:
             self._executes.drop(self, command.channel)  # in the same turn: nothing was sent of it
 
-    async def _prepared(self, command: Subscribe, id: RequestId) -> Subscribe:
-        """Present where that is allowed, as Centrifugo's options would have it; and a position that names no
-        numbering stands in the present one."""
+    async def _right(self, command: Subscribe, id: RequestId) -> Rights:
+        """What the connection may do in the channel, with what the command brings."""
         channel = command.channel
         standing = self.subscriptions.get(channel)
         if standing is not None and not standing.ended:
             raise HubError(ErrorCode.CONFLICT, f"{channel} is subscribed already")
-        namespace = self._executes.namespaces.of(channel)
+        self._executes.namespaces.of(channel)
         right: Rights = rights_in(self, channel)
         if command.token is not None:
             token = await self._executes.verify_channel(command.token)
             id.expires_at = token.expires_at
             right = Either(right, token)
-        since = command.since
+        return right
+
+    async def _map(self, command: Subscribe, id: RequestId, right: Rights) -> Subscribe | None:
+        """The subscription that a request for a map leads to; None where its answer is a page of the state."""
+        channel, executes, request = command.channel, self._executes, id.request
+        maps.check(request, channel, executes.namespaces, id)
+        if request.get("phase") != maps.STATE:
+            return command
+        check_subscribe(right, channel)
+        reads = self._maps = self._maps or maps.MapReads()
+        async with self.long_reply():
+            if not request.get("cursor"):
+                snapshot = await executes.channels.snapshots.now(channel, executes.namespaces.of(channel))
+                reads.begin(channel, snapshot)
+            if not await room(self.outbox, lambda: not self.closed):
+                return None
+            page = reads.page(channel, request, id)
+            if page.cursor:
+                self.outbox.push(self._dialect.framed([page.reply(id)]))
+                return None
+        reads.end(channel)
+        id.state = page.entries
+        return replace(command, since=page.position)
+
+    async def _prepared(self, command: Subscribe, right: Rights) -> Subscribe:
+        """Present where that is allowed, as Centrifugo's options would have it; and a position that names no
+        numbering stands in the present one."""
+        channel, since = command.channel, command.since
+        namespace = self._executes.namespaces.of(channel)
         if not namespace.stored:
             since = None
         elif since is not None and requests.recovers_from_anywhere(command):
             since = Position(await self._epoch(channel), since.offset)
-        return replace(command, since=since, presence=_presence(namespace, right, channel))
+        presence = _presence(namespace, right, channel)
+        if presence is None and since is command.since:
+            return command
+        return replace(command, since=since, presence=presence)
 
     def subscription_by_token(self, channel: str, since: Position | None) -> Subscribe:
         """Present there too, as with any other."""

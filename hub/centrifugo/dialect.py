@@ -91,20 +91,16 @@ class CentrifugoDialect(Dialect):
     def framed(self, messages: Sequence[Message]) -> bytes:
         """Replies and pushes, in whose pushes channels have the hub's names, as they are sent together; nothing
         where there are none."""
+        form = self.form
         for message in messages:
-            push = message.get("push")
-            if push is not None and "channel" in push:
+            if "push" in message and "channel" in message["push"]:
+                push = message["push"]
                 push["channel"] = self.names.outward(push["channel"])
-        if self.form.one_way:
+        if form.one_way:
             messages = [told for told in map(_told, messages) if told is not None]
         if not messages:
             return b""
-        return self.form.joined([self._encoded(message) for message in messages])
-
-    def _encoded(self, message: Message) -> bytes:
-        if self.form.binary:
-            return protobuf.delimited(protobuf.encode("Reply", message))
-        return _line(message)
+        return form.joined([_message(each) if form.binary else _line(each) for each in messages])
 
 
 def _disconnect(message: Message) -> Message:
@@ -120,6 +116,10 @@ def _told(message: Message) -> Message | None:
     if "connect" in message:
         return {"connect": message["connect"]}
     return message if not message else None  # a ping
+
+
+def _message(reply: Message) -> bytes:
+    return protobuf.delimited(protobuf.encode("Reply", reply))
 
 
 def _line(reply: Mapping[str, Any]) -> bytes:

@@ -16,6 +16,10 @@ from .protobuf import Malformed
 from .schema import INT_MAX, MESSAGES
 
 _SCALARS: dict[str, type] = {"string": str, "bool": bool}
+_KINDS = {
+    name: {key: (_SCALARS.get(kind), kind) for key, (_, kind) in fields.items()}
+    for name, fields in MESSAGES.items()
+}
 MAX_COMMANDS = 512  # of one frame, all of which are looked at in one go
 
 # From the first character that is no space to the end of its line: 64 KB of line ends are one step.
@@ -86,20 +90,18 @@ def checked(name: str, value: Any) -> dict[str, Any]:
     """
     if not isinstance(value, dict):
         raise Malformed(f"a {name} is an object")
-    fields, found = MESSAGES[name], {}
+    kinds, found = _KINDS[name], {}
     for key, each in value.items():
-        field = fields.get(key)
-        if field is not None and each is not None:
-            found[key] = _value(key, field[1], each)
+        known = kinds.get(key)
+        if known is not None and each is not None:
+            found[key] = each if type(each) is known[0] else _value(key, known[1], each)
     return found
 
 
 def _value(key: str, kind: str, value: Any) -> Any:
-    scalar = _SCALARS.get(kind)
-    if scalar is not None:
-        if type(value) is not scalar:
-            raise Malformed(f"{key} is a {kind}")
-        return value
+    """A value that is of no scalar type, or not of that which its field has."""
+    if kind in _SCALARS:
+        raise Malformed(f"{key} is a {kind}")
     if kind == "int":
         if type(value) is not int or not -INT_MAX <= value <= INT_MAX:
             raise Malformed(f"{key} is an integer")

@@ -35,7 +35,7 @@ class CentrifugoHandshaker(Handshaker):
     def spoken(self, request: UpgradeRequest) -> tuple[str | None, CentrifugoDialect]:
         """JSON unless Protobuf is asked for, in either place; what else is offered is passed over. An offer is
         answered even where the query has said it: clients take an upgrade without for a failure."""
-        query = parse_qs(request.query)
+        query = parse_qs(request.query) if request.query else {}
         binary = "protobuf" in (*query.get("format", ()), *query.get("cf_protocol", ()))
         offered = next((name for name in request.subprotocols if name in SUBPROTOCOLS), None)
         form = PROTOBUF if binary else SUBPROTOCOLS.get(offered or "", JSON)

@@ -14,6 +14,8 @@ from ..protocol.errors import HubError
 
 OWN = "user"
 PRIVATE = "$"
+ANONYMOUS = "anonymous:"
+"""The users of connections without one begin like this in the hub; each has its own, so that no limit is shared."""
 
 
 class HubNames:
@@ -61,6 +63,11 @@ class CentrifugoNames(HubNames):
         if namespace == OWN:
             return f"#{rest}"
         return f"{PRIVATE}{namespace}:{rest[1:]}" if rest.startswith(PRIVATE) else channel
+
+
+def shown_user(user: str) -> str:
+    """A user as these clients know them: empty where there is none."""
+    return "" if user.startswith(ANONYMOUS) else user
 
 
 def is_private(channel: str) -> bool:

@@ -1,7 +1,8 @@
 """What the hub says unasked, in the words of the Centrifugo protocol. It is the same for all receivers of an
 form, and written once for them (`dialect`). Channels have the hub's names yet.
 
-    an event                        push pub; its type, id, key and `meta` stand in `tags`
+    an event                        push pub; its type, id, key and `meta` stand in `tags`. For maps the key has a
+                                    field too, and `removed` says that it is no more
     hub.snapshot                    push pub for each event, without offset: the position is the reply's
     hub.join, hub.leave             push join, leave, one a member
     hub.subscribed                  push subscribe: a channel of the token, or given by a service
@@ -15,7 +16,10 @@ from typing import Any
 
 import orjson
 
+from ..broker.base import KEY_DELETED
+from ..protocol.payloads import keep_payload
 from . import codes
+from .names import shown_user
 
 Message = dict[str, Any]
 
@@ -33,18 +37,34 @@ def publication(event: Message) -> Message:
     """An event; its payload is as it was sent."""
     pub: Message = {"data": event["payload"]}
     if "from" in event:
-        pub["info"] = {"user": event["from"], "client": ""}
+        pub["info"] = {"user": shown_user(event["from"]), "client": ""}
     if "offset" in event:
         pub["offset"] = event["offset"]
+    if "key" in event:
+        pub["key"] = event["key"]
+        if event.get("final") and _is_removal(event):
+            pub["removed"] = True
     tags = {name: event[name] for name in ("type", "id", "key") if name in event}
     if "meta" in event:
         tags = {**values(event["meta"]), **tags}
     return {**pub, "tags": tags, "time": event["time"]}
 
 
+def stored(body: bytes) -> Message:
+    """The publication of an event that is written as JSON; its payload keeps its bytes."""
+    event: Message = orjson.loads(body)
+    keep_payload(event, body)
+    event["payload"] = orjson.Fragment(event["payload"])
+    return publication(event)
+
+
+def _is_removal(event: Message) -> bool:
+    return event["type"] == KEY_DELETED or orjson.dumps(event["payload"]) == b"null"
+
+
 def client_info(member: Message) -> Message:
     """A member. `conn_info` is what the token says of it, `chan_info` its state in the channel."""
-    info: Message = {"user": member["user"], "client": member.get("connection", member.get("as"))}
+    info: Message = {"user": shown_user(member["user"]), "client": member.get("connection", member.get("as"))}
     if "info" in member:
         info["conn_info"] = member["info"]
     if "state" in member:

@@ -38,13 +38,15 @@ from .codes import NOT_AVAILABLE
 from .names import HubNames
 
 REJECT_UNRECOVERED = 2
+MAP_STATE = 2  # the phase in which a map's entries are asked for
 _ANY_EPOCH = ""
 
 
 class RequestId(int):
     """The id of a request, with what its answer needs of it: the only thing that goes all the way with a command.
 
-    `error` is what is wrong with the request itself; `code` stands for the error's own number.
+    `error` is what is wrong with the request itself; `code` stands for the error's own number. `state` are entries
+    of a map that the answer brings along.
     """
 
     method: str = ""
@@ -53,6 +55,7 @@ class RequestId(int):
     code: int | None = None
     rejected: bool = False  # a subscription that the client does not want as it is
     expires_at: float | None = None  # of a channel token, Unix seconds
+    state: list[dict[str, Any]] | None = None
 
     @classmethod
     def of(cls, id: int, method: str, request: Mapping[str, Any]) -> "RequestId":
@@ -101,7 +104,11 @@ def _authenticate(id: RequestId, request: Mapping[str, Any]) -> Authenticate:
 
 def _subscribe(id: RequestId, request: Mapping[str, Any]) -> Subscribe:
     channel = fields.channel(request)
-    since = _position(request, any_epoch=True) if request.get("recover") else None
+    since = None
+    if request.get("recover"):
+        since = _position(request, any_epoch=not request.get("type"))
+    elif request.get("type") and request.get("phase") != MAP_STATE:
+        since = _position(request)
     return Subscribe(id, channel, since, token=request.get("token") or None)
 
 
@@ -114,9 +121,22 @@ def _unsubscribe(id: RequestId, request: Mapping[str, Any]) -> Unsubscribe:
 
 
 def _publish(id: RequestId, request: Mapping[str, Any]) -> Publish:
+    publication = {"channel": request.get("channel"), "event": CLIENT_EVENT}
+    if request.get("type"):
+        return parse_publish(id, {**publication, **map_entry(request)})
+    return parse_publish(id, {**publication, "payload": _payload(request)})
+
+
+def map_entry(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What a publication into a map says of its key: its value, or that it is removed."""
+    removed = bool(request.get("removed"))
+    payload = b"null" if removed else _payload(request)
+    return {"key": request.get("key", ""), "payload": payload, "final": removed}
+
+
+def _payload(request: Mapping[str, Any]) -> bytes:
     data = request.get("data", b"")
-    payload = payload_of(loads_json(data), data)
-    return parse_publish(id, {"channel": request.get("channel"), "event": CLIENT_EVENT, "payload": payload})
+    return payload_of(loads_json(data), data)
 
 
 def _history(id: RequestId, request: Mapping[str, Any]) -> ReadHistory:

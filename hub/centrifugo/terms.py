@@ -34,8 +34,11 @@ def make_terms(settings: Settings, node: Executes, keys: Keys) -> Terms:
         names,
         settings.table,
         personal=settings.centrifugo_personal,
+        anonymous=settings.centrifugo_anonymous,
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
     )
     # Nothing is remembered: what a token gives may outlive the token (`expire_at`), which must not be taken again.
-    return Terms(names, reading(node, make_authenticator(settings, keys, claims, remembered=0)))
+    authenticator = make_authenticator(settings, keys, claims, remembered=0)
+    nobody = claims.nobody if settings.centrifugo_anonymous else None
+    return Terms(names, reading(node, authenticator, nobody))

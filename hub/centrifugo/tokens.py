@@ -2,13 +2,16 @@
 
 They say nothing of what may be done. A channel may be subscribed that is the user's own, that the token brings
 along, that has a token of its own, or whose namespace has `client_subscribe`. What may be subscribed may be
-published to and watched, as far as its namespace has `client_publish` and `presence`.
+published to and watched, as far as its namespace has `client_publish` and `presence`. Where the settings let
+in who has no token, or one without a user, these may listen where `client_anonymous` is set too, and no more.
 
 Claims: centrifugal.dev/docs/server/authentication and centrifugal.dev/docs/server/channel_token_auth.
 """
 
 import base64
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from ..auth import claims
@@ -23,7 +26,7 @@ from ..namespaces import Namespaces
 from ..protocol.channels import is_reserved, namespace_of
 from ..protocol.codec import loads_json
 from ..protocol.errors import HubError
-from .names import CentrifugoNames, is_private
+from .names import ANONYMOUS, CentrifugoNames, is_private
 
 ENDLESS = 253_402_300_799.0
 """When that expires which has no end: the last second of the year 9999."""
@@ -47,8 +50,23 @@ class ClientIdentity(Identity):
         return self.may_subscribe(channel)
 
 
+class Nobody(ClientIdentity):
+    """Who has no user."""
+
+    __slots__ = ()
+
+    def may_publish(self, _channel: str) -> bool:
+        """Never."""
+        return False
+
+    def may_presence(self, _channel: str) -> bool:
+        """Never."""
+        return False
+
+
 class CentrifugoClaims:
-    """An `auth.tokens.Provider`. `personal`: each user is subscribed to their own channel by the server."""
+    """An `auth.tokens.Provider`. `personal`: each user is subscribed to their own channel by the server.
+    `anonymous`: a user may be missing."""
 
     def __init__(
         self,
@@ -56,12 +74,15 @@ class CentrifugoClaims:
         namespaces: Namespaces,
         *,
         personal: bool = False,
+        anonymous: bool = False,
         issuer: str | None = None,
         audience: str | None = None,
     ) -> None:
         self._names = names
-        free = (f"{name}:*" for name, rules in namespaces.items() if rules.client_subscribe)
-        self._grants = Grants(pattern(tuple(free)), NOTHING, NOTHING)
+        free = {name: rules for name, rules in namespaces.items() if rules.client_subscribe}
+        self._grants = _grants(free)
+        self._open = _grants([name for name, rules in free.items() if rules.client_anonymous])
+        self._anonymous = anonymous
         self._personal = personal
         self._issuer = issuer
         self._audience = audience
@@ -86,6 +107,8 @@ class CentrifugoClaims:
                 issued_at=issued_at,
                 jti=claims.token_id(found),
             )
+        if self._anonymous and found.get("sub") in (None, ""):
+            return replace(self.nobody(), expires_at=expires_at, channels=self._channels(found, None))
         user = claims.subject(found)
         return ClientIdentity(
             user=user,
@@ -98,11 +121,16 @@ class CentrifugoClaims:
             name=claims.publisher(user),
         )
 
+    def nobody(self) -> Nobody:
+        """One more who has no user."""
+        user = ANONYMOUS + secrets.token_hex(8)
+        return Nobody(user=user, expires_at=ENDLESS, grants=self._open, name=user)
+
     def explain(self, _found: Mapping[str, Any]) -> list[str]:
         """See `Provider`."""
         return []
 
-    def _channels(self, found: Mapping[str, Any], user: str) -> tuple[str, ...]:
+    def _channels(self, found: Mapping[str, Any], user: str | None) -> tuple[str, ...]:
         """What the server subscribes."""
         listed, subs = found.get("channels") or [], found.get("subs") or {}
         if not isinstance(listed, list):
@@ -111,7 +139,7 @@ class CentrifugoClaims:
             raise invalid("claim subs must be an object by channels")
         named = [self._channel(name, f"channels[{index}]") for index, name in enumerate(listed)]
         named += [self._channel(name, "subs") for name in subs]
-        if self._personal:
+        if self._personal and user is not None:
             named.append(self._channel(f"#{user}", "sub"))
         return tuple(dict.fromkeys(named))
 
@@ -129,17 +157,22 @@ class CentrifugoClaims:
 
 
 class TheirTokens:
-    """The node, but that tokens are read by `authenticator`."""
+    """The node, but that tokens are read by `authenticator`; who has none is `nobody`."""
 
-    def __init__(self, node: Executes, authenticator: Authenticator) -> None:
+    def __init__(
+        self, node: Executes, authenticator: Authenticator, nobody: Callable[[], Identity] | None
+    ) -> None:
         self._node = node
         self._authenticator = authenticator
+        self._nobody = nobody
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._node, name)
 
     async def verify(self, token: str) -> Identity:
         """See `LetsIn.verify`."""
+        if not token and self._nobody is not None:
+            return self._nobody()
         identity = await self._authenticator.verify(token)
         self._node.revocations.check(identity)
         return identity
@@ -151,9 +184,14 @@ class TheirTokens:
         return right
 
 
-def reading(node: Executes, authenticator: Authenticator) -> Executes:
+def reading(node: Executes, authenticator: Authenticator, nobody: Callable[[], Identity] | None) -> Executes:
     """See `TheirTokens`."""
-    return cast("Executes", TheirTokens(node, authenticator))
+    return cast("Executes", TheirTokens(node, authenticator, nobody))
+
+
+def _grants(namespaces: Iterable[str]) -> Grants:
+    """To listen in all channels of these."""
+    return Grants(pattern(tuple(f"{name}:*" for name in namespaces)), NOTHING, NOTHING)
 
 
 def _expire_at(found: Mapping[str, Any], now: float, ends: float) -> float:

@@ -14,6 +14,7 @@ SETTINGS: dict[str, Any] = {
     "namespaces": {
         "chat": {"mode": "log", "client_publish": True, "presence": True},
         "short": {"mode": "log", "history_size": 2},
+        "board": {"mode": "state", "client_publish": True},
     },
 }
 

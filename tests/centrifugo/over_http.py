@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-from centrifuge.protocol import client_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from hub.centrifugo import protobuf
 
 from ..support.pace import patience
 from ..support.server import RunningHub
+from . import their_protocol
 
 Message = dict[str, Any]
 JSON, BINARY = "application/json", "application/octet-stream"
@@ -72,7 +72,7 @@ class Answer:
         base = str(self.response.url).split("/connection/")[0]
         base = fields.pop("base", base)
         if self._kind == "protobuf":
-            body = client_pb2.EmulationRequest(**fields).SerializeToString()
+            body = their_protocol.EmulationRequest(**fields).SerializeToString()
             return await self.client.post(f"{base}/emulation", content=body, headers={"Content-Type": BINARY})
         fields["data"] = fields["data"].decode()
         return await self.client.post(f"{base}/emulation", json=fields)
@@ -104,13 +104,15 @@ class Answer:
         except (StopIteration, protobuf.Malformed):
             return None
         self._data = self._data[len(protobuf.delimited(body)) :]
-        return MessageToDict(client_pb2.Reply.FromString(body), preserving_proto_field_name=True)
+        reply = their_protocol.Reply.FromString(body)
+        message: Message = MessageToDict(reply, preserving_proto_field_name=True)
+        return message
 
 
 def encoded(kind: str, *commands: Message) -> bytes:
     if kind != "protobuf":
         return "\n".join(json.dumps(each) for each in commands).encode()
-    bodies = (ParseDict(each, client_pb2.Command()).SerializeToString() for each in commands)
+    bodies = (ParseDict(each, their_protocol.Command()).SerializeToString() for each in commands)
     return b"".join(protobuf.delimited(each) for each in bodies)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hub.auth.channel_right import ChannelRight
 from hub.auth.identity import Identity
-from hub.centrifugo.names import CentrifugoNames
+from hub.centrifugo.names import CentrifugoNames, shown_user
 from hub.centrifugo.tokens import ENDLESS, CentrifugoClaims
 from hub.namespaces import Namespace, Namespaces
 from hub.protocol.errors import HubError
@@ -61,6 +61,45 @@ def test_what_the_token_brings_along() -> None:
 def test_when_it_ends(claims: dict[str, Any], ends: float) -> None:
     assert read(sub="ann", **claims).expires_at == ends
     assert read(sub="ann", channel="news", **claims).expires_at == ends
+
+
+class TestNobody:
+    def reader(self) -> CentrifugoClaims:
+        table = Namespaces(
+            {
+                "plain": OPEN,
+                "lobby": Namespace(client_subscribe=True, client_anonymous=True, client_publish=True),
+                "half": Namespace(client_anonymous=True),
+            }
+        )
+        return CentrifugoClaims(CentrifugoNames("plain"), table, personal=True, anonymous=True)
+
+    def test_listens_where_that_is_open_to_nobody(self) -> None:
+        nobody = self.reader().nobody()
+        assert nobody.may_subscribe("lobby:1")
+        assert not nobody.may_subscribe("lobby:$1")
+        for channel in ("plain:news", "half:1", "user:ann", "hub:clients"):
+            assert not nobody.may_subscribe(channel)
+        assert not nobody.may_publish("lobby:1")
+        assert not nobody.may_presence("lobby:1")
+
+    def test_each_is_another(self) -> None:
+        reader = self.reader()
+        assert reader.nobody().user != reader.nobody().user
+        assert shown_user(reader.nobody().user) == ""
+
+    @pytest.mark.parametrize("sub", [{}, {"sub": ""}, {"sub": None}])
+    def test_by_a_token_of_nobody(self, sub: dict[str, Any]) -> None:
+        found = {**sub, "channels": ["news"], "exp": NOW + 60}
+        nobody = self.reader().read(None, found, NOW, 10.0)  # type: ignore[arg-type]
+        assert isinstance(nobody, Identity)
+        assert nobody.channels == ("plain:news",)
+        assert nobody.expires_at == NOW + 60
+        assert shown_user(nobody.user) == ""
+
+    def test_a_channels_token_has_a_user(self) -> None:
+        with pytest.raises(HubError, match="sub is missing"):
+            self.reader().read(None, {"channel": "news"}, NOW, 10.0)  # type: ignore[arg-type]
 
 
 def test_a_channels_token() -> None:

@@ -5,15 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from centrifuge.protocol import client_pb2
 from google.protobuf.json_format import MessageToDict
 
 from hub.centrifugo import protobuf
 from hub.centrifugo.answers import answer
-from hub.centrifugo.dialect import JSON, PROTOBUF, CentrifugoDialect, Form
+from hub.centrifugo.dialect import (
+    EVENTS,
+    JSON,
+    LENGTHS,
+    LINES,
+    ONE_WAY_EVENTS,
+    ONE_WAY_JSON,
+    ONE_WAY_LINES,
+    PROTOBUF,
+    CentrifugoDialect,
+    Form,
+)
 from hub.centrifugo.names import HubNames
 from hub.centrifugo.requests import RequestId
 from hub.protocol.frames import bodies
+
+from . import their_protocol
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
 OPAQUE = ("data", "conn_info", "chan_info")
@@ -47,7 +59,9 @@ def test_frames(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
 def test_both_say_the_same(case: dict[str, Any]) -> None:
-    read = [client_pb2.Reply.FromString(each) for each in protobuf.messages(bytes.fromhex(case["protobuf"]))]
+    read = [
+        their_protocol.Reply.FromString(each) for each in protobuf.messages(bytes.fromhex(case["protobuf"]))
+    ]
     for line, reply in zip(case["json"], read, strict=True):
         assert _plain(json.loads(line)) == _plain(MessageToDict(reply, preserving_proto_field_name=True))
 
@@ -58,3 +72,45 @@ def _plain(value: Any) -> Any:
         kept = {name: _plain(each) for name, each in value.items() if name not in OPAQUE}
         return {name: each for name, each in kept.items() if each not in ("", "0", "False", [])}
     return [_plain(each) for each in value] if isinstance(value, list) else str(value)
+
+
+EVENT = GOLDEN[0]["hub"]
+CLOSE = {"type": "hub.close", "code": 4403, "reason": "forbidden"}
+PUB = GOLDEN[0]["json"][0]
+INNER = PUB.removeprefix('{"push":').removesuffix("}")
+
+
+@pytest.mark.parametrize(
+    ("form", "event", "close"),
+    [
+        (LINES, f"{PUB}\n", '{"push":{"disconnect":{"code":3507,"reason":"forbidden"}}}\n'),
+        (EVENTS, f"data: {PUB}\n\n", 'data: {"push":{"disconnect":{"code":3507,"reason":"forbidden"}}}\n\n'),
+        (ONE_WAY_LINES, f"{INNER}\n", '{"disconnect":{"code":3507,"reason":"forbidden"}}\n'),
+        (ONE_WAY_EVENTS, f"data: {INNER}\n\n", 'data: {"disconnect":{"code":3507,"reason":"forbidden"}}\n\n'),
+    ],
+    ids=lambda value: value.name if isinstance(value, Form) else "",
+)
+def test_forms_over_http(form: Form, event: str, close: str) -> None:
+    dialect = CentrifugoDialect(form, HubNames())
+    assert dialect.frames(EVENT).decode() == event
+    assert dialect.frames(CLOSE).decode() == close
+    assert dialect.framed([{}]).decode() == event.replace(INNER if form.one_way else PUB, "{}")
+
+
+def test_protobuf_over_http_is_that_of_a_socket_without_its_frames() -> None:
+    dialect = CentrifugoDialect(LENGTHS, HubNames())
+    assert dialect.frames(EVENT).hex() == GOLDEN[0]["protobuf"]
+    (end,) = protobuf.messages(dialect.frames(CLOSE))
+    assert their_protocol.Reply.FromString(end).push.disconnect.code == 3507
+
+
+def test_a_socket_is_closed_in_place_of_a_word() -> None:
+    for form in (JSON, PROTOBUF):
+        assert CentrifugoDialect(form, HubNames()).frames(CLOSE) == b""
+
+
+def test_who_only_listens_is_told_nothing_that_answers() -> None:
+    dialect = CentrifugoDialect(ONE_WAY_JSON, HubNames())
+    assert dialect.framed([{"id": 1, "error": {"code": 109, "message": "expired"}}]) == b""
+    (body,) = bodies(dialect.framed([{"id": 1, "connect": {"client": "c_1"}}]))
+    assert json.loads(body) == {"connect": {"client": "c_1"}}

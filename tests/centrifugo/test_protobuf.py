@@ -2,7 +2,6 @@
 
 import orjson
 import pytest
-from centrifuge.protocol import client_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +9,8 @@ from hypothesis import strategies as st
 from hub.centrifugo import protobuf
 from hub.centrifugo.protobuf import Malformed
 from hub.centrifugo.schema import INT_MAX, MESSAGES
+
+from . import their_protocol
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -76,16 +77,16 @@ def raw(value: object) -> object:
 
 @given(message("Command"))
 def test_commands_are_read_as_google_writes_them(command: dict[str, object]) -> None:
-    theirs = client_pb2.Command()
+    theirs = their_protocol.Command()
     fill(theirs, command)
     assert plain(protobuf.decode("Command", theirs.SerializeToString())) == plain(command)
 
 
 @given(message("Reply"))
 def test_replies_are_written_as_google_reads_them(reply: dict[str, object]) -> None:
-    theirs = client_pb2.Reply()
+    theirs = their_protocol.Reply()
     fill(theirs, reply)
-    ours = client_pb2.Reply.FromString(protobuf.encode("Reply", raw(reply)))  # type: ignore[arg-type]
+    ours = their_protocol.Reply.FromString(protobuf.encode("Reply", raw(reply)))  # type: ignore[arg-type]
     assert ours == theirs
 
 
@@ -93,13 +94,13 @@ def test_the_numbers_are_those_of_the_schema() -> None:
     """By the descriptors, so that a field that no test fills is right too."""
     same = {"ChannelRequest": "PresenceRequest", "Empty": "PingRequest", "JoinLeave": "Join"}
     for name, fields in MESSAGES.items():
-        descriptor = client_pb2.DESCRIPTOR.message_types_by_name[same.get(name, name)]
+        descriptor = their_protocol.DESCRIPTOR.message_types_by_name[same.get(name, name)]
         for key, (number, _) in fields.items():
             assert descriptor.fields_by_name[key].number == number, f"{name}.{key}"
 
 
 def test_negative_numbers_and_unknown_fields() -> None:
-    theirs = ParseDict({"id": 7, "history": {"channel": "c:1", "limit": -1}}, client_pb2.Command())
+    theirs = ParseDict({"id": 7, "history": {"channel": "c:1", "limit": -1}}, their_protocol.Command())
     extra = b"\x9a\x06\x01x" + b"\xa1\x06" + bytes(8) + b"\xad\x06" + bytes(4) + b"\xb0\x06\x05"
     found = protobuf.decode("Command", theirs.SerializeToString() + extra)
     assert found == {"id": 7, "history": {"channel": "c:1", "limit": -1}}

@@ -19,7 +19,7 @@ from ..support.server import RunningHub, running_hub
 from .conftest import SETTINGS
 
 READ = Path(__file__).with_name("read.mjs")
-EVENTS, CUTS = 300, 6
+EVENTS, CUTS = 150, 5
 CHANNEL = "chat:1"
 Message = dict[str, Any]
 Told = Callable[[Message], None]

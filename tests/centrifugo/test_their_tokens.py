@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import jwt
 import pytest
@@ -12,10 +12,12 @@ import pytest
 from hub.assembly import problems
 from hub.auth.from_settings import make_keys
 from hub.auth.revocations import Revocations
+from hub.centrifugo.dialect import JSON
 from hub.centrifugo.terms import make_terms
 from hub.centrifugo.tokens import ENDLESS
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
+from hub.protocol.event import Event
 from hub.settings import Settings
 
 from ..support.server import JWT_SECRET, RunningHub, running_hub
@@ -151,6 +153,45 @@ async def test_positions_of_channels_that_no_name_fits_end_the_connection(hub: R
         found, why = await wire.closed()
         assert found == 3501
         assert "called x here" in why
+
+
+async def test_who_has_no_token_where_that_is_let_in() -> None:
+    lobby = {"client_subscribe": True, "client_anonymous": True, "presence": True}
+    settings = {
+        **SETTINGS,
+        "namespaces": {"lobby": lobby, "plain": {"client_subscribe": True}},
+        "centrifugo_tokens": True,
+        "centrifugo_anonymous": True,
+        "max_connections_per_user": 1,
+    }
+    with running_hub(**settings) as hub:
+        async with opened(hub, "") as one, opened(hub, token(hub, "")) as two, opened(hub, token(hub)) as ann:
+            for wire in (one, two, ann):
+                assert "subscribe" in await wire.ask({"id": 2, "subscribe": {"channel": "lobby:1"}})
+            await asyncio.to_thread(hub.publish, "lobby:1", "note", 1)
+            for wire in (one, two):
+                assert (await wire.push("pub"))["pub"]["data"] == 1
+                assert await code(wire, 3, subscribe={"channel": "news"}) == 103
+                assert await code(wire, 4, presence={"channel": "lobby:1"}) == 103
+                assert await code(wire, 5, refresh={}) == 103
+            assert "subscribe" in await ann.ask({"id": 3, "subscribe": {"channel": "news"}})
+        body = {"id": 1, "connect": {"token": "none"}}
+        async with opened(hub) as wire:  # a token that is bad is not none
+            await wire.send(body)
+            assert (await wire.closed())[0] == 3500
+
+
+def test_two_hubs_in_one_process_name_channels_each_its_own_way() -> None:
+    event = Event("news:1", 1, "e_1", 1, "note", b"1")
+    named = [
+        make_terms(settings, cast("Any", None), make_keys(settings)).dialect(JSON)
+        for settings in (
+            Settings(jwt_secret=JWT_SECRET),
+            Settings(jwt_secret=JWT_SECRET, centrifugo_tokens=True, centrifugo_default_namespace="news"),
+        )
+    ]
+    assert b'"channel":"news:1"' in event.frame(named[0])
+    assert b'"channel":"1"' in event.frame(named[1])
 
 
 async def test_the_hubs_own_door_does_not_take_them(hub: RunningHub) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from centrifuge.protocol import client_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -16,6 +15,7 @@ from hub.centrifugo import protobuf
 
 from ..support.pace import SCALE, patience
 from ..support.server import RunningHub
+from . import their_protocol
 
 Message = dict[str, Any]
 
@@ -37,7 +37,7 @@ class Wire:
         if not self._binary:
             await self.socket.send("\n".join(json.dumps(each) for each in commands))
             return
-        bodies = (ParseDict(each, client_pb2.Command()).SerializeToString() for each in commands)
+        bodies = (ParseDict(each, their_protocol.Command()).SerializeToString() for each in commands)
         await self.socket.send(b"".join(protobuf.delimited(each) for each in bodies))
 
     async def receive(self) -> Message:
@@ -81,7 +81,7 @@ class Wire:
         if isinstance(data, str):
             return [json.loads(line) for line in data.split("\n")]
         return [
-            MessageToDict(client_pb2.Reply.FromString(each), preserving_proto_field_name=True)
+            MessageToDict(their_protocol.Reply.FromString(each), preserving_proto_field_name=True)
             for each in protobuf.messages(data)
         ]
 

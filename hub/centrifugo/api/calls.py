@@ -154,6 +154,8 @@ def _gift(call: Call, fields: Fields) -> tuple[str | None, str | None, str]:
 CALLS: Mapping[str, Callable[[Call, Fields], Awaitable[Fields]]] = {
     "publish": publishing.publish,
     "broadcast": publishing.broadcast,
+    "map_publish": publishing.map_publish,
+    "map_remove": publishing.map_remove,
     "subscribe": _subscribe,
     "unsubscribe": _unsubscribe,
     "disconnect": _disconnect,

@@ -5,6 +5,7 @@ What is published is stored where the channel's events are: `skip_history` and `
 """
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 from ...commands.batch import publish_all
@@ -27,6 +28,19 @@ async def publish(call: Call, fields: Fields) -> Fields:
     if "code" in found:
         raise HubError(ErrorCode(found["code"]), found["reason"])
     return _position(found)
+
+
+async def map_publish(call: Call, fields: Fields) -> Fields:
+    """A key's value, into a `state` channel."""
+    if "key" not in fields:
+        raise bad("key is missing")
+    return await publish(call, fields)
+
+
+async def map_remove(call: Call, fields: Fields) -> Fields:
+    """A key is removed from a `state` channel."""
+    call = replace(call, data=b"null")
+    return await map_publish(call, {**fields, "data": None, "removed": True})
 
 
 async def broadcast(call: Call, fields: Fields) -> Fields:
@@ -67,7 +81,8 @@ def _publication(call: Call, fields: Fields, channel: str) -> Publish:
     message: Fields = {
         "channel": channel,
         "event": tags.pop("type", call.context.node.namespaces.of(channel).client_event),
-        "key": tags.pop("key", None),
+        "key": fields.get("key", tags.pop("key", None)),
+        "final": fields.get("removed") is True,
         "event_id": fields.get("idempotency_key") or None,
         "payload": _payload(call, fields),
     }

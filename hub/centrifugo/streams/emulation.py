@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...connections.connection import rate_limited
+from ...connections.connection import Host, rate_limited
 from ...http.answers import refusal
 from ...http.app import Addition
 from ...http.context import HttpContext
@@ -65,7 +65,7 @@ class Emulation:
             raise HubError(ErrorCode.FORBIDDEN, "this session is none that this hub gave away")
         if len(data) > most:
             raise HubError(ErrorCode.TOO_LARGE, f"a frame of over {most} bytes")
-        self._check_rate(context, connection)
+        check_rate(node, connection)
         outcome = await self._sessions.hand_on(holder, connection, data, not binary)
         if outcome is None:
             raise HubError(ErrorCode.UNAVAILABLE, "the node that holds the connection did not answer")
@@ -74,13 +74,17 @@ class Emulation:
         status, error = _REFUSED[outcome]
         return refusal(error, status)
 
-    def _check_rate(self, context: HttpContext, connection: str) -> None:
-        """Who keeps a session may have the nodes ask each other as often as a connection may command."""
-        node = context.node
-        rate, burst = node.settings.command_rate, node.settings.command_burst
-        wait = node.user_rates.take(connection, "emulation", rate, burst, node.now())
-        if wait:
-            raise rate_limited("frames", wait)
+
+def check_rate(node: Host, connection: str) -> None:
+    """Who has a session may have the nodes ask each other as often as a connection may command.
+
+    Raises:
+        HubError: ``rate_limited``.
+    """
+    rate, burst = node.settings.command_rate, node.settings.command_burst
+    wait = node.user_rates.take(connection, "emulation", rate, burst, node.now())
+    if wait:
+        raise rate_limited("frames", wait)
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A hub as the suites expect their Centrifugo: ``python -m tests.centrifugo.suites.serve go``.
 
-Two rules of the hub do not hold here, and nowhere else: a secret has 32 bytes or more (the suites sign with
-``secret``), and nobody comes in without a token (two of them connect with none, and may do everything).
+Three rules of the hub do not hold here, and nowhere else: a secret has 32 bytes or more (the suites sign with
+``secret``), an API key 16, and nobody comes in without a token (two of them connect with none, and may do
+everything).
 """
 
 import json
@@ -9,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from hub.auth import from_settings, keys
+from hub.auth import api_keys, from_settings, keys
 from hub.auth.grants import EVERYTHING
 from hub.auth.identity import Grants, Identity
 from hub.auth.keys import Key
@@ -19,6 +20,8 @@ from hub.cli.main import main
 
 PORT = 8000
 API_KEY = "test-api-key"
+MAP = {"mode": "state", "client_publish": True}
+MAPS = ("streamless", "positioned", "shortttl", "clientkey", "prestest", "tagged", "mapdelta")
 HISTORY = {"mode": "log", "history_size": 100, "history_ttl": 300, "client_publish": True}
 SMALL = {**HISTORY, "history_size": 2}
 RATE = {"publish_rate": 100_000, "publish_burst": 100_000}
@@ -50,8 +53,10 @@ def settings(suite: str) -> dict[str, object]:
             "user": {"client_publish": True, "presence": True},
             "smallhistory": {**SMALL, **RATE},
             "recovery": {**HISTORY, **RATE},
+            **{name: {**MAP, **RATE} for name in MAPS},
+            "smallstream": {**MAP, **RATE, "history_size": 2},
         },
-        "api_keys": {"suite": "test-api-key-of-the-suites"},
+        "api_keys": {"suite": API_KEY},
         "command_rate": 100_000,
         "command_burst": 100_000,
         "user_command_rate": 100_000,
@@ -64,7 +69,7 @@ def settings(suite: str) -> dict[str, object]:
 
 
 def serve(suite: str) -> int:
-    keys.MIN_SECRET_BYTES = 1
+    keys.MIN_SECRET_BYTES = api_keys.MIN_BYTES = 1
     if suite != "python":
         setattr(from_settings, "Authenticator", Anonymous)  # noqa: B010  # it is no name that the module gives away
     for name, value in settings(suite).items():
