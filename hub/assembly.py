@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .auth.addresses import TrustedProxies
 from .auth.from_settings import make_api_keys, make_keys, make_provider
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .webhooks.start import Webhooks
 
 log = logging.getLogger("hub")
+
+RedisAccess: TypeAlias = "tuple[CredentialProvider | None, Remap | None]"
+"""As whom, and where, Redis is reached."""
 
 
 class BadSettings(ValueError):

@@ -42,16 +42,14 @@ def salvage(data: bytes, encoding: Encoding) -> dict[str, Any]:
     """
     try:
         if encoding is Encoding.JSON:
-            value = json.loads(data.decode(errors="replace"), parse_int=_short_int)
+            value = json.loads(data.decode(errors="replace"))
+        elif not claims_fit(data):
+            return {}
         else:
             value = msgpack.unpackb(data, raw=False, unicode_errors="replace", strict_map_key=False)
     except (ValueError, RecursionError, msgpack.UnpackException):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _short_int(digits: str) -> int:
-    return int(digits) if len(digits) < 20 else 0
 
 
 def loads_json(data: bytes | str) -> Any:

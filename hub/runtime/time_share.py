@@ -11,7 +11,8 @@ SHORT_S = 0.001  # a turn in which the loop had hardly anything else to do
 
 class TimeShare:
     """Runs pieces of work in the order of coming, for at most `slice_s` in each `PERIOD_S`; a piece that has begun
-    is not interrupted. Its queue holds one entry a connection: the limit of connections bounds it.
+    is not interrupted, and what it took too much is missing in the periods that follow. Its queue holds one entry a
+    connection: the limit of connections bounds it.
 
     `eager`: after each slice the loop has a turn, and the next slice follows at once where that was short; so work
     that is better done soon takes what nobody else needs. `call_later` is the running loop's where it is not handed
@@ -68,8 +69,8 @@ class TimeShare:
 
     def _has_time(self) -> bool:
         now = self._clock()
-        if now - self._began >= PERIOD_S:
-            self._began, self._spent = now, 0.0
+        if (passed := now - self._began) >= PERIOD_S:
+            self._began, self._spent = now, max(0.0, self._spent - self._slice_s * passed / PERIOD_S)
         return self._spent < self._slice_s
 
     def _do(self, work: Callable[[], None]) -> None:

@@ -39,6 +39,7 @@ _CONTROL = (Opcode.PING, Opcode.PONG)
 _BY_CONNECTION = 1
 _BY_SHARE = 2
 _FOR_GOOD = 4
+_HALTED = _BY_CONNECTION | _FOR_GOOD  # not even what was read already is looked at
 
 
 class _Protocol(ClosesAnywhere, Protocol):
@@ -62,6 +63,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_paused",
         "_peer",
         "_pong",
+        "_queued",
         "_rate",
         "_rest",
         "_settings",
@@ -93,6 +95,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._paused = 0
         self._rate: FrameRate | None = None
         self._rest: bytes | None = None
+        self._queued = False
         self._counted = False
 
     # asyncio.Protocol
@@ -256,6 +259,7 @@ class WebSocketTransport(asyncio.Protocol):
             connection.outbox.push(response.serialize())
         if early:  # it comes before whatever is received while the first words wait for the storage
             self._wait(early)
+            self._queued = True
             asyncio.get_running_loop().call_soon(self._read_on)
         self.resume_reading()
         try:
@@ -277,7 +281,7 @@ class WebSocketTransport(asyncio.Protocol):
         more is read meanwhile. libuv reads up to 32 times in a row, and a read may hold 40,000 frames."""
         began = perf_counter()
         at, size = 0, len(data)
-        while at < size and self._paused < _FOR_GOOD and (at == 0 or perf_counter() - began < SHARE_S):
+        while at < size and not self._paused & _HALTED and (at == 0 or perf_counter() - began < SHARE_S):
             self._parse(data[at : at + SLICE_BYTES] if size > SLICE_BYTES else data)
             at += SLICE_BYTES
         if self._paused >= _FOR_GOOD or self._transport is None:
@@ -286,21 +290,29 @@ class WebSocketTransport(asyncio.Protocol):
         if self._connection is None:
             # It is closed, and nothing counts but the peer's close: the rest comes at a measured pace.
             self._wait(data[at:])
+            self._queued = True
             asyncio.get_running_loop().call_later(DROP_EVERY_S, self._read_on)
         elif at < size or queue.exhausted(self, perf_counter() - began):
             self._wait(data[at:])
-            queue.later(self._read_on)
+            self._queue()
 
     def _wait(self, rest: bytes) -> None:
         """Read nothing more until `_read_on`, which begins with `rest`."""
         self._rest = rest
         self._pause(_BY_SHARE)
 
+    def _queue(self) -> None:
+        """`_read_on` comes in a slice of its own; while the connection wants nothing more, not before it does."""
+        if not self._queued and not self._paused & _BY_CONNECTION:
+            self._queued = True
+            self._handshaker.node.admission.read_queue.later(self._read_on)
+
     def _read_on(self) -> None:
         """The next slice."""
-        rest, self._rest = self._rest, None
-        if self._transport is None:
+        self._queued = False
+        if self._transport is None or self._paused & _BY_CONNECTION:
             return
+        rest, self._rest = self._rest, None
         if rest:
             self._read(rest)
         if self._rest is None:
@@ -313,6 +325,8 @@ class WebSocketTransport(asyncio.Protocol):
 
     def _resume(self, why: int) -> None:
         self._paused &= ~why
+        if why == _BY_CONNECTION and self._rest is not None:
+            self._queue()
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -39,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attack")
     parser.add_argument("names", nargs="*", help="some of the floods; all of them by default")
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--settle", type=float, default=30.0)
+    parser.add_argument("--settle", type=float, default=30.0, help="memory has so long to be back, s")
     args = parser.parse_args()
     chosen = [flood for flood in FLOODS if not args.names or flood.name in args.names]
     print(HEAD, flush=True)

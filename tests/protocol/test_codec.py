@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.protocol.codec import MAX_DEPTH, decode, dumps_json, encode, transcode
+from hub.protocol.codec import MAX_DEPTH, decode, dumps_json, encode, salvage, transcode
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
 from hub.protocol.frames import SUBPROTOCOLS, Encoding, bodies
@@ -193,6 +193,7 @@ def test_what_says_that_it_has_more_elements_than_bytes(head: bytes) -> None:
     try:
         with pytest.raises(HubError, match="MessagePack"):
             decode(data, Encoding.MSGPACK)
+        assert salvage(data, Encoding.MSGPACK) == {}, "nor for the id of the answer"
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

@@ -93,6 +93,21 @@ def test_what_is_for_later_waits_even_alone(loop: Loop, share: TimeShare) -> Non
     assert done == [1]
 
 
+def test_long_pieces_that_come_again_have_a_share_and_no_more(loop: Loop, share: TimeShare) -> None:
+    """A read may hold hundreds of commands: one piece of it then takes longer than a period."""
+    done, longest, began = 0, 0.0, loop.now
+    piece = loop.work(1.2 * PERIOD_S, lambda: share.later(piece))
+    share.later(piece)
+    for _ in range(100):
+        before = loop.now
+        loop.turn()
+        longest = max(longest, loop.now - before - PERIOD_S)
+        done += loop.now - before > 1.5 * PERIOD_S
+    assert longest <= 1.3 * PERIOD_S, "one piece in a turn"
+    assert done > 10
+    assert done * 1.2 * PERIOD_S <= 1.1 * SLICE_S / PERIOD_S * (loop.now - began)
+
+
 class Turns(Loop):
     """A loop whose every turn takes others `busy` seconds."""
 
