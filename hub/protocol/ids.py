@@ -1,6 +1,7 @@
 """Names that the hub gives: events, connections, nodes, epochs. Time and randomness are handed in."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [low + high for high in _DIGITS for low in _DIGITS]
 
 EVENT_BITS = 64
 CONNECTION_BITS = 80
@@ -26,9 +27,8 @@ def node_id(bits: int) -> str:
 
 
 def epoch(bits: int) -> str:
-    """The name of a numbering: 8 of ``[0-9a-z]``, short in a URL and never the one before by chance."""
-    name = ""
-    for _ in range(8):
-        bits, digit = divmod(bits, 36)
-        name += _DIGITS[digit]
-    return name
+    """The name of a numbering: 8 of ``[0-9a-z]``, short in a URL and never the one before by chance. One is made
+    for each request to Redis, should it be needed there."""
+    of = len(_PAIRS)
+    pairs = _PAIRS
+    return pairs[bits % of] + pairs[bits // of % of] + pairs[bits // of**2 % of] + pairs[bits // of**3 % of]

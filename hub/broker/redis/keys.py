@@ -51,6 +51,7 @@ class KeyNames:
         self.commands = f"{prefix}:{{commands}}"
         self.settings = (f"{prefix}:{{settings}}:ring", f"{prefix}:{{settings}}:namespaces")
         self.base = lru_cache(maxsize=16384)(self._base)
+        self.stored = lru_cache(maxsize=1024)(self._stored)
 
     def _base(self, channel: str) -> str:
         """What all keys of a channel begin with."""
@@ -60,7 +61,7 @@ class KeyNames:
         """The pub/sub channel of a channel."""
         return self.base(channel) + "e"
 
-    def stored(self, channel: str) -> tuple[str, ...]:
+    def _stored(self, channel: str) -> tuple[str, ...]:
         """The keys that every script of a numbering takes, in this order."""
         base = self.base(channel)
         return tuple(base + suffix for suffix in "mskxvlc")

@@ -60,7 +60,20 @@ class Store:
         Raises:
             HubError: what went wrong.
         """
-        (reply,) = await self.run([request])
+        shard = self._topology.of(request.tag)
+        commander = shard.commander
+        command = _command(request, commander.incarnation, commander.deadline())
+        try:
+            (reply,) = await commander.call((command,))
+        except LinkError:
+            raise interrupted(_UNKNOWN) from None
+        remedy = _remedy(reply)
+        if remedy is None:
+            reply = self._settled(shard, reply)
+        else:
+            _prepare(request, remedy)
+            await self._remedy({shard: {remedy}})
+            (reply,) = await self.run([request])
         if isinstance(reply, HubError):
             raise reply
         return reply
@@ -82,15 +95,11 @@ class Store:
                 for index, reply in zip(indexes, await _replies(future, len(indexes)), strict=True):
                     remedy = _remedy(reply)
                     if remedy is None or last:
-                        if isinstance(reply, hiredis.ReplyError):
-                            why = str(reply).partition(", with args")[0][:200]
-                            self._stats.note("errors", "%s answered: %s", shard.name, why)
-                        results[index] = _settled(reply)
+                        results[index] = self._settled(shard, reply)
                     else:
                         remedies.setdefault(shard, set()).add(remedy)
                         again.append(index)
-                        requests[index].fresh = remedy == "incarnation"
-                        requests[index].forgotten += remedy == "script"
+                        _prepare(requests[index], remedy)
             if not again:
                 break
             await self._remedy(remedies)
@@ -119,6 +128,18 @@ class Store:
             )
         except HubError as error:
             return error
+
+    def _settled(self, shard: Shard, reply: Reply) -> Any:
+        """A reply that stands, or the error that it means."""
+        if isinstance(reply, hiredis.ReplyError):
+            why = str(reply).partition(", with args")[0][:200]
+            self._stats.note("errors", "%s answered: %s", shard.name, why)
+            return failed(str(reply))
+        if isinstance(reply, list) and reply and reply[0] == b"late":
+            return unavailable("the storage came to it too late, and did not do it")
+        if isinstance(reply, list) and reply and reply[0] == b"incarnation":
+            return unavailable("the storage is changing its master")
+        return reply
 
     async def _remedy(self, remedies: dict[Shard, set[str]]) -> None:
         moved = False
@@ -158,6 +179,12 @@ def _command(request: Request, incarnation: str, deadline: int) -> Command:
     return (*run, len(keys), *keys, incarnation, fresh, deadline, epoch, *request.args)
 
 
+def _prepare(request: Request, remedy: str) -> None:
+    """It will be sent again."""
+    request.fresh = remedy == "incarnation"
+    request.forgotten += remedy == "script"
+
+
 def _remedy(reply: Reply) -> str | None:
     """What must be done before the request is sent again; None where the reply stands."""
     if isinstance(reply, list):
@@ -170,13 +197,3 @@ def _remedy(reply: Reply) -> str | None:
     if code in _ELSEWHERE:
         return "elsewhere"
     return "master" if code == "READONLY" else None
-
-
-def _settled(reply: Reply) -> Any:
-    if isinstance(reply, hiredis.ReplyError):
-        return failed(str(reply))
-    if isinstance(reply, list) and reply and reply[0] == b"late":
-        return unavailable("the storage came to it too late, and did not do it")
-    if isinstance(reply, list) and reply and reply[0] == b"incarnation":
-        return unavailable("the storage is changing its master")
-    return reply
