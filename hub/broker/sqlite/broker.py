@@ -14,7 +14,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,7 +87,8 @@ class SqliteBroker(MemoryBroker):
         self._flushing: asyncio.Handle | None = None
         self._failed = ""
         self._counts: Counter[str] = Counter()
-        self._numbers = 0
+        self._numbers = 0  # the highest that a channel has in the file
+        self._rows = 0  # the last row of an event there
         self._stored_letters = StoredLetters(dead_letters_limit, self._note, self.settled)
         self._stored_registry = StoredRegistry(self._timers, self._on_command, self._note, self.settled)
         self.dead_letters = self._stored_letters
@@ -121,9 +122,10 @@ class SqliteBroker(MemoryBroker):
 
     def _restore(self, file: HubFile) -> None:
         now = self._clock()
-        self._numbers = restore.streams(
+        self._numbers, self._rows, stray = restore.streams(
             file.db, self._namespaces, self._bring_back, self._key_due, self._timers.set
         )
+        self._drop(stray)
         restore.others(file.db, now, self._stored_registry, self._stored_letters)
 
     def _forget_all(self) -> None:
@@ -137,7 +139,7 @@ class SqliteBroker(MemoryBroker):
         return stream
 
     def _adopted(self, stream: StoredStream, number: int) -> StoredStream:
-        stream.number, stream.kept, stream.life_written = number, 1, 0.0
+        stream.number = number
         stream.history_alarm.action = partial(self._history_over, stream)
         return stream
 
@@ -211,7 +213,8 @@ class SqliteBroker(MemoryBroker):
         before = stream.cursors.get(user)
         inbox = await super().ack(channel, user, position)
         if stream.cursors.get(user) != before:
-            self._journal.cursors[self._number(stream), user] = self._touch(stream)
+            stored = self._changed(stream)
+            self._journal.cursors[stored.number, user] = stored
         await self.settled()
         return inbox
 
@@ -231,9 +234,11 @@ class SqliteBroker(MemoryBroker):
     async def delete_key(self, channel: str, key: str) -> Position | None:
         """Delete a key and every stored event of it; one final event says so."""
         self._check()
+        latest = _latest(self._streams.get(channel), key)
         position = await super().delete_key(channel, key)
         stream = self._touch(self._streams[channel])
         self._journal.keys[stream.number, key] = stream
+        self._let_go(stream, latest)
         self._cut(stream)
         await self.settled()
         return position
@@ -248,41 +253,49 @@ class SqliteBroker(MemoryBroker):
 
     def _forget(self, stream: Stream) -> None:
         super()._forget(stream)
-        number = self._number(stream)
-        self._journal.streams.pop(number, None)
-        self._journal.gone.add(number)
-        self._dirtied(stream.channel)
+        stored = self._changed(stream)
+        self._journal.streams.pop(stored.number, None)
+        self._journal.gone.add(stored.number)
+        self._drop(stored.rows)
+        self._drop(stored.left.values())
 
     def _publish(self, publication: Publication, now: float) -> Published:
         published = super()._publish(publication, now)
         if publication.source is not None and published.position is not None:
-            stream = self._touch(self._streams[publication.channel])
+            stream = self._changed(self._streams[publication.channel])
             self._journal.sources[stream.number, publication.source.name] = stream
         return published
 
     def _append(self, stream: Stream, event: Event, now: float) -> None:
         super()._append(stream, event, now)
-        stored = self._touch(stream)
-        self._journal.events.append((stored, event))
+        stored = self._changed(stream)
+        self._rows += 1
+        stored.rows.append(self._rows)
+        self._journal.events.append((stored, self._rows, event))
         if event.offset + 1 - len(stream.events) > stored.kept:
             self._cut(stored)
 
     def _store(self, stream: Stream, publication: Publication, event: Event, now: float) -> None:
         super()._store(stream, publication, event, now)
         if publication.event_id is not None:
-            stored = self._touch(stream)
+            stored = self._changed(stream)
             name = (publication.publisher, event.id)
             self._journal.answers[stored.number, name] = stored, publication.event_id_ttl_ms is not None
 
     def _store_keyed(self, stream: Stream, key: str, event: Event, lease_ms: int | None, now: float) -> None:
+        latest = _latest(stream, key)
         super()._store_keyed(stream, key, event, lease_ms, now)
-        stored = self._touch(stream)
+        stored = self._changed(stream)
         self._journal.keys[stored.number, key] = stored
+        self._let_go(stored, latest)
 
     def _key_due(self, stream: Stream, key: str) -> None:
+        latest = _latest(stream, key)
         super()._key_due(stream, key)
-        stored = self._touch(stream)
+        stored = self._changed(stream)
         self._journal.keys[stored.number, key] = stored
+        if key not in stream.keys:
+            self._let_go(stored, latest)
 
     def _history_over(self, stream: StoredStream) -> None:
         stream.events.clear()
@@ -290,21 +303,31 @@ class SqliteBroker(MemoryBroker):
 
     def _prune(self, stream: Stream) -> None:
         super()._prune(stream)
-        self._journal.pruned[self._number(stream)] = self._clock()
+        assert isinstance(stream, StoredStream)
+        self._journal.pruned[stream.number] = self._clock()
         self._schedule()
 
     def _cut(self, stream: StoredStream) -> None:
-        stream.kept = stream.offset + 1 - len(stream.events)
-        self._journal.cut[stream.number] = stream
+        self._drop(stream.cut())
 
-    def _number(self, stream: Stream) -> int:
-        assert isinstance(stream, StoredStream)
-        return stream.number
+    def _let_go(self, stream: StoredStream, offset: int) -> None:
+        """The event at `offset` is no key's latest any more: unless the history holds it, it leaves the file."""
+        row = stream.left.pop(offset, None)
+        if row is not None:
+            self._drop((row,))
+
+    def _drop(self, rows: Iterable[int]) -> None:
+        self._journal.dropped.extend((row,) for row in rows)
 
     def _touch(self, stream: Stream) -> StoredStream:
-        """The stream has changed."""
+        """The stream has changed in what no event of it tells."""
+        stored = self._changed(stream)
+        self._journal.streams[stored.number] = stored
+        return stored
+
+    def _changed(self, stream: Stream) -> StoredStream:
+        """Something of the stream has changed, and is in the journal or will be at once."""
         assert isinstance(stream, StoredStream)
-        self._journal.streams[stream.number] = stream
         self._dirtied(stream.channel)
         return stream
 
@@ -393,6 +416,12 @@ class SqliteBroker(MemoryBroker):
     def _refused(self, outcome: Outcome) -> HubError:
         why = "the disk takes nothing" if outcome is Outcome.NOT_DONE else _UNKNOWN
         return HubError(ErrorCode.UNAVAILABLE, why, retry_after_ms=int(self._retry_s * 2000), outcome=outcome)
+
+
+def _latest(stream: Stream | None, key: str) -> int:
+    """The offset of a key's latest event; 0 where there is none."""
+    held = None if stream is None else stream.keys.get(key)
+    return 0 if held is None else held.event.offset
 
 
 __all__ = ["SqliteBroker", "Unusable", "parse"]

@@ -84,6 +84,11 @@ class HubFile:
             raise Unusable(
                 f"{self.path} was written by a newer hub (format {version}, this one reads {VERSION})"
             )
+        if version < VERSION:
+            raise Unusable(
+                f"{self.path} is of before the first release that had sqlite:// (format {version}, this hub reads "
+                f"{VERSION}): move it away"
+            )
         self.db.execute("PRAGMA journal_mode=WAL")
         self.commits: int = self.db.execute("SELECT commits FROM hub").fetchone()[0]
         self._inode = self.path.stat().st_ino

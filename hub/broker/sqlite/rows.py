@@ -1,4 +1,9 @@
-"""What the file holds: its tables, and the bytes of an event in them."""
+"""What the file holds: its tables, and the bytes of an event in them.
+
+What a commit costs is the pages that it changes. So events of all channels stand one behind the other, as they
+came, and are found again by their row; a key's row names its latest event, which stays though the history has let
+go of it; and what the last event of a channel tells (its top, how long it lives) is not written a second time.
+"""
 
 from hashlib import blake2b
 from typing import Any
@@ -8,18 +13,17 @@ import msgpack
 from ...protocol.event import Event, Version
 
 APPLICATION = 0x48554231  # "HUB1", where SQLite keeps whose a file is
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE hub (commits INTEGER NOT NULL);
 INSERT INTO hub VALUES (0);
 CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL, epoch TEXT NOT NULL, top INTEGER NOT NULL,
-  ancestors BLOB NOT NULL, life REAL NOT NULL, history REAL);
-CREATE TABLE events (channel INTEGER, position INTEGER, body BLOB NOT NULL, PRIMARY KEY (channel, position))
-  WITHOUT ROWID;
-CREATE TABLE keys (channel INTEGER, key TEXT, position INTEGER NOT NULL, body BLOB NOT NULL, attempt INTEGER,
-  number INTEGER, closed INTEGER NOT NULL, expires REAL NOT NULL, lease REAL, PRIMARY KEY (channel, key))
-  WITHOUT ROWID;
+  first INTEGER NOT NULL, ancestors BLOB NOT NULL, life REAL NOT NULL);
+CREATE TABLE events (id INTEGER PRIMARY KEY, channel INTEGER NOT NULL, position INTEGER NOT NULL,
+  body BLOB NOT NULL);
+CREATE TABLE keys (channel INTEGER, key TEXT, position INTEGER NOT NULL, attempt INTEGER, number INTEGER,
+  closed INTEGER NOT NULL, expires REAL NOT NULL, lease REAL, PRIMARY KEY (channel, key)) WITHOUT ROWID;
 CREATE TABLE answers (channel INTEGER, publisher TEXT, event_id TEXT, body INTEGER NOT NULL,
   position INTEGER NOT NULL, expires REAL NOT NULL, own INTEGER NOT NULL,
   PRIMARY KEY (channel, publisher, event_id)) WITHOUT ROWID;
@@ -34,7 +38,7 @@ CREATE TABLE signed (entry TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE letters (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, letter BLOB NOT NULL);
 """
 
-OF_A_CHANNEL = ("events", "keys", "answers", "sources", "cursors")
+OF_A_CHANNEL = ("keys", "answers", "sources", "cursors")
 
 _pack = msgpack.Packer().pack
 

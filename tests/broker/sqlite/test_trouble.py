@@ -66,6 +66,14 @@ async def test_a_newer_version(harness: SqliteHarness) -> None:
     assert "newer" in await refused(harness.path)
 
 
+async def test_a_format_that_no_release_had(harness: SqliteHarness) -> None:
+    await harness.sqlite.close()
+    db = sqlite3.connect(harness.path)
+    db.execute("PRAGMA user_version=1")
+    db.close()
+    assert "move it away" in await refused(harness.path)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 async def test_a_file_that_is_read_only(harness: SqliteHarness) -> None:
     await harness.sqlite.close()
