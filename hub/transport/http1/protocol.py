@@ -298,7 +298,7 @@ class HttpProtocol(asyncio.Protocol):
             "path": root + head.path,
             "raw_path": root.encode() + head.raw_path,
             "query_string": head.query,
-            "headers": head.fields,
+            "headers": list(head.fields),  # a head may serve again
             "state": self._app_state.copy(),
         }
 

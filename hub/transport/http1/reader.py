@@ -8,6 +8,10 @@ an empty line; any other body has a length.
     HEAD ──▶ DONE                      no body
     HEAD ──▶ BODY or CHUNKS ──▶ DONE
     DONE ──`next`──▶ HEAD
+
+Who asks again and again sends the same head each time, byte for byte. One that is like the last is not parsed
+again: only here, between two requests, where nothing but a head can stand; and the parser, which has not seen it,
+does not see its body either.
 """
 
 import re
@@ -22,6 +26,7 @@ from .head import BadRequest, Fields, Head, read_head, read_line, without_upgrad
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 128
 CHUNKS_OVERHEAD = 16_384  # bytes of sizes, extensions and trailers, over eight for each byte of the body
+REPEATED_BYTES = 2048  # of a head that is looked for again
 SLICES = 256  # that one call feeds: an empty line inside a chunk is a slice too
 
 _EMPTY_LINE = b"\r\n\r\n"
@@ -59,9 +64,11 @@ class Reader:
         "_fed",
         "_fields",
         "_handler",
+        "_last",
         "_left",
         "_parser",
         "_phase",
+        "_repeated",
         "_served",
     )
 
@@ -74,6 +81,8 @@ class Reader:
         self._ended = self._served = False
         self._left = 0
         self._fed = self._body = 0
+        self._last: tuple[bytes, Head] | None = None
+        self._repeated = False  # the parser knows nothing of the present request
 
     @property
     def done(self) -> bool:
@@ -137,6 +146,7 @@ class Reader:
         self._phase = _Phase.DONE
         self._data = b""
         self._fields = []
+        self._last = None
 
     # The parser's calls
 
@@ -171,11 +181,22 @@ class Reader:
             raise _too_large(f"a head of over {HEAD_BYTES} bytes")
         if end >= 0:
             self._data = data[size:]
-            self._begin(self._parsed(data[:size]))
+            self._begin(self._known(data[:size]))
         elif not data or _BEGINNING.match(data):
             self._data = data
         else:
             raise _bad("this is not HTTP")
+
+    def _known(self, data: bytes) -> Head:
+        """The head of these bytes, whose body is not read yet."""
+        last = self._last
+        self._repeated = last is not None and last[0] == data
+        if last is not None and self._repeated:
+            return last[1]
+        head = self._parsed(data)
+        plain = head.length is not None and head.keep_alive and not head.websocket
+        self._last = (data, head) if plain and len(data) <= REPEATED_BYTES else None
+        return head
 
     def _parsed(self, data: bytes) -> Head:
         line = read_line(data)
@@ -227,7 +248,9 @@ class Reader:
         """What stands behind the body."""
         piece = data[: self._left]
         self._left -= len(piece)
-        if piece:
+        if piece and self._repeated:
+            self.on_body(piece)
+        elif piece:
             self._feed(piece)
         if not self._left:
             self._end()
