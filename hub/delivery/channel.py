@@ -25,6 +25,7 @@ from ..protocol.position import Position
 from ..runtime.flush import FlushScheduler
 from .outbox import Outbox
 from .prepared import PreparedMessage
+from .replays import SharedReplays
 from .throttle import Throttle
 
 MERGES_KEPT = 64
@@ -131,21 +132,36 @@ class Subscription:
 
     def replay(self, events: Sequence[Event]) -> int:
         """Stored events, in order, to an outbox that has room; returns the bytes sent."""
+        for event in events:
+            event.epoch = event.epoch or self.channel.epoch
+        shared = self._shared(events)
+        data = self._joined(events) if shared is None else shared
+        if data:
+            self.outbox.push(data)
+        return len(data)
+
+    def _shared(self, events: Sequence[Event]) -> bytes | None:
+        """The bytes that all get who resume here; None where these are for this subscription alone."""
+        replays = self.channel.replays
+        if replays is None or self.own is not None or len(events) < 2 or events[0].offset != self.sent + 1:
+            return None
+        if events[-1].offset - self.sent != len(events) or events[0].epoch != events[-1].epoch:
+            return None
+        self.sent = events[-1].offset
+        return replays.of(events, self.outbox.encoding)
+
+    def _joined(self, events: Sequence[Event]) -> bytes:
         frames = []
+        encoding = self.outbox.encoding
         for event in events:
             if self.own is not None and event.origin == self.own:
                 continue
-            event.epoch = event.epoch or self.channel.epoch
             conflated = event.offset - self.sent - 1
-            encoding = self.outbox.encoding
             frames.append(
                 event.conflated_frame(encoding, conflated) if conflated > 0 else event.frame(encoding)
             )
             self.sent = event.offset
-        data = b"".join(frames)
-        if data:
-            self.outbox.push(data)
-        return len(data)
+        return b"".join(frames)
 
     def settle(self) -> None:
         """It goes on at another place, or something is to be said: what a `rate` holds back leaves before."""
@@ -179,7 +195,7 @@ class Channel:
 
     `epoch` is "" until the channel has been read. `users` counts those who are about to subscribe. `doubt` is
     called when an announcement shows that others are missing. `catching` holds subscriptions that replay, each
-    with the token of the replay that is valid for it.
+    with the token of the replay that is valid for it. `replays` are the node's.
     """
 
     __slots__ = (
@@ -195,6 +211,7 @@ class Channel:
         "opening",
         "plain",
         "refilling",
+        "replays",
         "special",
         "tail",
         "top",
@@ -208,8 +225,10 @@ class Channel:
         flushes: FlushScheduler,
         tails: TailBytes,
         doubt: Callable[["Channel"], None],
+        replays: SharedReplays | None = None,
     ) -> None:
         self.name = name
+        self.replays = replays
         self.namespace = namespace
         self.epoch = ""
         self.top = 0
@@ -426,3 +445,5 @@ class Channel:
         self.epoch = epoch
         self.top = top
         self.trim(0)
+        if self.replays is not None:
+            self.replays.clear()  # what was stored before may be gone for good

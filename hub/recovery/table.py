@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ..broker.base import Broker
 from ..delivery.channel import Channel, TailBytes
+from ..delivery.replays import SharedReplays
 from ..namespaces import Namespaces
 from ..protocol.channels import is_reserved
 from ..protocol.codes import ErrorCode
@@ -58,6 +59,7 @@ class ChannelTable:
         self._clock = clock
         self._linger = linger
         self._tails = TailBytes()
+        self._replays = SharedReplays()
         self._tail_budget = tail_bytes
         self._table: dict[str, Channel] = {}
         self._idle: dict[Channel, float] = {}
@@ -98,7 +100,9 @@ class ChannelTable:
             await asyncio.shield(closing)
         channel = self._table.get(name)
         if channel is None:
-            channel = Channel(name, self._namespaces.of(name), self._flushes, self._tails, self.repairs.doubt)
+            channel = Channel(
+                name, self._namespaces.of(name), self._flushes, self._tails, self.repairs.doubt, self._replays
+            )
             self._table[name] = channel
             channel.users = 1
             await self._open(channel)
@@ -198,6 +202,7 @@ class ChannelTable:
     def on_erased(self, name: str) -> None:
         """Stored events are no more: what this node keeps of the channel goes, and is read anew."""
         self.snapshots.forget(name)
+        self._replays.clear()
         channel = self._table.get(name)
         if channel is not None:
             channel.trim(0)
