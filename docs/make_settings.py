@@ -117,6 +117,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "max_pending_commands": "Commands of a connection under way; beyond, it is not read from.",
         "command_rate": "Commands a second that a connection may send for long.",
         "command_burst": "Commands that it may send at once.",
+        "service_command_rate": "The same for a connection of a service, which publishes for others.",
+        "service_command_burst": "Commands that it may send at once.",
         "user_command_rate": "The same over all connections of a user to a node; each channel of a `subscribe` "
         "counts. Services have no such limit.",
         "user_command_burst": "Of these at once: what all pages of a user ask for after a deploy.",

@@ -279,7 +279,7 @@ class Node:
             error.user = identity.user
             raise error
         self.revocations.check(identity)  # it may have been revoked since its token was checked
-        connection.identity = identity
+        connection.speak_for(identity)
         connection.member = member
         connection.session.opened()
         self.connections.add(identity.user, connection)

@@ -134,6 +134,8 @@ class Settings(BaseSettings):
     max_pending_commands: Count = 256
     command_rate: Positive = 100.0
     command_burst: Count = 400
+    service_command_rate: Positive = 10_000.0
+    service_command_burst: Count = 20_000
     user_command_rate: Positive = 200.0
     user_command_burst: Count = 4_000
     reconnect_min_ms: Count = 500

@@ -175,6 +175,12 @@ class Connection:
 
     # Rights
 
+    def speak_for(self, identity: Identity) -> None:
+        """It has said who it is, or has a new token."""
+        before, self.identity = self.identity, identity
+        if identity.service != (before is not None and before.service):
+            self._bucket = self._overrun = None  # other rates
+
     def hold(self, right: ChannelRight) -> None:
         """A subscription has this right from now on, and its end is watched."""
         if self.rights is None:
@@ -215,8 +221,7 @@ class Connection:
     def _accept(self, command: Command) -> None:
         now = self.last_heard
         if self._bucket is None:
-            settings = self.node.settings
-            self._bucket = TokenBucket(settings.command_rate, settings.command_burst, now, IN_ORDER_S)
+            self._bucket = TokenBucket(*self._rates(), now, IN_ORDER_S)
         wait = self._bucket.take(now, len(command.entries) if isinstance(command, Batch) else 1)
         if wait:
             self._too_many(command, rate_limited("commands on this connection", wait))
@@ -227,6 +232,13 @@ class Connection:
             self.reply(command.id, replies.pong(int(self.node.wall() * 1000)))
         else:
             self.start(command)
+
+    def _rates(self) -> tuple[float, int]:
+        """Commands a second, and at once."""
+        settings = self.node.settings
+        if self.identity is not None and self.identity.service:
+            return settings.service_command_rate, settings.service_command_burst
+        return settings.command_rate, settings.command_burst
 
     def _wait_of_user(self, command: Command) -> float:
         """What the limit over all of a user's connections says; each name of a `subscribe` counts."""
@@ -241,8 +253,7 @@ class Connection:
         """Over a limit: it is answered; who keeps on is not read from for a while, and in the end closed."""
         self.refuse(command.id, about(command, error))
         if self._overrun is None:
-            settings = self.node.settings
-            self._overrun = Overrun(settings.command_rate, settings.command_burst, self.last_heard)
+            self._overrun = Overrun(*self._rates(), self.last_heard)
         verdict = self._overrun.judge(self.last_heard)
         if verdict is Verdict.ANSWER:
             return
@@ -440,7 +451,7 @@ class Connection:
 
     def renewed(self, identity: Identity) -> None:
         """Another token of the same user is in force now."""
-        self.identity = identity
+        self.speak_for(identity)
         self._expiry_told = False
         self.reschedule()
 
