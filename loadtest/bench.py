@@ -41,6 +41,8 @@ class Options:
     publishers: int = 1
     size: int = 200
     redis: str = ""
+    by: str = "http"
+    at: tuple[float, ...] = ()
     plot: bool = False
 
 

@@ -21,6 +21,7 @@ from loadtest.redis_server import own_redis
 from loadtest.scenarios import COMPARABLE, SCENARIOS
 from loadtest.targets import BY_NAME, PEERS, Hub
 from loadtest.targets.hub_centrifugo import CentrifugoHub
+from loadtest.ways import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,20 @@ def parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=0.0, help="how long to hold (idle, soak, mixed-dashboard)")
     add("--missed", type=positive, default=20, help="events a returning client missed (resume)")
     add("--publishers", type=positive, default=1, help="who publish at the same time (publish)")
+    add(
+        "--by",
+        choices=WAYS,
+        default="http",
+        help="how to publish (publish; redis: straight into it, with --redis)",
+    )
+    add(
+        "--at",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="RATE",
+        help="publications a second in all, held for --seconds each, whatever comes of them (publish)",
+    )
     add("--slow", type=positive, default=0, help="clients that do not read (slow-consumers)")
     add("--size", type=positive, default=200, help="bytes of an event's payload")
     add("--processes", type=positive, default=1, help="load processes (idle)")
@@ -113,6 +128,8 @@ def _measure(args: argparse.Namespace, console: Console) -> list[Result]:
         slow=args.slow,
         missed=args.missed,
         publishers=args.publishers,
+        by=args.by,
+        at=tuple(args.at),
         size=args.size,
         plot=args.plot is not None,
     )

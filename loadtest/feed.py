@@ -38,16 +38,19 @@ class Feed:
                 self._listeners[channel] = self._listeners.get(channel, 0) + 1
                 receiver.expect(channel, self.published.get(channel, 0))
 
-    def emit(self, channel: int, count: int = 1, publisher: Publisher | None = None) -> None:
-        """Publish ``count`` events to ``channel`` in one go, by this ``publisher`` or the feed's own."""
+    def emit(
+        self, channel: int, count: int = 1, publisher: Publisher | None = None, due_ns: int | None = None
+    ) -> None:
+        """Publish ``count`` events to ``channel`` in one go, by this ``publisher`` or the feed's own. Latency
+        counts from ``due_ns``, when they were due; else from now."""
         publisher = publisher or self._publisher
         self._used.add(publisher)
         first = self.published.get(channel, 0) + 1
-        now = time.perf_counter_ns()
+        now = time.perf_counter_ns() if due_ns is None else due_ns
         bodies = [event_body(mark(channel, first + step, now), self.size) for step in range(count)]
         self.published[channel] = first + count - 1
         self.expected += count * self._listeners.get(channel, 0)
-        self._fleet.publish(publisher, *self._fleet.target.publication(channel, bodies))
+        self._fleet.publish(publisher, *publisher.way.publication(channel, bodies))
 
     def forget_listeners(self) -> None:
         """Nobody is subscribed any more; what is published from now on is due when they come back."""

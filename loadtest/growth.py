@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 SUBSCRIBERS = (1, 10, 100, 1_000, 10_000)
 CHANNELS = (1, 10, 100, 1_000, 10_000, 100_000)
 WORKERS = (1, 2, 3, 4)
+RATES = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0)
 #: A client takes at most 128 channels, so many channels need many clients.
 _CHANNELS_A_CLIENT = 100
 
 
 def run(name: str, options: Options, progress: Progress, prepare: Prepare) -> list[Result]:
-    """One column for each size. Over Redis the last columns are worker processes."""
+    """One row for each size. Over Redis the last are worker processes: a fan-out, and the publications a second
+    that are held (`open_loop`)."""
     results = []
     for clients in SUBSCRIBERS:
         sized = replace(options, clients=clients, events=options.events or 30)
@@ -48,6 +50,8 @@ def _workers(name: str, options: Options, progress: Progress, prepare: Prepare) 
 
         sized = replace(options, clients=1000, events=options.events or 30)
         results.append(_one("fan-out", f"{workers} workers", name, sized, progress, with_workers))
+        flood = replace(options, publishers=8 * workers, at=RATES, seconds=options.seconds or 3.0)
+        results.append(_one("publish", f"{workers} workers, publishing", name, flood, progress, with_workers))
     return results
 
 

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loadtest.targets.base import Target
+    from loadtest.ways import Way
 
 
 class PublishFailed(Exception):
@@ -20,10 +20,10 @@ class Publisher:
     anew); with a publication under way that is a failure.
     """
 
-    __slots__ = ("_pending", "_target", "answered", "asked", "closed", "fd", "sock", "unsent")
+    __slots__ = ("_pending", "answered", "asked", "closed", "fd", "sock", "unsent", "way")
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, way: Way) -> None:
+        self.way = way
         self.asked = self.answered = 0
         self.open()
 
@@ -32,12 +32,10 @@ class Publisher:
         self._pending = b""
         self.unsent = b""
         self.closed = False
-        self.asked += self._target.hello_answers
-        self.sock = socket.create_connection((self._target.host, self._target.publish_port), timeout)
+        self.asked += self.way.hello_answers
+        self.sock = socket.create_connection((self.way.host, self.way.publish_port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        hello = self._target.publisher_hello()
-        if hello:
-            self.sock.sendall(hello)
+        self.way.greet(self.sock)
         self.sock.setblocking(False)
         self.fd = self.sock.fileno()
 
@@ -68,13 +66,13 @@ class Publisher:
             self.closed = True  # whatever it says to a silent client (408, nothing at all) is a farewell
             return
         if not data:
-            raise PublishFailed(f"{self._target.name} closed the publisher's connection")
+            raise PublishFailed(f"{self.way.name} closed the publisher's connection")
         data = self._pending + data
-        answers, taken, refusal = self._target.answers(data)
+        answers, taken, refusal = self.way.answers(data)
         self._pending = data[taken:]
         self.answered += answers
         if refusal:
-            raise PublishFailed(f"{self._target.name} refused a publication: {refusal}")
+            raise PublishFailed(f"{self.way.name} refused a publication: {refusal}")
 
     def close(self) -> None:
         self.sock.close()

@@ -28,7 +28,16 @@ RATIOS = (
 )
 #: More results than this do not fit beside each other; then these figures stand for all.
 _COLUMNS = 8
-_SHORT = ("deliveries", "lost", "doubled", "cpu_us_per_delivery", "cpu_percent_of_a_core", "p50_ms", "p99_ms")
+_SHORT = (
+    "deliveries",
+    "lost",
+    "doubled",
+    "cpu_us_per_delivery",
+    "cpu_percent_of_a_core",
+    "p50_ms",
+    "p99_ms",
+    "held_a_second",
+)
 
 
 def show(results: list[Result], console: Console, *, title: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from loadtest.accounting import command_calls
 from loadtest.publishing import Publisher
 from loadtest.redis_info import redis_info
+from loadtest.scenarios.open_loop import at_rates
+from loadtest.ways import way_to
 
 if TYPE_CHECKING:
     from loadtest.bench import Bench
@@ -34,12 +36,13 @@ def _own(channels: int) -> tuple[int, ...]:
 
 
 def publish(bench: Bench) -> None:
-    """Publications over HTTP to one subscriber: one of each publisher at a time, to a channel of its own, sent when
-    those before are answered and there."""
+    """Publications to one subscriber: one of each publisher at a time, to a channel of its own, sent when those
+    before are answered and there; or at fixed rates, whatever has come of those before."""
     options = bench.options
     ticks = options.events or (2000 if options.batch == 1 else 100)
-    publishers = [bench.publisher, *(Publisher(bench.server.target) for _ in range(1, options.publishers))]
-    for publisher in publishers[1:]:
+    way = way_to(bench.server.target, options.by, options.redis)
+    publishers = [Publisher(way()) for _ in range(options.publishers)]
+    for publisher in publishers:
         bench.fleet.attach(publisher)
     bench.connect([(0, _own(options.publishers))])
 
@@ -50,6 +53,9 @@ def publish(bench: Bench) -> None:
 
     for _ in range(50):
         emit()
+    if options.at:
+        at_rates(bench, publishers)
+        return
     redis_before = redis_info(options.redis) if options.redis else None
     usage_before = bench.usage()
     progress = bench.bar(f"publications in batches of {options.batch}", ticks)

@@ -7,6 +7,7 @@ here is bytes in, bytes out: the sockets belong to the fleet and to the publishe
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -101,6 +102,11 @@ class Target:
 
     def publisher_hello(self) -> bytes:
         return b""
+
+    def greet(self, sock: socket.socket) -> None:
+        """Say what comes before the first publication; ``hello_answers`` come back."""
+        if hello := self.publisher_hello():
+            sock.sendall(hello)
 
     def publication(self, channel: int, payloads: list[bytes]) -> tuple[bytes, int]:
         """The bytes that publish ``payloads`` (JSON objects) in one go, and how many answers they get."""

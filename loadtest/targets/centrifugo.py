@@ -37,6 +37,7 @@ class Centrifugo(Target):
                             {
                                 "name": "doc",
                                 "allow_subscribe_for_client": True,
+                                "allow_publish_for_client": True,
                                 "history_size": 1000,
                                 "history_ttl": "3600s",
                                 "force_positioning": True,
