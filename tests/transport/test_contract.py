@@ -421,6 +421,17 @@ async def test_a_flood_of_commands_is_limited_and_in_the_end_closed(hub: Running
         assert (await wire.ask("ping"))["type"] == "hub.pong"
 
 
+async def test_a_service_publishes_as_many_as_it_likes_in_one_go(hub: RunningHub) -> None:
+    doc = fresh("doc")
+    async with connect(hub.ws_url, hub.token("svc", service=True, publish=["*"])) as wire:
+        for number in range(600):  # a user is told rate_limited after 400
+            await wire.send("publish", id=number, channel=doc, event="tick", payload=number)
+        replies = [await wire.receive() for _ in range(600)]
+    assert [(each["type"], each["offset"]) for each in replies] == [
+        ("hub.published", number + 1) for number in range(600)
+    ]
+
+
 async def test_many_connections_of_a_user_may_ask_no_more_than_the_user(lane: Lane) -> None:
     async with contextlib.AsyncExitStack() as stack:
         hub = stack.enter_context(running(lane, user_command_rate=0.01, user_command_burst=60))
