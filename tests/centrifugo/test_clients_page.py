@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ..support.markdown import ROOT, blocks
 from ..support.pace import patience
 from ..support.server import RunningHub, running_hub
 from .suites.__main__ import GO
 from .wire import address
 
-PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
+LOOKS_AT = blocks(ROOT / "docs" / "clients.md", "js", "python", "go")
 HERE = Path(__file__).parent
 
 
@@ -24,9 +25,7 @@ def hub() -> Iterator[RunningHub]:
 
 
 def example(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found.group(1)
+    return next(block.text for block in LOOKS_AT if block.kind == language)
 
 
 def javascript(_folder: Path) -> list[str]:

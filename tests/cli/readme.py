@@ -3,7 +3,7 @@
 from ..support import markdown
 from ..support.markdown import ROOT
 
-__all__ = ["BLOCKS", "COMMANDS", "PROGRAMS", "README", "ROOT", "noted"]
+__all__ = ["BLOCKS", "COMMANDS", "LOOKS_AT", "PROGRAMS", "README", "ROOT", "noted"]
 
 PAGE = ROOT / "README.md"
 README = PAGE.read_text()
@@ -11,6 +11,10 @@ BLOCKS = markdown.blocks(PAGE)
 COMMANDS = [block for block in BLOCKS if block.kind == "sh" and block.note is None]
 PROGRAMS = {block.file: block.text for block in BLOCKS if block.kind == "python" and block.file is not None}
 """Python blocks that begin with the name of a file."""
+
+
+LOOKS_AT = [*COMMANDS, *(block for block in BLOCKS if block.file is not None)]
+"""Run by test_readme.py; those with a note, by the test that it names."""
 
 
 def noted(start: str) -> str:

@@ -160,7 +160,7 @@ async def test_make_demo_shows_live_jobs_and_what_a_reconnect_recovers(tmp_path:
 
 
 def test_the_other_command_is_the_one_of_ci() -> None:
-    block = readme.noted("not run here")
+    block = readme.noted("tests/cli/test_readme.py")
     assert re.findall(r"^make (\w+)", block, re.M) == ["demo", "test"]
     assert (readme.ROOT / ".ci/run").read_text().rstrip().endswith("\nmake test")
 

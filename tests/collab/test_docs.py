@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from ..cli.command import clean_environment
+from ..support.markdown import ROOT, blocks
 from ..support.pace import SCALE
 from ..support.server import JWT_SECRET, RunningHub, running_hub
 
-ROOT = Path(__file__).parent.parent.parent
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+PAGES = {name: ROOT / "docs" / name for name in ("jobs.md", "collaboration.md")}
+LOOKS_AT = [block for page in PAGES.values() for block in blocks(page, "sh", "js", "python", "toml")]
 PRELUDE = f"""
 import {{ WebSocket }} from "{ROOT}/client_js/node_modules/ws/wrapper.mjs";
 const {{ HUB_URL, HUB_TOKEN }} = process.env;
@@ -94,14 +95,10 @@ async def stop(*processes: asyncio.subprocess.Process) -> None:
         await process.communicate()
 
 
-def blocks(page: str) -> list[tuple[str, str]]:
-    return BLOCK.findall((ROOT / "docs" / page).read_text())
-
-
 async def test_jobs(hub: RunningHub, tmp_path: Path) -> None:
     sh = Shell(hub, tmp_path, hub.token("ann", subscribe=["job:*"]))
     publish, snapshot, js, board, _element, _toml, versions, worker, cli = [
-        text for _, text in blocks("jobs.md")
+        block.text for block in blocks(PAGES["jobs.md"])
     ]
     assert (await sh.run("bash", "-ec", publish)).count('"offset"') == 3
     assert '"succeeded"' in await sh.run("bash", "-ec", snapshot)
@@ -123,7 +120,9 @@ async def test_jobs(hub: RunningHub, tmp_path: Path) -> None:
 
 async def test_collaboration(hub: RunningHub, tmp_path: Path) -> None:
     sh = Shell(hub, tmp_path, "")
-    token, edits, room, bot, curl, _toml, notify, inbox = [text for _, text in blocks("collaboration.md")]
+    token, edits, room, bot, curl, _toml, notify, inbox = [
+        block.text for block in blocks(PAGES["collaboration.md"])
+    ]
     sh.environment["HUB_TOKEN"] = hub.secret(
         (await sh.run("bash", "-ec", f'{token}\necho "$HUB_TOKEN"')).strip()
     )
@@ -140,7 +139,7 @@ async def test_collaboration(hub: RunningHub, tmp_path: Path) -> None:
     assert (await (await sh.python(inbox)).communicate())[0].decode() == "unread: 1\nafter ack: 0\n"
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "collaboration.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / "docs" / page).read_text()):
         assert (ROOT / "docs" / link).exists(), link
@@ -150,9 +149,7 @@ def test_the_settings_that_are_named_are_settings(hub: RunningHub, tmp_path: Pat
     """The lines of hub.toml."""
     schema = tmp_path / "edit.schema.json"
     schema.write_text('{"type":"object","required":["at"]}')
-    lines = [
-        text for page in ("jobs.md", "collaboration.md") for kind, text in blocks(page) if kind == "toml"
-    ]
+    lines = [block.text for page in PAGES.values() for block in blocks(page, "toml")]
     assert len(lines) == 2
     toml = "".join(lines).replace("/etc/hub/edit.schema.json", str(schema))
     with running_hub(**tomllib.loads(toml)) as made:

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
-from ..sources.page import section
+from ..sources.page import BLOCKS, section
 from ..support.server import API_KEY, RunningHub, running_hub
 from .conftest import payloads
 
 KEY = "a-key-of-16-bytes-or-more"
 PUSHING = ("Webhooks", "CloudEvents", "Dapr")
+TYPED = ("Webhooks", "CloudEvents")
+LOOKS_AT = [
+    each for each in BLOCKS if each.heading in TYPED or (each.heading == "Dapr" and each.kind == "toml")
+]
 
 
 @pytest.fixture(scope="module")

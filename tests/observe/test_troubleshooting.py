@@ -14,13 +14,14 @@ import httpx
 
 from ..broker.redis.servers import RedisServer
 from ..cli.command import hub as command
+from ..support.markdown import ROOT, blocks
 from ..support.pace import SCALE
 from ..support.proxy import Proxy
 from ..support.server import API_KEY, RunningHub, running_hub
 from ..support.wire import Wire, connect
 from .test_why import KEYS, OPS, _listening, ready, upgrade
 
-PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+LOOKS_AT = blocks(ROOT / "docs" / "troubleshooting.md")
 OTHERS = 1000 if os.environ.get("TEST_LONG") else 60  # ends of other users, before anything is asked
 SETTINGS: dict[str, Any] = {
     "api_keys": KEYS,
@@ -43,8 +44,8 @@ _ONE_ONLY = ("NOT COMPLETE", "on the 1 node that answered")  # the other did not
 
 def cases() -> dict[str, list[str]]:
     """What is typed, and what it prints."""
-    blocks = re.findall(r"^```text\n\$ (.+?)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    return {typed: printed.splitlines() for typed, printed in blocks}
+    shown = [block.text.removeprefix("$ ").splitlines() for block in LOOKS_AT]
+    return {typed: printed for typed, *printed in shown}
 
 
 def shape(words: str, lines: list[str]) -> list[str]:

@@ -4,15 +4,18 @@ import ast
 import asyncio
 import inspect
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+from ..support.markdown import ROOT, blocks
+
+BLOCKS = blocks(ROOT / "docs" / "sources.md")
+READ = ("Kafka", "RabbitMQ", "NATS JetStream", "Redis Streams", "PostgreSQL")
+LOOKS_AT = [block for block in BLOCKS if block.heading in READ]
+"""What test_flow.py does, with the real systems."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,9 @@ class Section:
 
 def section(title: str) -> Section:
     """The one under ``## title``."""
-    (text,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S)
-    blocks = _BLOCK.findall(text)
-    settings = "\n".join(body for kind, body in blocks if kind == "toml")
-    return Section(settings, tuple((kind, body) for kind, body in blocks if kind != "toml"))
+    found = [block for block in BLOCKS if block.heading == title]
+    settings = "\n".join(block.text for block in found if block.kind == "toml")
+    return Section(settings, tuple((block.kind, block.text) for block in found if block.kind != "toml"))
 
 
 async def run(found: Section, folder: Path) -> None:

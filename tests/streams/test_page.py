@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import random
-import re
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -18,12 +17,13 @@ from httpx_sse import SSEError, aconnect_sse
 
 from ..broker.redis.servers import RedisServer
 from ..cli.browser import Page, browser
-from ..cli.readme import ROOT
 from ..sdk.real import Proxy, RealHub, token
+from ..support.markdown import ROOT, blocks
 from ..support.pace import SCALE
 from ..support.server import API_KEY
 
 FOLDER = Path(__file__).parent
+LOOKS_AT = blocks(ROOT / "docs" / "http.md", "js")
 TICKET_S = 10  # more than one ends while the test runs
 KEYS = 60
 SECONDS = 20
@@ -32,10 +32,9 @@ RATE = 250  # events a second on each of the two channels
 
 def page(folder: Path) -> Path:
     """The page of docs/http.md, as a module."""
-    found = re.search(r"```js stream-page\n(.*?)```", (ROOT / "docs" / "http.md").read_text(), re.S)
-    assert found is not None
+    (block,) = LOOKS_AT
     path = folder / "page.mjs"
-    path.write_text(found[1])
+    path.write_text(block.text)
     return path
 
 

@@ -1,22 +1,31 @@
 """A page of the docs as something to run: its files, its commands, and what they print."""
 
 import re
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-_BLOCK = re.compile(r"(?:<!-- (?P<note>[^>]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+_FENCE = re.compile(r"(?P<indent> *)(?P<ticks>`{3,}|~{3,})\s*(?P<kind>[\w+-]*)[^`]*")
 _NAME = re.compile(r"(?:#|//|<!--) (?P<name>[\w./-]+\.\w+)(?: -->)?\n")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `note` is the comment right before it: it says why it is not run as the others are."""
+    """A fenced block. `line` is that of its fence, for who has to find it; `heading` the ``##`` above it; `kind` is
+    empty where the fence names none. `note` is the comment right before it: why it is not run as the others are."""
 
+    page: Path
+    line: int
+    heading: str
     kind: str
     text: str
     note: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line} ({self.kind or 'no kind'})"
 
     @property
     def file(self) -> str | None:
@@ -25,9 +34,33 @@ class Block:
         return found["name"] if found is not None else None
 
 
-def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, in order."""
-    return [Block(found["kind"], found["text"], found["note"]) for found in _BLOCK.finditer(page.read_text())]
+def blocks(page: Path, *kinds: str) -> list[Block]:
+    """The fenced blocks of a page in order, those in lists and those without a kind too; or of these kinds."""
+    return [block for block in _blocks(page) if not kinds or block.kind in kinds]
+
+
+def _blocks(page: Path) -> Iterator[Block]:
+    lines = page.read_text().splitlines(keepends=True)
+    number, heading = 0, ""
+    while number < len(lines):
+        line = lines[number].rstrip("\n")
+        number += 1
+        if line.startswith("## "):
+            heading = line.removeprefix("## ")
+        fence = _FENCE.fullmatch(line)
+        if fence is None:
+            continue
+        begin = number
+        while lines[number].strip() != fence["ticks"]:
+            number += 1
+        text = textwrap.dedent("".join(lines[begin:number]))
+        yield Block(page, begin, heading, fence["kind"], text, _note(lines[: begin - 1]))
+        number += 1
+
+
+def _note(before: list[str]) -> str | None:
+    found = re.search(r"<!-- ([^>]*) -->\n\Z", "".join(before[-4:]))
+    return found[1] if found is not None else None
 
 
 def write_files(page: Path, folder: Path) -> None:
@@ -39,14 +72,23 @@ def write_files(page: Path, folder: Path) -> None:
             path.write_text(block.text)
 
 
+def commands(page: Path) -> list[Block]:
+    """What a page has its reader type."""
+    return [block for block in blocks(page, "sh") if block.note is None]
+
+
 def script(page: Path) -> str:
     """The commands of a page as one script, which ends at the first that fails."""
-    commands = [block.text for block in blocks(page) if block.kind == "sh" and block.note is None]
+    typed = [block.text for block in commands(page)]
     # Whatever a failure leaves running would hold the output open.
-    return "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", *commands])
+    return "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", *typed])
+
+
+def outputs(page: Path) -> list[Block]:
+    """What a page says that its commands print."""
+    return [block for block in blocks(page, "text") if block.note is None]
 
 
 def promised(page: Path) -> list[str]:
     """The lines that a page says its commands print; those with … are examples."""
-    told = [block.text for block in blocks(page) if block.kind == "text" and block.note is None]
-    return [line for text in told for line in text.splitlines() if "…" not in line]
+    return [line for block in outputs(page) for line in block.text.splitlines() if "…" not in line]
