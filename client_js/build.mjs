@@ -31,7 +31,7 @@ export async function bundle(entry) {
     write: false,
   });
   // a second pass, for names that repeat from class to class; conditions stay as they are, rewritten they pack worse
-  const compress = { passes: 3, if_return: false, conditionals: false, hoist_funs: true };
+  const compress = { passes: 3, if_return: false, conditionals: false, sequences: false, hoist_funs: true, pure_getters: true };
   const { code } = await minify(result.outputFiles[0].text, { module: true, ecma: 2020, compress });
   return Buffer.from(code);
 }

@@ -82,7 +82,7 @@ export class Hub extends Emitter {
   };
 
   /**
-   * @param {string} url `wss://…/ws`
+   * @param {string} url The hub's address, or its socket's; see `absolute`.
    * @param {HubOptions} [options]
    */
   constructor(url, options = {}) {

@@ -197,7 +197,7 @@ export class Engine {
   #announced({ channel = "", epoch, offset }) {
     const topic = this.#topics.get(channel);
     if (!topic) this.resumeUnasked(channel, epoch === undefined ? null : { epoch, offset });
-    else if (topic.state === "live") topic.restart();
+    else if (topic.state === "live") topic.again();
   }
 
   /** @param {string} channel @param {Position | null} position */
@@ -248,7 +248,7 @@ export class Engine {
   #begin(session) {
     this.#session = session;
     this.#toldAfter = -1;
-    for (const topic of this.#topics.values()) topic.restart();
+    for (const topic of this.#topics.values()) topic.again();
     this.#flush();
     this.#requests.resend();
     this.#settle();
@@ -299,6 +299,6 @@ export class Engine {
     }
     if (!topic) return;
     this.#forget(topic);
-    topic.revoked(new HubError("unsubscribed", String(message.reason), { channel, cause: message.code }));
+    topic.end(new HubError("unsubscribed", String(message.reason), { channel, cause: message.code }));
   }
 }

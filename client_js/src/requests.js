@@ -26,7 +26,7 @@ export class Requests {
   #pending = new Map();
   #settings;
   #send;
-  #lastId = 0;
+  lastId = 0;
 
   /**
    * @param {import("./types.js").Settings} settings
@@ -38,11 +38,7 @@ export class Requests {
   }
 
   nextId() {
-    return ++this.#lastId;
-  }
-
-  get lastId() {
-    return this.#lastId;
+    return ++this.lastId;
   }
 
   /**
@@ -53,7 +49,7 @@ export class Requests {
   ask(command, timeoutMs = command.type === "publish" ? 0 : this.#settings.timeoutMs) {
     return new Promise((resolve, reject) => {
       if (this.#pending.size >= this.#settings.maxPending) {
-        return reject(new HubError("queue_full", "too many requests wait", { retry: true }));
+        return reject(new HubError("queue_full", "too many requests", { retry: true }));
       }
       const id = this.nextId();
       /** @type {Request} */
@@ -75,12 +71,12 @@ export class Requests {
       if (!this.#send(request.command, request.timeoutMs) || request.state === "sent") return;
     } catch (cause) {
       const error = cause instanceof HubError ? cause : new HubError("bad_message", String(cause), { cause });
-      return this.#reject(id, error);
+      return this.#take(id)?.reject(error);
     }
     request.state = "sent";
     if (request.command.type !== "publish") return;
     const lost = new HubError("unknown_outcome", "no answer: stored or not");
-    request.timer.set(UNKNOWN_AFTER_MS, () => this.#reject(id, lost));
+    request.timer.set(UNKNOWN_AFTER_MS, () => this.#take(id)?.reject(lost));
   }
 
   /** A new session: everything unanswered goes to it. */
@@ -90,12 +86,9 @@ export class Requests {
 
   /** A second answer to a repeated command finds nobody. @param {Message} reply */
   settle(reply) {
-    const id = /** @type {number} */ (reply.id);
-    if (reply.type === "hub.error") return this.#reject(id, HubError.from(reply));
-    const request = this.#pending.get(id);
-    if (!request) return;
-    this.#forget(id, request);
-    request.resolve(reply);
+    const request = this.#take(/** @type {number} */ (reply.id));
+    if (reply.type === "hub.error") request?.reject(HubError.from(reply));
+    else request?.resolve(reply);
   }
 
   /** Those that a session has and did not answer. */
@@ -116,27 +109,15 @@ export class Requests {
    * @param {object} more
    */
   #giveUp(id, code, reason, more) {
-    const outcome = this.#pending.get(id)?.state === "sent" ? "unknown" : "not_done";
-    this.#reject(id, new HubError(code, reason, { ...more, outcome }));
+    const request = this.#take(id);
+    request?.reject(new HubError(code, reason, { ...more, outcome: request.state === "sent" ? "unknown" : "not_done" }));
   }
 
-  /**
-   * @param {number | string} id
-   * @param {HubError} error
-   */
-  #reject(id, error) {
+  /** @param {number | string} id */
+  #take(id) {
     const request = this.#pending.get(id);
-    if (!request) return;
-    this.#forget(id, request);
-    request.reject(error);
-  }
-
-  /**
-   * @param {number | string} id
-   * @param {Request} request
-   */
-  #forget(id, request) {
-    request.timer.clear();
+    request?.timer.clear();
     this.#pending.delete(id);
+    return request;
   }
 }

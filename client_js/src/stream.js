@@ -128,7 +128,9 @@ export class StreamSocket {
   /** What the hub says instead, as an error of the wire. @param {Response} answer @returns {Promise<any>} */
   async #problem(answer) {
     const problem = await answer.json().catch(() => ({}));
-    const { code = "unavailable", reason = `HTTP ${answer.status}`, retry = answer.status >= 500, ...more } = problem;
+    const { status } = answer;
+    const said = [404, 405].includes(status) ? `HTTP ${status} from ${this.#base}, and not by a hub: is it mounted elsewhere?` : `HTTP ${status}`;
+    const { code = "unavailable", reason = said, retry = status >= 500, ...more } = problem;
     const { channel, outcome, retry_after_ms } = more;
     return { code, reason, retry, channel, outcome, retry_after_ms };
   }

@@ -24,7 +24,7 @@ export function renewalWait(elapsedMs, leftMs, random) {
 function checked(token) {
   if (token === null) return token;
   if (typeof token === "string" && /^[!-~]+$/.test((token = token.trim()))) return token;
-  throw new HubError("token", "getToken: neither printable ASCII nor null");
+  throw new HubError("token", "getToken: no printable ASCII");
 }
 
 /**
@@ -37,22 +37,20 @@ function checked(token) {
  * @returns {() => void} Gives up asking.
  */
 export function askToken({ env, getToken, connectTimeoutMs }, reason, got, failed) {
-  let asking = true;
   const timer = new Timer(env);
-  /** @param {() => void} then */
-  const once = (then) => {
-    if (!asking) return;
-    asking = false;
+  /** Once. @template T @param {(value: T) => void} then @param {T} value */
+  let end = (then, value) => {
+    end = () => {};
     timer.clear();
-    then();
+    then(value);
   };
-  timer.set(connectTimeoutMs, () => once(() => failed(new HubError("token", "getToken: no answer in time", { retry: true }))));
+  timer.set(connectTimeoutMs, () => end(failed, new HubError("token", "getToken: no answer in time", { retry: true })));
   Promise.resolve({ reason })
     .then(getToken)
     .then(checked)
     .then(
-      (token) => once(() => got(token)),
-      (error) => once(() => failed(asError(error))),
+      (token) => end(got, token),
+      (error) => end(failed, asError(error)),
     );
-  return () => once(() => {});
+  return () => end(() => {}, null);
 }

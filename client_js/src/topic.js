@@ -88,8 +88,8 @@ export class Topic {
     if (state !== "live") this.generation++;
   }
 
-  /** A command is needed. @param {number} [inMs] Not now. */
-  #again(inMs = 0) {
+  /** A command is needed: a new session stands, say, while an older one may still deliver. @param {number} [inMs] Not now. */
+  again(inMs = 0) {
     this.#enter("waiting");
     if (inMs) this.#retry.set(inMs, () => this.#wants(this));
     else this.#wants(this);
@@ -106,7 +106,7 @@ export class Topic {
   attach(listener) {
     this.#seats.set(listener, { listener, position: listener.position, served: false });
     // while a command is under way its answer shows that this one is not served
-    if (this.#state === "live") this.#again();
+    if (this.#state === "live") this.again();
     else if (this.#state === "waiting") this.#wants(this);
   }
 
@@ -122,18 +122,11 @@ export class Topic {
     if (this.#seats.has(seat.listener)) seat.listener.apply(kind, data, seat.position);
   }
 
-  /** @param {Seat} seat */
-  #serve(seat) {
-    if (seat.served || !this.#link) return; // a callback may have closed the hub
-    seat.served = true;
-    this.#tell(seat, "state", { name: "live" });
-  }
-
-  /** @param {Seat} seat */
-  #unserve(seat) {
-    if (!seat.served) return;
-    seat.served = false;
-    this.#tell(seat, "state", { name: "waiting" });
+  /** @param {Seat} seat @param {boolean} [served] */
+  #serve(seat, served = true) {
+    if (seat.served === served || (served && !this.#link)) return; // a callback may have closed the hub
+    seat.served = served;
+    this.#tell(seat, "state", { name: served ? "live" : "waiting" });
   }
 
   /** The seats that are still there when it is their turn: a callback may unsubscribe any of them. */
@@ -159,19 +152,14 @@ export class Topic {
     return { channel: this.channel, since, ...merge(seats) };
   }
 
-  /** A new session stands: everything goes to it, while an older one may still deliver. */
-  restart() {
-    this.#again();
-  }
-
   /** @param {Session} session */
   lost(session) {
     if (session === this.#link) {
       this.#link = null;
-      for (const seat of this.#all()) this.#unserve(seat);
+      for (const seat of this.#all()) this.#serve(seat, false);
     }
-    if (this.#state === "live" && !this.#link) this.#again();
-    else if (this.#state === "subscribing" && session === this.#target) this.#again();
+    if (this.#state === "live" && !this.#link) this.again();
+    else if (this.#state === "subscribing" && session === this.#target) this.again();
   }
 
   /**
@@ -180,19 +168,14 @@ export class Topic {
    */
   refused(generation, error) {
     if (generation !== this.generation) return;
-    if (error.retry) return this.#again((error.retryAfterMs ?? 0) + this.#backoff.next());
-    this.#end(this.#asked, error);
+    if (error.retry) return this.again((error.retryAfterMs ?? 0) + this.#backoff.next());
+    this.end(error, this.#asked);
   }
 
-  /** A right ended. @param {HubError} error */
-  revoked(error) {
-    this.#end([...this.#seats.values()], error);
-  }
-
-  /** @param {Seat[]} seats @param {HubError} error */
-  #end(seats, error) {
+  /** A right ended, of all or of some. @param {HubError} error @param {Seat[]} [seats] */
+  end(error, seats = [...this.#seats.values()]) {
     for (const { listener } of seats) this.#seats.delete(listener);
-    if (this.#seats.size) this.#again();
+    if (this.#seats.size) this.again();
     else this.#enter("ended");
     for (const { listener, position } of seats) listener.apply("state", { name: "ended", error }, position);
   }
@@ -205,9 +188,7 @@ export class Topic {
    * @param {Message} reply `hub.subscribed`, or an entry of its `results`.
    */
   subscribed(session, generation, reply) {
-    if (generation !== this.generation) return;
-    if (reply.more) return this.#page(session, reply);
-    this.#accept(session, reply);
+    if (generation === this.generation) this.#accept(session, reply);
   }
 
   /**
@@ -217,17 +198,13 @@ export class Topic {
    * @param {Message} reply
    */
   #page(session, reply) {
-    if (this.#state === "live") {
-      this.#enter("subscribing");
-      this.#target = session;
-    }
     this.#link = session;
-    this.#paging = { ...reply, snapshot: [...reply.snapshot] };
+    this.#paging = { ...reply, more: false, snapshot: [...reply.snapshot] };
     this.#awaitPage();
   }
 
   #awaitPage() {
-    this.#retry.set(this.timeoutMs, () => this.#again());
+    this.#retry.set(this.timeoutMs, () => this.again());
   }
 
   /** @param {Session} session @param {Message} page */
@@ -241,6 +218,7 @@ export class Topic {
 
   /** @param {Session} session @param {Message} reply */
   #accept(session, reply) {
+    if (reply.more) return this.#page(session, reply);
     const since = this.#since;
     const recovered = reply.recovered === true;
     this.#enter("live");
@@ -254,13 +232,13 @@ export class Topic {
       else if (this.#asked.includes(seat) && !beyondFork(seat, since, reply)) this.#answer(seat, reply, recovered);
       else if (covers(start, seat.position)) this.#serve(seat);
       else {
-        this.#unserve(seat);
+        this.#serve(seat, false);
         behind = true;
       }
     }
     if (reply.members) this.#presence("list", reply.members);
     this.unread(reply);
-    if (behind && this.#state === "live") this.#again();
+    if (behind && this.#state === "live") this.again();
   }
 
   /** @param {Seat} seat @param {Message} reply @param {boolean} recovered */
@@ -317,7 +295,7 @@ export class Topic {
       if (skipped < 0) continue;
       if (skipped > conflated) {
         // never in a stream that keeps the contract; asking again is right whatever went wrong
-        this.#unserve(seat);
+        this.#serve(seat, false);
         hole = true;
         continue;
       }
@@ -327,7 +305,7 @@ export class Topic {
       this.#tell(seat, "event", skipped === conflated ? event : { ...event, conflated: skipped });
       this.#count(seat);
     }
-    if (hole && this.#state === "live") this.#again(this.#backoff.next());
+    if (hole && this.#state === "live") this.again(this.#backoff.next());
   }
 
   /** @param {string} kind @param {any} data */
@@ -354,25 +332,24 @@ export class Topic {
       for (const seat of served) {
         if (/** @type {Position} */ (seat.position).offset <= message.offset) seat.position = at(message.epoch, message.offset);
         else {
-          this.#unserve(seat);
+          this.#serve(seat, false);
           ahead = true;
         }
       }
-      if (ahead && this.#state === "live") this.#again();
+      if (ahead && this.#state === "live") this.again();
       return;
     }
-    if (this.#paging && message.more) return this.#page(session, message); // in place of the pages so far
-    if (this.#paging) return this.#accept(session, message);
+    if (this.#paging) return this.#accept(session, message); // in place of the pages so far
     if (this.#state === "subscribing") {
       // the answer to the command in flight will say the same; until then this stream's offsets mean nothing
       this.#link = null;
-      for (const seat of served) this.#unserve(seat);
+      for (const seat of served) this.#serve(seat, false);
       return;
     }
     this.#asked = served;
     this.#since = undefined;
-    if (message.more) return this.#page(session, message);
     this.#enter("subscribing");
+    this.#target = session;
     this.#accept(session, message);
   }
 

@@ -26,7 +26,7 @@ export class Transport {
    */
   constructor(env, codec, url, protocols, on) {
     const WebSocket = env.WebSocket ?? globalThis.WebSocket;
-    if (!WebSocket) throw new HubError("address", "no WebSocket here: hand one in");
+    if (!WebSocket) throw new HubError("address", "no WebSocket: hand one in");
     const socket = /** @type {import("./types.js").WebSocketLike} */ (new WebSocket(url, protocols));
     let failure = "";
     socket.binaryType = "arraybuffer";

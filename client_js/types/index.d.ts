@@ -270,7 +270,7 @@ export interface HubEvents {
 export class Hub<Channels extends { [P in keyof Channels]: object } = ChannelMap> extends Emitter<HubEvents> {
   /**
    * Throws nothing and touches nothing; it connects in the next microtask, unless `autoConnect` is false.
-   * @param url `wss://…/ws`, or relative to the page; `http` means `ws`.
+   * @param url The hub's address, `https://example.com/hub`, or of its socket, `wss://example.com/hub/ws`; or a path of the page's host.
    */
   constructor(url: string, options?: HubOptions);
   get state(): HubState;

@@ -180,6 +180,10 @@ def _of_response(response: Response) -> Departure:
     """What a refusal before the upgrade means: an HTTP status and a problem+json body."""
     status, problem = response.status_code, _problem(response)
     reason = f"HTTP {status}: {problem.get('detail') or response.reason_phrase}"
+    if (
+        status in (403, 404, 405) and "code" not in problem
+    ):  # apps answer 403 to an upgrade that they don't know
+        reason += ", and not by a hub: is it mounted elsewhere?"
     if status == 401:
         return Departure(Then.RENEW, reason, status)
     if status in (400, 403):

@@ -61,8 +61,8 @@ test("http addresses become ws", async () => {
 });
 
 for (const [what, url, env, why] of [
-  ["no address of a WebSocket", "ftp://hub.test", {}, /not the address of a WebSocket/],
-  ["a relative address where there is no page", "/ws", {}, /not the address of a WebSocket/],
+  ["no address of a WebSocket", "ftp://hub.test", {}, /no http\(s\):\/\/ or ws\(s\):\/\/ address/],
+  ["a relative address where there is no page", "/ws", {}, /no http\(s\):\/\/ or ws\(s\):\/\/ address/],
   ["Node.js without a WebSocket", "wss://hub.test/ws", { WebSocket: undefined }, /hand one in/],
 ]) {
   test(`${what}: making the hub throws nothing, connecting ends with a clear error`, async () => {
