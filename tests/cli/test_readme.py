@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from ..support.pace import SCALE
 from ..support.server import free_port
@@ -163,9 +162,3 @@ def test_the_other_command_is_the_one_of_ci() -> None:
     block = readme.noted("tests/cli/test_readme.py")
     assert re.findall(r"^make (\w+)", block, re.M) == ["demo", "test"]
     assert (readme.ROOT / ".ci/run").read_text().rstrip().endswith("\nmake test")
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", readme.README))))
-def test_links_lead_somewhere(link: str) -> None:
-    if "://" not in link:
-        assert (readme.ROOT / link).exists()

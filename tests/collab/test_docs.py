@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -137,12 +136,6 @@ async def test_collaboration(hub: RunningHub, tmp_path: Path) -> None:
     await stop(page)
     await sh.run("bash", "-ec", notify)
     assert (await (await sh.python(inbox)).communicate())[0].decode() == "unread: 1\nafter ack: 0\n"
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / "docs" / page).read_text()):
-        assert (ROOT / "docs" / link).exists(), link
 
 
 def test_the_settings_that_are_named_are_settings(hub: RunningHub, tmp_path: Path) -> None:

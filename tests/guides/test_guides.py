@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..support.markdown import ROOT, Block, blocks, commands, outputs, promised, script, write_files
+from ..support.markdown import ROOT, Block, blocks, commands, outputs, ports, promised, script, write_files
 from ..support.pace import SCALE
 from ..support.server import API_KEY, JWT_SECRET, RunningHub, free_port, running_hub
 
@@ -65,7 +65,8 @@ def redis_url() -> Iterator[str]:
 def test_a_guide_does_what_it_says(
     page: Path, running: RunningHub, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    write_files(page, tmp_path)
+    places = {port: str(free_port()) for port in ports(page)}
+    write_files(page, tmp_path, places)
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "notification-hub-client").symlink_to(ROOT / "client_js")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
@@ -82,7 +83,7 @@ def test_a_guide_does_what_it_says(
     if "REDIS_URL" in page.read_text():
         environment["REDIS_URL"] = request.getfixturevalue("redis_url")
     shell = subprocess.Popen(
-        ["bash", "-c", script(page)],
+        ["bash", "-c", script(page, places)],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,

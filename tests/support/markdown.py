@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,13 +63,25 @@ def _note(before: list[str]) -> str | None:
     return found[1] if found is not None else None
 
 
-def write_files(page: Path, folder: Path) -> None:
-    """Lay out the files that a page has its reader write."""
+def write_files(page: Path, folder: Path, places: Mapping[str, str]) -> None:
+    """Lay out the files that a page has its reader write; `places` are what stands in place of what."""
     for block in blocks(page):
         if block.file is not None:
             path = folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text)
+            path.write_text(placed(block.text, places))
+
+
+def placed(text: str, places: Mapping[str, str]) -> str:
+    """With each key's value in its place."""
+    for there, here in places.items():
+        text = text.replace(there, here)
+    return text
+
+
+def ports(page: Path) -> set[str]:
+    """Those that a page's commands serve on: in a test they are others, as two may run at once."""
+    return {found for block in commands(page) for found in re.findall(r"--port (\d+)", block.text)}
 
 
 def commands(page: Path) -> list[Block]:
@@ -77,9 +89,9 @@ def commands(page: Path) -> list[Block]:
     return [block for block in blocks(page, "sh") if block.note is None]
 
 
-def script(page: Path) -> str:
+def script(page: Path, places: Mapping[str, str]) -> str:
     """The commands of a page as one script, which ends at the first that fails."""
-    typed = [block.text for block in commands(page)]
+    typed = [placed(block.text, places) for block in commands(page)]
     # Whatever a failure leaves running would hold the output open.
     return "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", *typed])
 
