@@ -35,8 +35,10 @@ client_publish = true
 `hub check` reads the same settings and says in words what is wrong with them: names that are no settings, keys
 that are too short, a broker that does not answer. Keep secrets out of files that others can read.
 
-Three more variables are for the commands that talk to a running hub: `HUB_URL` (with its path, where the hub is
-mounted in another app), `HUB_API_KEY` and `HUB_TOKEN`: the key is tried first, but for `hub subscribe`.
+More variables are for the commands that talk to a running hub, `hub bridge` among them: `HUB_URL` (with its
+path, where the hub is mounted in another app), `HUB_API_KEY` and `HUB_TOKEN`: the key is tried first, but for
+`hub subscribe`. Over TLS, `HUB_CA` is a file of the certificates that are believed in place of the machine's,
+and `HUB_CERT` the certificate that is shown, in one file with its key, or with `HUB_CERT_KEY` beside it.
 """
 
 NAMESPACES_HEAD = """
@@ -74,6 +76,18 @@ SECTIONS: dict[str, dict[str, str]] = {
         "`unix:///path.sock`, `redis+sentinel://host,host/master`, `redis+cluster://host,host`, or several "
         "single servers with commas between, over which channels are spread.",
         "prefix": "Begins every key in Redis.",
+    },
+    "TLS without a proxy": {
+        "tls_cert": "The certificate of the hub's own port, with its chain: PEM, read anew when the file changes "
+        "([deploying.md](deploying.md#tls-without-a-proxy)).",
+        "tls_key": "Its key, PEM without a password. Unset: it stands in the same file.",
+        "tls_client_ca": "Clients may show a certificate by one of these issuers (PEM; revocation lists count).",
+        "tls_client_required": "Whether nobody is let in without one; health checks are nobody too.",
+        "tls_client_header": "The header in which trusted proxies hand on the certificate of a client: "
+        "`X-Client-Cert`.",
+        "tls_clients": "Services by their certificates, with rights as of an API key that names them: "
+        '`{"worker":{"san":"DNS:worker.example","publish":["job:*"]},'
+        '"ops":{"subject":"CN=ops,O=Example","admin":"write"}}`.',
     },
     "Who may": {
         "jwt_secret": "The secret of tokens signed with HS256, HS384 or HS512: 32 random bytes or more.",

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from .auth.addresses import TrustedProxies
-from .auth.from_settings import make_api_keys, make_keys, make_provider
+from .auth.from_settings import make_api_keys, make_certificates, make_keys, make_provider
 from .auth.keys import Keys
 from .auth.origins import Origins
 from .auth.signing import Signer
@@ -27,6 +27,8 @@ from .settings import Settings, told, unknown_variables
 if TYPE_CHECKING:
     from .broker.redis.access import CredentialProvider, Remap
     from .plugins.plugin import Plugin
+    from .tls.files import TlsFiles
+    from .tls.server import ServerTls
     from .tracing.base import Tracer
     from .webhooks.start import Webhooks
 
@@ -64,6 +66,7 @@ def problems(settings: Settings) -> list[str]:
         make_keys(settings, more_keys),
         make_provider(settings),
         make_api_keys(settings),
+        make_certificates(settings),
         Origins(settings.allowed_origins, not settings.require_origin),
         TrustedProxies(settings.trusted_proxies),
     )
@@ -72,7 +75,7 @@ def problems(settings: Settings) -> list[str]:
         found.append("HUB_CENTRIFUGO_TOKENS is for the SDKs of Centrifugo: HUB_CENTRIFUGO=true lets them in")
     if settings.centrifugo_anonymous and not settings.centrifugo_tokens:
         found.append("HUB_CENTRIFUGO_ANONYMOUS goes with Centrifugo's own tokens: HUB_CENTRIFUGO_TOKENS=true")
-    for check in (make_intake, _check_proxies, _check_webhooks):
+    for check in (make_intake, make_tls_files, _check_proxies, _check_webhooks):
         try:
             check(settings)
         except ValueError as error:
@@ -83,6 +86,48 @@ def problems(settings: Settings) -> list[str]:
             "is started anew, and there is no other secret"
         )
     return found
+
+
+def make_tls(settings: Settings) -> "ServerTls | None":
+    """The TLS of the hub's own port, where it has one; nothing is imported for it else.
+
+    Raises:
+        BadSettings: what is wrong with its settings or files.
+    """
+    try:
+        files = make_tls_files(settings)
+        if files is None:
+            return None
+        from .tls.server import ServerTls
+
+        return ServerTls(files)
+    except ValueError as error:
+        raise BadSettings([str(error)]) from None
+
+
+def make_tls_files(settings: Settings) -> "TlsFiles | None":
+    """The files of it, which can be used now.
+
+    Raises:
+        ValueError: what is wrong with them.
+    """
+    if settings.tls_clients and settings.tls_client_ca is None and settings.tls_client_header is None:
+        raise ValueError(
+            "HUB_TLS_CLIENTS needs HUB_TLS_CLIENT_CA, or HUB_TLS_CLIENT_HEADER where a proxy looks at certificates"
+        )
+    if settings.tls_client_header is not None and not settings.trusted_proxies:
+        raise ValueError("HUB_TLS_CLIENT_HEADER needs HUB_TRUSTED_PROXIES: of nobody else the header counts")
+    if settings.tls_cert is None:
+        if settings.tls_key is not None or settings.tls_client_ca is not None:
+            raise ValueError("HUB_TLS_KEY and HUB_TLS_CLIENT_CA need HUB_TLS_CERT")
+        return None
+    from .tls.files import TlsFiles
+
+    files = TlsFiles(
+        settings.tls_cert, settings.tls_key, settings.tls_client_ca, required=settings.tls_client_required
+    )
+    files.load()
+    return files
 
 
 def _check_proxies(settings: Settings) -> None:

@@ -22,19 +22,18 @@ from .protocol.channels import RESERVED
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-OTHER_VARIABLES = ("HUB_CONFIG", "HUB_URL", "HUB_TOKEN", "HUB_API_KEY")
+OTHER_VARIABLES = ("HUB_CONFIG", "HUB_URL", "HUB_TOKEN", "HUB_API_KEY", "HUB_CA", "HUB_CERT", "HUB_CERT_KEY")
 """Variables that are no settings: where these are, and what commands read that talk to a running hub."""
 
 # What Kubernetes sets in every pod for a Service that is named "hub".
 _SERVICE_LINK = re.compile(r"HUB_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
 
 
-class ApiKeyRules(BaseModel):
-    """An API key that may do what it names and nothing else, and so often where it says."""
+class ServiceRules(BaseModel):
+    """A service that may do what it names and nothing else, and so often where it says."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: SecretStr
     subscribe: list[str] = Field(default_factory=list)
     publish: list[str] = Field(default_factory=list)
     presence: list[str] = Field(default_factory=list)
@@ -43,6 +42,20 @@ class ApiKeyRules(BaseModel):
         None  # requests a second over HTTP; None: as many as it likes
     )
     burst: Annotated[int, Field(ge=1)] | None = None  # of them at once
+
+
+class ApiKeyRules(ServiceRules):
+    """One by its API key."""
+
+    key: SecretStr
+
+
+class TlsClientRules(ServiceRules):
+    """One by its certificate: a name of its subjectAltName (``DNS:worker.example``), or its whole subject
+    (``CN=worker,O=Example``)."""
+
+    san: str | None = None
+    subject: str | None = None
 
 
 class RoleRules(BaseModel):
@@ -91,6 +104,14 @@ class Settings(BaseSettings):
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "hub"
     redis_credentials: str | None = None
     redis_address_remap: str | None = None
+
+    # TLS without a proxy: `tls` reads and checks the files
+    tls_cert: str | None = None
+    tls_key: str | None = None  # None: it stands in the file of the certificate
+    tls_client_ca: str | None = None
+    tls_client_required: bool = False
+    tls_client_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    tls_clients: dict[str, TlsClientRules] = Field(default_factory=dict)
 
     # who: keys of tokens and services
     jwt_secret: SecretStr | None = None

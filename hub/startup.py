@@ -21,13 +21,14 @@ from .assembly import (
     make_console,
     make_intake,
     make_observers,
+    make_tls,
     make_tracer,
     make_webhook_routes,
     node_secret,
     waiting_for_events,
 )
 from .auth.addresses import TrustedProxies
-from .auth.from_settings import make_api_keys, make_authenticator, make_keys
+from .auth.from_settings import make_api_keys, make_authenticator, make_certificates, make_keys
 from .auth.origins import Origins
 from .auth.signing import Signer
 from .auth.stream_tickets import StreamTickets
@@ -112,6 +113,7 @@ class Startup:
             "hub_handshaker": self._handshaker,
             "hub_is_service": self._context.is_service,
             "hub_direct": direct_routes(self._context, self._more),
+            "hub_tls": self._tls,
         }
 
     def _alone(self) -> None:
@@ -212,8 +214,12 @@ class Startup:
         streams = StreamTickets(Signer(self._secret, "stream"), node.wall)
         trusted = TrustedProxies(settings.trusted_proxies)
         self._origins = Origins(settings.allowed_origins, not settings.require_origin)
-        self._handshaker = Handshaker(node, tickets, self._origins, trusted)
-        self._context = HttpContext(node, make_api_keys(settings), tickets, streams, trusted, self._audit)
+        certificates, api_keys = make_certificates(settings), make_api_keys(settings)
+        self._tls = make_tls(settings)
+        self._handshaker = Handshaker(node, tickets, self._origins, trusted, certificates)
+        self._context = HttpContext(
+            node, api_keys, tickets, streams, trusted, certificates, self._audit, self._tls
+        )
         self._more: Sequence[Addition] = [
             *make_intake(settings),
             *make_console(settings),
@@ -247,6 +253,8 @@ class Startup:
         node.stand("live_nodes", live.round, lambda: EVERY_S, 2 * EVERY_S)
         if webhooks is not None:
             webhooks.begin(node.standing)
+        if (tls := self._tls) is not None:
+            node.stand("tls_files", tls.look, lambda: tls.every_s, tls.every_s)
 
     async def _join_workers(self) -> None:
         self._ending.push_async_callback(self._worker_ipc.close)

@@ -52,6 +52,7 @@ FLOORS = (
     "outgoing",
     "tracing",
     "discovery",
+    "tls",
     "settings",
     "namespaces",
     "runtime",
@@ -79,6 +80,7 @@ STANDS_ASIDE = {
     "presence": {"presence", "delivery", "broker", *GROUND},
     "recovery": {"recovery", "delivery", "broker", *GROUND},
     "runtime": {"runtime"},
+    "tls": {"tls"},
     "tracing": {"tracing", *GROUND},
 }
 """Floors that may not import all that lies below them."""

@@ -27,21 +27,30 @@ class ApiKey:
 
     def identity(self, name: str) -> Identity:
         """Whom it speaks for: a service without an end."""
-        return Identity(
-            user=name,
-            expires_at=math.inf,
-            grants=self._grants(),
-            service=True,
-            name=f"key:{name}",
-            control=Level.WRITE if self.grants is None else self.admin,
-            admin=self.admin,
-        )
+        control = Level.WRITE if self.grants is None else self.admin
+        return service(name, self._grants(), control, self.admin)
 
     def _grants(self) -> Grants:
         named = self.grants
-        if named is None:
-            return grants(("*",), ("*",), ("*",))
-        return grants(*(tuple(named.get(verb, ())) for verb in ("subscribe", "publish", "presence")))
+        return grants(("*",), ("*",), ("*",)) if named is None else named_grants(named)
+
+
+def named_grants(named: Mapping[str, Sequence[str]]) -> Grants:
+    """Patterns by verb; what is not named is not granted."""
+    return grants(*(tuple(named.get(verb, ())) for verb in ("subscribe", "publish", "presence")))
+
+
+def service(name: str, allowed: Grants, control: Level, admin: Level) -> Identity:
+    """The service of a setting: by whatever it proves to be that one, its `event_id`s and its rate are the same."""
+    return Identity(
+        user=name,
+        expires_at=math.inf,
+        grants=allowed,
+        service=True,
+        name=f"key:{name}",
+        control=control,
+        admin=admin,
+    )
 
 
 class ApiKeys:

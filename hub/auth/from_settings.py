@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from ..settings import ApiKeyRules, RoleRules, Settings
+from ..settings import ApiKeyRules, RoleRules, ServiceRules, Settings
 from .api_keys import ApiKey, ApiKeys
+from .certificates import Certificates, NoCertificates
 from .identity import Level
 from .keyring import KeyRing
 from .keys import ALGORITHMS, Keys, StaticKeys
@@ -96,6 +97,29 @@ def make_api_keys(settings: Settings) -> ApiKeys:
 def _api_key(entry: SecretStr | ApiKeyRules) -> ApiKey:
     if isinstance(entry, SecretStr):
         return ApiKey(entry.get_secret_value())
-    named = {"subscribe": entry.subscribe, "publish": entry.publish, "presence": entry.presence}
-    limit = None if entry.rate is None else (entry.rate, float(entry.burst or max(1.0, entry.rate)))
-    return ApiKey(entry.key.get_secret_value(), named, _level(entry.admin), limit)
+    return ApiKey(entry.key.get_secret_value(), _named(entry), _level(entry.admin), _limit(entry))
+
+
+def _named(rules: ServiceRules) -> dict[str, list[str]]:
+    return {verb: getattr(rules, verb) for verb in VERBS[:3]}
+
+
+def _limit(rules: ServiceRules) -> tuple[float, float] | None:
+    return None if rules.rate is None else (rules.rate, float(rules.burst or max(1.0, rules.rate)))
+
+
+def make_certificates(settings: Settings) -> Certificates:
+    """The services that are known by their certificates; nothing is read of certificates where there are none."""
+    if not settings.tls_clients:
+        return NoCertificates()
+    from .client_certificates import CertifiedService, ClientCertificates
+
+    return ClientCertificates(
+        {
+            name: CertifiedService(
+                rules.san, rules.subject, _named(rules), _level(rules.admin), _limit(rules)
+            )
+            for name, rules in settings.tls_clients.items()
+        },
+        settings.tls_client_header,
+    )

@@ -23,7 +23,8 @@ from starlette.routing import Route
 from ..runtime.backoff import Timing
 from ..runtime.breaker import BreakerState, CircuitBreaker
 from ..sdk.delivery import HttpDelivery
-from ..sdk.tokens import TokenSource
+from ..sdk.tls import ClientTls
+from ..sdk.tokens import NoToken, TokenSource
 from ..tracing.base import Follower
 from . import traces
 from .bridge import STOP_S, Bridge
@@ -70,8 +71,8 @@ def maker(settings: BridgeSettings) -> Callable[[], Source]:
 
 
 class Bridges:
-    """All bridges of a process, to the hub at `url` with the API key or service token `bearer`; `tracer` is closed
-    with them.
+    """All bridges of a process, to the hub at `url` with the API key or service token `bearer` (empty: the
+    certificate of `tls` says who they are); `tracer` is closed with them.
 
     Raises:
         NotInstalled: a library is missing. BadTemplate: a mapping is wrong.
@@ -84,17 +85,21 @@ class Bridges:
         bearer: str,
         timing: Timing | None = None,
         tracer: Follower | None = None,
+        tls: ClientTls | None = None,
     ) -> None:
         timing = timing or Timing()
         self._tracer = tracer
+        verify = True if tls is None else tls.context
+        tokens = TokenSource(bearer, REQUEST_S) if bearer else NoToken()
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={"Authorization": f"Bearer {bearer}"},
+            headers={"Authorization": f"Bearer {bearer}"} if bearer else {},
             timeout=REQUEST_S,
+            verify=verify,
             follow_redirects=False,
         )
-        client = None if tracer is None else traces.client(tracer, REQUEST_S)
-        self._delivery = HttpDelivery(url, TokenSource(bearer, REQUEST_S), REQUEST_S, client, ordered=True)
+        client = None if tracer is None else traces.client(tracer, REQUEST_S, verify)
+        self._delivery = HttpDelivery(url, tokens, REQUEST_S, client, ordered=True, tls=tls)
         self.breaker = CircuitBreaker(failures=5, rest=5.0, trials=1)
         self._url = url
         self._hub = HubHandOver(self._delivery, self.breaker, timing)

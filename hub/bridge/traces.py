@@ -5,6 +5,7 @@
 It is linked to each of the producers' contexts.
 """
 
+import ssl
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,14 +33,16 @@ def step(settings: BridgeSettings, partition: str, handed: Iterable[tuple[Record
     return Step(f"process {settings.name}", Kind.CONSUMER, attributes, behind, begins=True)
 
 
-def client(tracer: Follower, deadline: float) -> httpx.AsyncClient:
+def client(tracer: Follower, deadline: float, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
     """To a hub, with the ``traceparent`` of what is under way on each request."""
 
     async def carry_on(request: httpx.Request) -> None:
         if (traceparent := tracer.current()) is not None:
             request.headers["traceparent"] = traceparent
 
-    return httpx.AsyncClient(timeout=deadline, follow_redirects=False, event_hooks={"request": [carry_on]})
+    return httpx.AsyncClient(
+        timeout=deadline, follow_redirects=False, verify=verify, event_hooks={"request": [carry_on]}
+    )
 
 
 def _traceparent(record: Record, event: dict[str, Any]) -> str | None:

@@ -42,7 +42,8 @@ def bridging(settings: Settings) -> Iterator[None]:
     thread.start()
 
     async def begin() -> Bridges:
-        made = Bridges(bridges(settings.bridges), remote.local_url(settings), key)
+        url = remote.local_url(settings)
+        made = Bridges(bridges(settings.bridges), url, key, tls=remote.tls(url, settings))
         await made.start()
         return made
 

@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.sample:
         return show_sample(settings, Path(args.sample))
-    url, bearer = remote.base_url(args.url), remote.service_bearer(args.bearer)
+    url, bearer = remote.base_url(args.url), remote.bridge_bearer(args.bearer)
     try:
-        made = Bridges(settings, url, bearer, tracer=tracer())
+        made = Bridges(settings, url, bearer, tracer=tracer(), tls=remote.tls(url))
     except (NotInstalled, BadTemplate, tracing.NotInstalled) as error:
         raise Failure(str(error)) from None
     logs.set_up()

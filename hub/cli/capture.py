@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     headers = {"Authorization": f"Bearer {remote.service_bearer(args.bearer)}"}
     base = remote.base_url(args.url)
     if args.verb == "export":
-        with httpx.Client(base_url=base, headers=headers, timeout=_DEADLINE_S) as http:
+        with httpx.Client(
+            base_url=base, headers=headers, timeout=_DEADLINE_S, verify=remote.verify(base)
+        ) as http:
             return _export(http, args.channel, args.since, args.until)
     return asyncio.run(_replay(base, headers, _read(args.file), args.into, as_json=args.json))
 
@@ -132,7 +134,9 @@ async def _replay(
     """Publish each line, in order, once; the lines so far are said at the end, whatever it is."""
     lines = _lines(file, channel)
     stored = known = 0
-    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=_DEADLINE_S) as http:
+    async with httpx.AsyncClient(
+        base_url=base, headers=headers, timeout=_DEADLINE_S, verify=remote.verify(base)
+    ) as http:
         while batch := _batch(lines):
             for number, result in await _publish(http, batch):
                 if "code" in result:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from ..assembly import make_broker
+from ..assembly import make_broker, make_tls_files
 from ..auth.jwks import JwksKeys
 from ..auth.oidc import OidcKeys
 from ..broker.base import Inbox, Member, ShardHealth
@@ -33,11 +33,31 @@ def run(args: argparse.Namespace) -> int:
     _say("ok", [f"settings: can be read; {_keys(settings)}"])
     problems = [*unknown_variables(), *preflight.problems(settings)]
     if not problems:
-        problems = asyncio.run(_try(settings))
+        problems = _look_at_certificate(settings)
+        problems += asyncio.run(_try(settings))
         problems += _try_bridges(settings, args.sample)
     _say("problem", problems)
     _say("note", preflight.remarks(settings))
     return 1 if problems else 0
+
+
+def _look_at_certificate(settings: Settings) -> list[str]:
+    """Whether the hub's own certificate is good today, and for how long it will be."""
+    files = make_tls_files(settings)
+    if files is None:
+        return []
+    from ..tls.files import expiry  # what a hub without TLS need not read
+
+    _, certificate = files.load()
+    said = expiry(certificate)
+    until = time.strftime("%Y-%m-%d", time.gmtime(certificate.ends))
+    if said is None:
+        _say("ok", [f"TLS: the certificate for {certificate.who} is good until {until}"])
+    elif certificate.begins <= time.time() < certificate.ends:
+        _say("note", [f"HUB_TLS_CERT: {said}"])
+    else:
+        return [f"HUB_TLS_CERT: {said}"]
+    return []
 
 
 async def _try(settings: Settings) -> list[str]:

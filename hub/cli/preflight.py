@@ -8,7 +8,7 @@ from .. import assembly
 from ..auth.dead_patterns import why_dead
 from ..auth.from_settings import by_roles, make_keys
 from ..commands.publications import compile_schema
-from ..settings import ApiKeyRules, RoleRules, Settings
+from ..settings import ApiKeyRules, RoleRules, ServiceRules, Settings
 
 HOW_TO_SET_A_KEY = (
     "there is no key to check tokens with: set HUB_JWT_SECRET "
@@ -32,7 +32,7 @@ def problems(settings: Settings, *, starting: bool = False) -> list[str]:
 def remarks(settings: Settings) -> list[str]:
     """What a person who runs this hub should know; nothing of it is wrong by itself."""
     found = []
-    if not settings.api_keys:
+    if not settings.api_keys and not settings.tls_clients:
         found.append("HUB_API_KEYS is empty: only tokens with hub.service:true speak for a backend")
     plain = [name for name, entry in settings.api_keys.items() if not isinstance(entry, ApiKeyRules)]
     if plain:
@@ -66,11 +66,12 @@ def remarks(settings: Settings) -> list[str]:
 def _dead_patterns(settings: Settings) -> list[str]:
     """Patterns of API keys and roles that give nobody anything."""
     keys = [("HUB_API_KEYS", name, rules) for name, rules in settings.api_keys.items()]
+    certified = [("HUB_TLS_CLIENTS", name, rules) for name, rules in settings.tls_clients.items()]
     roles = [("HUB_ROLES", name, rules) for name, rules in settings.roles.items()]
     return [
         f"{variable}: {name}: {pattern} matches no channel: {why}"
-        for variable, name, rules in (*keys, *roles)
-        if isinstance(rules, ApiKeyRules | RoleRules)
+        for variable, name, rules in (*keys, *certified, *roles)
+        if isinstance(rules, ServiceRules | RoleRules)
         for pattern in (*rules.subscribe, *rules.publish, *rules.presence)
         if (why := why_dead(pattern, settings.table)) is not None
     ]

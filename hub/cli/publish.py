@@ -13,14 +13,16 @@ from .failure import Failure
 def run(args: argparse.Namespace) -> int:
     """The command."""
     payload = sys.stdin.read() if args.payload == "-" else args.payload
+    url = remote.base_url(args.url)
     work = run_publish(
-        remote.base_url(args.url),
+        url,
         args.channel,
         args.event,
         payload,
         token=remote.service_bearer(args.bearer),
         out=sys.stdout,
         err=sys.stderr,
+        tls=remote.tls(url),
         key=args.key,
         final=args.final,
         version=args.version,

@@ -1,6 +1,7 @@
 """For commands that talk to a running hub: where it is, who asks, and one way to ask."""
 
 import os
+import ssl
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from ..sdk.addresses import http_base, socket_address
+from ..sdk.tls import ClientTls
 from ..settings import Settings
 from . import configuration, tokens
 from .failure import Failure
@@ -47,7 +49,33 @@ def socket_url(given: str | None) -> str:
 def local_url(settings: Settings) -> str:
     """Where a hub with these settings is found on this machine."""
     host = _ANYWHERE.get(settings.hosts[0], settings.hosts[0])
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def tls(url: str, settings: Settings | None = None) -> ClientTls | None:
+    """The TLS to a hub: by HUB_CA, HUB_CERT and HUB_CERT_KEY; the one of this machine is known by its certificate.
+
+    Raises:
+        Failure: a file can't be used.
+    """
+    ca, cert, key = (os.environ.get(name) or None for name in ("HUB_CA", "HUB_CERT", "HUB_CERT_KEY"))
+    if url.startswith(("http:", "ws:")):
+        return None
+    try:
+        if ca is None and cert is None:
+            settings = settings or configuration.load()
+            own = http_base(url, settings.path) == local_url(settings)
+            return ClientTls(settings.tls_cert, named=False) if own else None
+        return ClientTls(ca, (cert, key) if cert is not None and key is not None else cert)
+    except ValueError as error:
+        raise Failure(f"HUB_CA, HUB_CERT: {error}") from None
+
+
+def verify(url: str) -> ssl.SSLContext | bool:
+    """As `tls`, for httpx."""
+    found = tls(url)
+    return True if found is None else found.context
 
 
 def bearers(given: str | None) -> list[str]:
@@ -70,6 +98,11 @@ def service_bearer(given: str | None) -> str:
     if not found:
         raise Failure(_WHO)
     return found[0]
+
+
+def bridge_bearer(given: str | None) -> str:
+    """As `service_bearer`; empty where a certificate says who asks (HUB_CERT)."""
+    return "" if not bearers(given) and os.environ.get("HUB_CERT") else service_bearer(given)
 
 
 def reader_token(given: str | None, channels: list[str]) -> str:
@@ -107,7 +140,7 @@ class RunningHub:
     def __init__(self, url: str | None, credentials: Sequence[str]) -> None:
         self.url = base_url(url)
         self._credentials = list(credentials)
-        self._http = httpx.Client(timeout=_DEADLINE_S)
+        self._http = httpx.Client(timeout=_DEADLINE_S, verify=verify(self.url))
 
     def __enter__(self) -> "RunningHub":
         return self

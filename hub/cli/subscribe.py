@@ -18,6 +18,13 @@ def run(args: argparse.Namespace) -> int:
         return remote.reader_token(args.bearer, args.channels)
 
     work = run_subscribe(
-        url, args.channels, args.since, token, sys.stdout, sys.stderr, max_rate=args.max_rate
+        url,
+        args.channels,
+        args.since,
+        token,
+        sys.stdout,
+        sys.stderr,
+        max_rate=args.max_rate,
+        tls=remote.tls(url),
     )
     return asyncio.run(work)

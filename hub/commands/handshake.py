@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from ..auth.addresses import TrustedProxies
+from ..auth.certificates import BROWSERS, Certificates, NoCertificates, Shown
 from ..auth.identity import Identity
 from ..auth.jws import claimed_subject
 from ..auth.origins import Origins
@@ -32,13 +33,15 @@ TOKEN_ENTRY = "hub.token."  # noqa: S105  # the prefix of a subprotocol entry, n
 
 @dataclass(slots=True)  # one that is frozen costs 2 µs more to make
 class UpgradeRequest:
-    """An upgrade request. `headers` has lower-case names; `subprotocols` is the offer, in its order."""
+    """An upgrade request. `headers` has lower-case names; `subprotocols` is the offer, in its order;
+    `certificate` is the client's (PEM), where the connection has one."""
 
     query: str
     headers: Mapping[str, str]
     subprotocols: Sequence[str]
     peer: str
     secure: bool
+    certificate: str | None = None
 
 
 @dataclass(slots=True)  # one that is frozen costs 2 µs more to make
@@ -76,11 +79,19 @@ class UpgradeRefused(Exception):
 class Handshaker:
     """Decides on handshakes, and lets connections in."""
 
-    def __init__(self, node: Entrance, tickets: Tickets, origins: Origins, proxies: TrustedProxies) -> None:
+    def __init__(
+        self,
+        node: Entrance,
+        tickets: Tickets,
+        origins: Origins,
+        proxies: TrustedProxies,
+        certificates: Certificates | None = None,
+    ) -> None:
         self.node = node
         self._tickets = tickets
         self._origins = origins
         self.proxies = proxies
+        self._certificates = certificates or NoCertificates()
         self._doors: dict[str, Handshaker] = {node.settings.path: self}
 
     @property
@@ -167,7 +178,8 @@ class Handshaker:
         return user is not None and self.node.returning(resume, user) is not None
 
     async def identify(self, handshake: UpgradeRequest, query: Mapping[str, list[str]]) -> Identity | None:
-        """By the first of the places that is there; None where the token comes as the first message."""
+        """By the first of the places that is there, else by the client's certificate; None where the token comes as
+        the first message."""
         if (token := _token(handshake)) is not None:
             return await self.node.verify(token)
         if (ticket := _first(query, "ticket")) is not None:
@@ -178,7 +190,23 @@ class Handshaker:
             if not self.node.settings.query_token:
                 raise HubError(ErrorCode.UNAUTHENTICATED, "tokens in the query are switched off on this hub")
             return await self.node.verify(token)
-        return None
+        return self._certified(handshake)
+
+    def _certified(self, handshake: UpgradeRequest) -> Identity | None:
+        """The service whose certificate it is. That of anybody else says nothing: a token may follow."""
+        named, headers = self._certificates.header, handshake.headers
+        shown = Shown(
+            handshake.certificate,
+            headers.get(named) if named is not None else None,
+            self.proxies.trusts(handshake.peer),
+            any(name in headers for name in BROWSERS),
+        )
+        try:
+            return self._certificates.who(shown, self.node.wall())
+        except HubError as error:
+            if error.code is ErrorCode.UNAUTHENTICATED:
+                return None
+            raise
 
 
 def _subprotocol(offered: Sequence[str]) -> str | None:

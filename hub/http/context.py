@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
 from ..auth.addresses import TrustedProxies
 from ..auth.admin_tickets import AdminTickets
 from ..auth.api_keys import ApiKeys
+from ..auth.certificates import BROWSERS, Certificates, Shown
 from ..auth.identity import Identity, Level
 from ..auth.stream_tickets import StreamTickets
 from ..auth.tickets import Tickets
@@ -24,9 +25,13 @@ from ..protocol.errors import HubError
 from ..protocol.payloads import keep_payload, keep_payloads
 from ..runtime.histogram import Histograms
 from ..tracing.base import Tracer
+from ..transport.tls import in_scope
 from .metrics import Counted, Exposition
 from .rates import Limits, Rates
 from .whole_request import AnyRequest, WholeRequest
+
+if TYPE_CHECKING:
+    from ..tls.server import ServerTls
 
 BODY_S = 30.0  # a body has to be there by then
 USER_MESSAGES = 4  # so many times the longest message, the body of a user's request may be long
@@ -61,23 +66,35 @@ class HttpContext:
         tickets: Tickets,
         stream_tickets: StreamTickets,
         proxies: TrustedProxies,
+        certificates: Certificates,
         audit: Audit | None = None,
+        tls: "ServerTls | None" = None,
     ) -> None:
         self.node = node
         self.audit = audit
         self.tickets = tickets
         self.stream_tickets = stream_tickets
+        self.tls = tls
         self._proxies = proxies
+        self._certificates = certificates
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
         self.took = Histograms()
-        self.exposition = Exposition(node, self.served, self.took, audit)
+        self.exposition = Exposition(node, self.served, self.took, audit, tls)
         self.described: dict[str, dict[str, Any]] = {}  # paths of the OpenAPI document beside the hub's own
         self._api_keys = api_keys
 
-    def is_service(self, credentials: str) -> bool:
-        """Whether these are a service's API key."""
-        return self._api_keys.verify(credentials) is not None
+    def is_service(self, credentials: str | None, certificate: str | None) -> bool:
+        """Whether these are a service's API key, or else its certificate."""
+        if credentials is not None:
+            return self._api_keys.verify(credentials) is not None
+        if certificate is None:
+            return False
+        shown = Shown(certificate, None, proxied=False, browser=False)
+        try:
+            return self._certificates.who(shown, self.node.wall()) is not None
+        except HubError:
+            return False
 
     def address(self, request: Request) -> str:
         """Where a request comes from, as limits count it."""
@@ -85,12 +102,15 @@ class HttpContext:
         return self._proxies.client(peer, request.headers.get("x-forwarded-for"))
 
     async def identity(self, request: AnyRequest) -> Identity:
-        """Who asks: an API key or a token.
+        """Who asks: an API key or a token, else the certificate of a service.
 
         Raises:
             HubError: ``unauthenticated``, or what is wrong with the token; ``rate_limited``.
         """
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        authorization = request.headers.get("authorization", "")
+        if not authorization and (service := self._certified(request)) is not None:
+            return service
+        scheme, _, credentials = authorization.partition(" ")
         credentials = credentials.strip()
         if scheme.lower() != "bearer" or not credentials:
             raise HubError(
@@ -99,6 +119,24 @@ class HttpContext:
         if self.audit is None or isinstance(request, WholeRequest):
             return await self.bearer(credentials)
         return await self._audited_bearer(credentials, self.audit, request)
+
+    def _certified(self, request: AnyRequest) -> Identity | None:
+        service = self._certificates.who(self._shown(request), self.node.wall())
+        if service is not None and (limit := self._certificates.limit(service)) is not None:
+            self.rates.check_key(service, *limit)
+        return service
+
+    def _shown(self, request: AnyRequest) -> Shown:
+        browser = any(request.headers.get(name, "") for name in BROWSERS)
+        if isinstance(request, WholeRequest):  # of no proxy that hands certificates on
+            return Shown(request.certificate, None, proxied=False, browser=browser)
+        headers, named = request.headers, self._certificates.header
+        return Shown(
+            in_scope(request.scope),
+            ", ".join(headers.getlist(named)) if named is not None else None,
+            self._proxies.trusts(request.client.host if request.client else "local"),
+            browser,
+        )
 
     async def _audited_bearer(self, credentials: str, audit: Audit, request: Request) -> Identity:
         address = self.address(request)

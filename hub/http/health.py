@@ -1,5 +1,7 @@
 """Whether the node lives, whether it should get traffic, and what it counts."""
 
+from typing import Any
+
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +29,14 @@ async def readyz(context: HttpContext, _request: AnyRequest) -> Response:
         }
         for shard in context.node.broker.health()
     ]
-    body = {"ready": not reasons, "reasons": reasons, "node": context.node.id, "shards": shards}
+    body: dict[str, Any] = {
+        "ready": not reasons,
+        "reasons": reasons,
+        "node": context.node.id,
+        "shards": shards,
+    }
+    if context.tls is not None:
+        body["tls"] = context.tls.facts()
     return answer(body, 503 if reasons else 200)
 
 

@@ -1,7 +1,7 @@
 """A node's counters as Prometheus metrics, read when they are asked for, for all workers of its port."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -19,6 +19,9 @@ from ..runtime.floods import Floods
 from ..runtime.flush import FlushScheduler
 from ..runtime.histogram import Histograms
 from ..runtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from ..tls.server import ServerTls
 
 # From the start: of a counter that comes with its first event, `increase` shows nothing.
 _NO_CLOSES = {codes.name(code): 0 for code in codes.CloseCode}
@@ -178,6 +181,32 @@ class AuditCollector(Collector):
         yield CounterMetricFamily("hub_audit_missed", "Lines that were not out in time", self._audit.missed)
 
 
+class TlsCollector(Collector):
+    """The certificate of the hub's own port."""
+
+    def __init__(self, tls: "ServerTls") -> None:
+        self._tls = tls
+
+    def collect(self) -> Iterable[Metric]:
+        """When it ends, and whether its files can be used."""
+        tls = self._tls
+        for name, text, value in (
+            (
+                "certificate_expires_timestamp_seconds",
+                "When the certificate ends, in Unix time",
+                tls.certificate.ends,
+            ),
+            ("files_broken", "1 while the files can't be used as they are now", int(tls.problem is not None)),
+        ):
+            yield GaugeMetricFamily(f"hub_tls_{name}", text, value=value)
+        for name, text, value in (
+            ("reloads", "Changes of the files that were taken", tls.reloads),
+            ("reload_failures", "Changes of the files that could not be used", tls.failures),
+            ("handshakes_failed", "TLS handshakes that came to nothing", tls.failed_handshakes),
+        ):
+            yield CounterMetricFamily(f"hub_tls_{name}", text, value=value)
+
+
 def _labelled(name: str, text: str, label: str, histograms: Histograms) -> Metric:
     family = HistogramMetricFamily(name, text, labels=[label])
     for value, histogram in histograms.of.items():
@@ -194,6 +223,7 @@ class Exposition:
         served: Mapping[tuple[str, int], int],
         took: Histograms,
         audit: Missing | None = None,
+        tls: "ServerTls | None" = None,
     ) -> None:
         self._node = node
         self._collectors: list[Collector] = [
@@ -203,6 +233,8 @@ class Exposition:
         ]
         if audit is not None:
             self._collectors.append(AuditCollector(audit))
+        if tls is not None:
+            self._collectors.append(TlsCollector(tls))
 
     def sample(self) -> dict[str, Any]:
         """This worker's metrics as values of JSON: what it answers to the other workers."""

@@ -276,6 +276,12 @@ _READINESS = record(
             rtt_ms={"type": "number"},
         )
     ),
+    tls=record(
+        "names expires_in_s problems",
+        names=array(text("a name that the certificate is for, with its kind")),
+        expires_in_s=whole("seconds until the certificate ends; less than 0 behind it"),
+        problems=array(text("what is wrong with the files, or soon will be; the node is ready all the same")),
+    ),
 )
 
 SCHEMAS: dict[str, Schema] = {

@@ -20,14 +20,15 @@ class Fields:
 
 
 class WholeRequest:
-    """`method`, `headers`, and the `body` as bytes."""
+    """`method`, `headers`, the `body` as bytes, and the client's `certificate` where its connection has one."""
 
-    __slots__ = ("body", "headers", "method")
+    __slots__ = ("body", "certificate", "headers", "method")
 
     def __init__(self, head: Head, body: bytes) -> None:
         self.method = head.method
         self.headers = Fields(head)
         self.body = body
+        self.certificate = head.certificate
 
 
 AnyRequest = Request | WholeRequest

@@ -67,6 +67,10 @@ class TimeShare:
         self._owner = None
         return True
 
+    def charge(self, seconds: float) -> None:
+        """The piece that is being done has more work behind it, outside of the queue: of this slice, too."""
+        self._spent += seconds
+
     def _has_time(self) -> bool:
         now = self._clock()
         if (passed := now - self._began) >= PERIOD_S:

@@ -25,7 +25,8 @@ from .publishing import UNKNOWN_AFTER, Publishing
 from .registry import FeedRegistry
 from .subscription import OnGap, OnSnapshot, Subscription
 from .supervisor import Supervisor
-from .tokens import Token, TokenSource
+from .tls import Cert, of_options
+from .tokens import NoToken, Token, TokenSource
 from .warnings import note_warnings
 
 log = logging.getLogger("hub.client")
@@ -43,21 +44,24 @@ class Client:
     ```
 
     `url` is the hub's address, ``http://hub:8000`` (``https://example.com/hub`` where it is mounted), or its
-    socket's, ``ws://hub:8000/ws``.
-    `token` is a JWT, or a sync or async callable that returns one, called for each connection and renewal.
-    `queue` bounds unanswered publications, `buffer` the untaken events of a subscription: when one is full,
-    the client stops reading its socket. `when_disconnected`: whether `publish` waits for a connection or
-    raises `NotConnected`. `timeout` (s) is the deadline of a connection attempt and of each command,
-    `start_timeout` that of the first connection. `on_status` hears of connections, `on_error` of errors that
-    answer no command, `on_subscription` gets the channels that the token subscribes by itself; without it
-    they are left alone.
+    socket's, ``ws://hub:8000/ws``. `token` is a JWT, or a sync or async callable that returns one, called for
+    each connection and renewal; None where a certificate says who connects. `ca` is a file of the certificates
+    that are believed, in place of this machine's; `cert` the client's own, one file with its key or
+    (certificate, key), read anew where it was renewed; `ssl` a context of one's own in place of both. `queue`
+    bounds unanswered publications, `buffer` the untaken events of a subscription: when one is full, the client
+    stops reading its socket. `when_disconnected`: whether `publish` waits for a connection or raises
+    `NotConnected`. `timeout` (s) is the deadline of a connection attempt and of each command, `start_timeout`
+    that of the first connection. `on_status` hears of connections, `on_error` of errors that answer no command,
+    `on_subscription` gets the channels that the token subscribes by itself; without it they are left alone.
     """
 
     def __init__(
         self,
         url: str,
-        token: Token,
+        token: Token | None = None,
         *,
+        ca: str | None = None,
+        cert: Cert | None = None,
         encoding: Literal["json", "msgpack"] = "json",
         queue: int = 1000,
         buffer: int = 1000,
@@ -74,10 +78,18 @@ class Client:
         timing: Timing | None = None,
     ) -> None:
         self._timing = timing or Timing()
+        if token is None and cert is None and ssl is None:
+            raise ValueError("a client needs a token, or a certificate that says who it is")
         self._endpoint = Endpoint(
-            socket_address(url), Encoding[encoding.upper()], timeout, ssl, headers, proxy
+            socket_address(url),
+            Encoding[encoding.upper()],
+            timeout,
+            ssl,
+            headers,
+            proxy,
+            of_options(socket_address(url), ca, cert),
         )
-        self._tokens = TokenSource(token, timeout)
+        self._tokens = NoToken() if token is None else TokenSource(token, timeout)
         self._limits = (queue, unknown_after)
         self._buffer = buffer
         self._refuse = when_disconnected == "refuse"

@@ -17,6 +17,7 @@ from .errors import SdkError
 from .items import Event, Gap, Item, Published, Snapshot, State, Status
 from .publisher import Publisher
 from .subscription import Subscription
+from .tls import ClientTls
 from .tokens import Token, TokenSource
 
 DEADLINE_S = 30.0  # for one event to be stored
@@ -57,6 +58,7 @@ async def run_publish(
     out: TextIO,
     err: TextIO,
     deadline: float | None = None,
+    tls: ClientTls | None = None,
     **options: Any,
 ) -> int:
     """Publish one event over HTTP and print the hub's answer as a line of JSON; returns the exit status.
@@ -67,7 +69,9 @@ async def run_publish(
     try:
         payload = loads_json(payload_json)
         deadline = DEADLINE_S if deadline is None else deadline
-        delivery = _Telling(HttpDelivery(url, TokenSource(token, _TIMEOUT_S), _TIMEOUT_S), deadline, err)
+        delivery = _Telling(
+            HttpDelivery(url, TokenSource(token, _TIMEOUT_S), _TIMEOUT_S, tls=tls), deadline, err
+        )
         async with Publisher(url, token=token, deadline=deadline, delivery=delivery) as publisher:
             published = await publisher.publish(channel, event, payload, **options)
     except (HubError, SdkError, ValueError) as error:
@@ -86,6 +90,7 @@ async def run_subscribe(
     err: TextIO,
     *,
     max_rate: float | None = None,
+    tls: ClientTls | None = None,
 ) -> int:
     """Print the events of `channels` as lines of JSON until cancelled; reconnects and resumes.
 
@@ -107,7 +112,13 @@ async def run_subscribe(
 
     try:
         places = _places(channels, since)
-        told = Client(url, token, on_status=lambda status: _tell(err, status), on_subscription=follow)
+        told = Client(
+            url,
+            token,
+            ssl=None if tls is None else tls.context,
+            on_status=lambda status: _tell(err, status),
+            on_subscription=follow,
+        )
         async with told as client:
             for channel in channels:
                 follow(client.subscribe(channel, since=places.get(channel), max_rate=max_rate))

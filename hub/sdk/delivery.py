@@ -11,6 +11,7 @@ from hub.protocol.errors import HubError
 
 from .errors import TokenRefused
 from .items import error_of
+from .tls import ClientTls
 from .tokens import TokenSource
 
 
@@ -43,7 +44,7 @@ class Delivery(Protocol):
 
 
 class HttpDelivery:
-    """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer.
+    """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer, over `tls`.
 
     `ordered`: what is stored of a channel's events is a prefix of those not finally refused (docs/protocol.md,
     section 10).
@@ -57,13 +58,17 @@ class HttpDelivery:
         client: httpx.AsyncClient | None = None,
         *,
         ordered: bool = False,
+        tls: ClientTls | None = None,
     ):
         self._hub = url.rstrip("/")
         self._url = f"{self._hub}/v1/batch"
         self._fields = {"ordered": True} if ordered else {}
         self._tokens = tokens
         self._token: str | None = None
-        self._http = client or httpx.AsyncClient(timeout=deadline, follow_redirects=False)
+        self._tls = tls
+        self._http = client or httpx.AsyncClient(
+            timeout=deadline, follow_redirects=False, verify=True if tls is None else tls.context
+        )
 
     async def send(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         body = dumps_json({"events": events, **self._fields})
@@ -89,7 +94,11 @@ class HttpDelivery:
         await self._http.aclose()
 
     async def _post(self, body: bytes) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {await self._bearer()}", "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
+        if bearer := await self._bearer():
+            headers["Authorization"] = f"Bearer {bearer}"
+        if self._tls is not None:
+            self._tls.refresh()
         try:
             return await self._http.post(self._url, content=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:

@@ -19,6 +19,7 @@ from hub.protocol.errors import HubError
 from hub.protocol.frames import SUBPROTOCOLS, Encoding
 
 from ..runtime.backoff import Window
+from .tls import ClientTls
 
 _NAMES = {encoding: name for name, encoding in SUBPROTOCOLS.items()}
 # websockets writes the upgrade request's headers at DEBUG, the token among them: that level is never inherited.
@@ -93,6 +94,7 @@ class Endpoint:
     ssl: tls.SSLContext | None = None
     headers: Sequence[tuple[str, str]] = ()
     proxy: str | Literal[True] | None = None
+    tls: ClientTls | None = None
 
     @property
     def where(self) -> str:
@@ -126,10 +128,14 @@ class Endpoint:
         if resume is not None:
             url += f"{'&' if urlsplit(url).query else '?'}resume={quote(resume, safe='')}"
         options: dict[str, Any] = {"ssl": self.ssl} if self.ssl is not None else {}
+        if self.tls is not None:
+            self.tls.refresh()
+            options["ssl"] = self.tls.context
+        bearer = [("Authorization", f"Bearer {token}")] if token else []
         socket = await connect(
             url,
             subprotocols=[Subprotocol(_NAMES[self.encoding])],
-            additional_headers=[("Authorization", f"Bearer {token}"), *self.headers],
+            additional_headers=[*bearer, *self.headers],
             compression=None,
             proxy=self.proxy,
             open_timeout=None,

@@ -20,7 +20,8 @@ from .addresses import http_base
 from .delivery import Delivery, HttpDelivery, TryAgain
 from .errors import NotConnected, QueueFull, SdkError, TokenRefused, UnknownOutcome
 from .items import Published, error_of
-from .tokens import Token, TokenSource
+from .tls import Cert, of_options
+from .tokens import NoToken, Token, TokenSource
 from .warnings import note_warnings
 
 log = logging.getLogger("hub.publisher")
@@ -63,6 +64,8 @@ class Publisher:
     ```
 
     It lives in one event loop, and begins anew in the next one where that has ended (a second `asyncio.run`).
+    `ca` is a file of the certificates that are believed, in place of this machine's; `cert` is the publisher's own,
+    one file with its key or (certificate, key), which may take the place of key and token.
     One request is under way at a time, so events leave in the order of calls; only those that the hub refuses
     for the moment, one by one, may be overtaken (give them a `version` where that matters). `queue` bounds
     the events that wait, `linger` (s) is how long a batch waits for more, `deadline` (s, at most 240) after
@@ -75,6 +78,8 @@ class Publisher:
         *,
         api_key: str | None = None,
         token: Token | None = None,
+        ca: str | None = None,
+        cert: Cert | None = None,
         queue: int = 10_000,
         linger: float = 0.003,
         deadline: float = 60.0,
@@ -87,7 +92,7 @@ class Publisher:
         self._timing = timing or Timing()
         self._delivery = delivery
         self._own = delivery is None
-        self._source = (url, api_key if api_key is not None else token, timeout)
+        self._source = (url, api_key if api_key is not None else token, timeout, ca, cert)
         self._queue: deque[Entry] = deque()
         self._limit = queue
         self._linger = linger
@@ -390,11 +395,14 @@ class Publisher:
         return delay
 
 
-def _delivery_for(url: str, bearer: Token | None, timeout: float) -> Delivery:
+def _delivery_for(
+    url: str, bearer: Token | None, timeout: float, ca: str | None, cert: Cert | None
+) -> Delivery:
     base = http_base(url)
-    if bearer is None:
-        raise ValueError("a publisher needs an api_key or a token")
-    return HttpDelivery(base, TokenSource(bearer, timeout), timeout)
+    if bearer is None and cert is None:
+        raise ValueError("a publisher needs an api_key or a token, or a certificate that says who it is")
+    tokens = NoToken() if bearer is None else TokenSource(bearer, timeout)
+    return HttpDelivery(base, tokens, timeout, tls=of_options(base, ca, cert))
 
 
 def _give_up(entry: Entry, reason: str) -> None:

@@ -23,7 +23,7 @@ from .errors import NotConnected, Stopped, TokenRefused
 from .handshake import Departure, Endpoint, HandshakeRefused
 from .items import State, Status
 from .link import HubLink
-from .tokens import TokenSource, renewal_wait
+from .tokens import NoToken, TokenSource, renewal_wait
 
 log = logging.getLogger("hub.client")
 EXPIRING = 30.0  # seconds that a token has left at least when a hub that does not say how many (0.1) warns
@@ -83,6 +83,8 @@ class Supervisor:
 
     async def renew(self, link: HubLink, message: dict[str, Any]) -> None:
         """``hub.token_expiring``: a new token in place, at a moment of our own in the time that is left."""
+        if isinstance(self._tokens, NoToken):
+            return  # the hub closes at the certificate's end, and the next connection shows the one of that time
         if not self._tokens.renewable:
             log.warning("the token expires soon, and there is no callable to get a new one from")
             return

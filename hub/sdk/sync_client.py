@@ -31,7 +31,7 @@ class SyncClient:
     process forks, each child makes one for itself.
     """
 
-    def __init__(self, url: str, token: Token, **options: Any) -> None:
+    def __init__(self, url: str, token: Token | None = None, **options: Any) -> None:
         self._client = Client(url, token, **options)
         self._thread: LoopThread | None = None
 

@@ -50,6 +50,22 @@ class TokenSource:
         return _checked(value)
 
 
+class NoToken(TokenSource):
+    """For a client that shows a certificate in place of one."""
+
+    def __init__(self) -> None:
+        super().__init__("", 0.0)
+
+    @property
+    def renewable(self) -> bool:
+        """A certificate that was renewed is read at the next connection."""
+        return True
+
+    async def get(self) -> str:
+        """Nothing to send."""
+        return ""
+
+
 def _checked(token: object) -> str:
     """A token read from a file ends with a line end; what else can't travel in a header is never sent or told."""
     value = token.strip() if isinstance(token, str) else ""

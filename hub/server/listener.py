@@ -9,8 +9,8 @@ import asyncio
 import logging
 import math
 import socket
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from ..runtime.counters import Counters
 
@@ -20,32 +20,39 @@ PAUSE_S = 0.5
 BACKLOG = 256  # the loop accepts all that wait in one turn: so many hold it up for some 15 ms, and no more
 
 
+class Accepting(Protocol):
+    """What an `asyncio.Server` can."""
+
+    def close(self) -> None:
+        """Accept no more."""
+
+    async def wait_closed(self) -> None:
+        """Until it does not."""
+
+
 class SocketListener:
-    """Listens on `sockets`, which stay the caller's; `make` gives a connection's protocol, `overfull` says that
-    it is the worst. `servers` are those that accept just now, none while it pauses, which `counters` counts."""
+    """Listens on `sockets`, which stay the caller's; `serve` begins to take the connections of one, `overfull`
+    says that it is the worst. `servers` are those that accept just now, none while it pauses, which `counters`
+    counts."""
 
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        make: Callable[[], asyncio.Protocol],
-        tls: ssl.SSLContext | None,
+        serve: Callable[[socket.socket], Awaitable[Accepting]],
         overfull: Callable[[], bool],
         counters: Counters,
     ) -> None:
-        self.servers: list[asyncio.Server] = []
+        self.servers: list[Accepting] = []
         self._counters = counters
         self._sockets = sockets
-        self._make = make
-        self._tls = tls
+        self._serve = serve
         self._overfull = overfull
         self._until = 0.0
 
     async def open(self) -> None:
         """Accept. The kernel goes on listening for as long as the caller's sockets are open."""
-        loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            server = await loop.create_server(self._make, sock=sock.dup(), ssl=self._tls, backlog=BACKLOG)
-            self.servers.append(server)
+            self.servers.append(await self._serve(sock.dup()))
 
     def end(self) -> None:
         """Accept no more, ever; the kernel gives new connections to whoever else has the port."""

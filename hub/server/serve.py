@@ -6,20 +6,23 @@ import itertools
 import logging
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from ..app import Hub
 from ..cluster.worker_ipc import NoWorkerIpc, WorkerIpc
+from ..node import Node
 from ..runtime.gc_tuning import GcTuner
 from ..settings import Settings
 from ..transport.http1.protocol import HttpProtocol
 from ..transport.websocket import WebSocketTransport
 from .drain import Drain
-from .listener import SocketListener
+from .listener import BACKLOG, Accepting, SocketListener
 from .supervisor import DEPARTED, WorkerSupervisor
+from .tls_door import TlsPort, TlsServer
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +53,32 @@ class Server(uvicorn.Server):
         node = self._hub.node
         if not self.started or node is None:
             return
-        make = functools.partial(
-            HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        self._listener = SocketListener(sockets or (), make, self.config.ssl, self._overfull, node.counters)
+        self._listener = SocketListener(sockets or (), self._acceptor(node), self._overfull, node.counters)
         await self._listener.open()
-        self.servers = self._listener.servers  # uvicorn closes them at the end
+        self.servers = cast("list[asyncio.Server]", self._listener.servers)  # uvicorn closes them at the end
         if self._supervised is not None:
             asyncio.get_running_loop().add_reader(self._supervised, self._on_orphaned)
+
+    def _acceptor(self, node: Node) -> Callable[[socket.socket], Awaitable[Accepting]]:
+        """What takes connections of a socket: as they are, or behind a handshake of TLS."""
+        state = self.lifespan.state
+        make = functools.partial(
+            HttpProtocol, config=self.config, server_state=self.server_state, app_state=state
+        )
+
+        async def plain(listening: socket.socket) -> Accepting:
+            loop = asyncio.get_running_loop()
+            return await loop.create_server(make, sock=listening, backlog=BACKLOG)
+
+        if (tls := state.get("hub_tls")) is None:
+            return plain
+        proxies = state["hub_handshaker"].proxies
+        port = TlsPort(tls, node, proxies, self.server_state.connections, make)
+
+        async def secured(listening: socket.socket) -> Accepting:
+            return TlsServer(listening, port)
+
+        return secured
 
     def _on_orphaned(self) -> None:
         assert self._supervised is not None

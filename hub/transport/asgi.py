@@ -16,6 +16,7 @@ from ..protocol.codes import CloseCode
 from ..protocol.frames import bodies, shortened
 from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
 from ..protocol.replies import Window
+from .tls import in_scope
 from .upgrade_response import joined
 from .uvicorn_websocket import EXTENSION, BoundedWebSocketProtocol
 
@@ -201,6 +202,7 @@ def _handshake(websocket: WebSocket) -> UpgradeRequest:
         [name for name in websocket.scope.get("subprotocols", ()) if name],
         peer,
         secure,
+        in_scope(websocket.scope),
     )
 
 

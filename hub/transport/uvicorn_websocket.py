@@ -22,6 +22,7 @@ from ..protocol.codes import CloseCode
 from ..protocol.session import MAX_BEFORE_AUTH
 from ..runtime.time_share import TimeShare
 from .frames import FLOOD_CLOSE_S, SHARE_S, SLICE_BYTES, ClosesAnywhere, FrameRate
+from .tls import client_certificate, extension
 
 EXTENSION = "hub.websocket"  # in the ASGI scope: the protocol, whose `admitted` the hub calls
 
@@ -82,6 +83,9 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         scope: Any = getattr(self, "scope", None)
         if scope is not None:
             scope["extensions"][EXTENSION] = self
+            certificate, _ = client_certificate(self.transport)
+            if certificate is not None:
+                scope["extensions"]["tls"] = extension(certificate)
 
     def handle_ping(self) -> None:
         """The newest is answered, after all that was read (RFC 6455 section 5.5.3)."""

@@ -222,7 +222,12 @@ class WebSocketTransport(asyncio.Protocol):
         headers = upgrade_response.joined(head.fields)
         offered = [entry.strip() for entry in headers.get("sec-websocket-protocol", "").split(",")]
         handshake = UpgradeRequest(
-            head.query.decode(), headers, [entry for entry in offered if entry], self._peer, self._tls
+            head.query.decode(),
+            headers,
+            [entry for entry in offered if entry],
+            self._peer,
+            self._tls,
+            head.certificate,
         )
         self._handshaker.node.tasks.begin(self._decide(handshake, response, early))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..sources.process import Process, listens
+from ..support.certificates import DAY_S, Authority
 from ..support.server import free_port
 from .command import hub
 
@@ -50,6 +51,33 @@ def test_settings_that_are_right(tmp_path: Path) -> None:
         "note     HUB_ALLOWED_ORIGINS holds *: any page that has a token may connect and use the HTTP API",
         "note     HUB_BROKER is memory://: one process, and events are gone when it ends",
     ]
+
+
+def test_the_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    def lines(cert: Path, **more: str) -> tuple[int, str]:
+        result = hub("check", folder=tmp_path, jwt_secret=SECRET, tls_cert=str(cert), **more)
+        return result.status, "\n".join(line for line in result.out.splitlines() if "TLS" in line)
+
+    good = authority.issue("CN=hub", "DNS:hub.example")
+    status, said = lines(good)
+    assert status == 0
+    assert said.startswith("ok       TLS: the certificate for DNS:hub.example is good until 20")
+    status, said = lines(authority.issue("CN=soon", begins=-80 * DAY_S, ends=5 * DAY_S))
+    assert status == 0
+    assert said.startswith("note     HUB_TLS_CERT: the certificate for CN=soon expires in 5 days")
+    status, said = lines(authority.issue("CN=late", ends=-60))
+    assert status == 1
+    assert said.startswith("problem  HUB_TLS_CERT: the certificate for CN=late has expired")
+    status, said = lines(good, tls_key=str(tmp_path / "none"))
+    assert status == 1
+    assert said == f"problem  HUB_TLS_KEY: {tmp_path / 'none'}: no such file or directory"
+    status, said = lines(good, tls_clients='{"a":{"san":"DNS:a"}}')
+    assert status == 1
+    assert said.startswith("problem  HUB_TLS_CLIENTS needs HUB_TLS_CLIENT_CA")
+    status, said = lines(good, tls_clients='{"a":{"san":"a"}}', tls_client_ca=str(authority.ca))
+    assert said.startswith("problem  HUB_TLS_CLIENTS: a: a name begins with its kind")
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:

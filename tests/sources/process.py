@@ -125,14 +125,14 @@ def listens(port: int) -> Callable[[], bool]:
 
 
 class BridgeProcess(Process):
-    """``hub bridge`` with the settings `text`, to the hub at `url`."""
+    """``hub bridge`` with the settings `text`, to the hub at `url`; `variables` of its environment go beside."""
 
-    def __init__(self, url: str, api_key: str, text: str, folder: Path) -> None:
+    def __init__(self, url: str, api_key: str, text: str, folder: Path, **variables: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         (folder / "hub.toml").write_text(text)
         command = [str(Path(sys.executable).with_name("hub")), "bridge", "--port", str(self.port)]
-        environment = {"HUB_URL": url, "HUB_API_KEY": api_key}
+        environment = {"HUB_URL": url, "HUB_API_KEY": api_key, **variables}
         super().__init__(command, folder, listens(self.port), environment=environment)
 
     def get(self, path: str) -> httpx.Response:

@@ -164,7 +164,10 @@ async def test_everything_that_is_shipped_has_data(tmp_path: Path) -> None:
         promtool("check", "metrics", stdin=scraped.hub.http().get("/metrics").text)
         without = [title for title, expression in panels() if not _has_data(scraped, expression)]
         assert without == [], "panels of the dashboard"
-        blind = [name for name, (measured, _) in _halves().items() if not scraped.ask(measured)]
+        halves = {
+            name: measured for name, (measured, _) in _halves().items() if not name.startswith("HubTls")
+        }
+        blind = [name for name, measured in halves.items() if not scraped.ask(measured)]
         assert blind == [], "alerts"
         quiet = (
             "HubNodeDeaf",

@@ -14,12 +14,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ _BIND_TRIES = 5
 class RunningHub:
     """One `hub serve`. Made by `running_hub`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log_path: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, log_path: Path, *, tls: bool = False
+    ) -> None:
+        self.tls = tls
         self.process = process
         self.port = port
         self.api_key = API_KEY
@@ -55,13 +59,13 @@ class RunningHub:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:port``."""
-        return f"http://127.0.0.1:{self.port}"
+        """``http://127.0.0.1:port``, or ``https://…``."""
+        return f"http{'s' * self.tls}://127.0.0.1:{self.port}"
 
     @property
     def ws_url(self) -> str:
         """``ws://127.0.0.1:port/ws``."""
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"ws{'s' * self.tls}://127.0.0.1:{self.port}/ws"
 
     def token(
         self, user: str, *, ttl: float = 3600.0, claims: dict[str, Any] | None = None, **grants: Any
@@ -180,7 +184,7 @@ def _start(
                 stdout=log,
                 stderr=log,
             )
-        hub = RunningHub(process, port, log_path)
+        hub = RunningHub(process, port, log_path, tls="HUB_TLS_CERT" in environment)
         if _wait_until_live(hub):
             return hub
         if "address already in use" not in hub.log().lower():
@@ -194,15 +198,20 @@ def _wait_until_live(hub: RunningHub) -> bool:
     while time.monotonic() < deadline:
         if hub.process.poll() is not None:
             return False
-        if _answers(hub.port):
+        if _answers(hub):
             return True
         time.sleep(0.02)
     hub.stop(signal.SIGKILL)
     raise AssertionError(f"the hub did not answer /livez in {START_S * SCALE:g} s:\n{hub.log()}")
 
 
-def _answers(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
+def _answers(hub: RunningHub) -> bool:
+    anybody = ssl._create_unverified_context() if hub.tls else None
+    connection = (
+        HTTPConnection("127.0.0.1", hub.port, timeout=1.0)
+        if anybody is None
+        else HTTPSConnection("127.0.0.1", hub.port, timeout=1.0, context=anybody)
+    )
     try:
         connection.request("GET", "/livez")
         return connection.getresponse().status == 200

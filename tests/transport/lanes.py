@@ -24,11 +24,11 @@ class MountedHub(RunningHub):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hub"
+        return f"{super().url}/hub"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/hub/ws"
+        return f"{self.url.replace('http', 'ws', 1)}/ws"
 
     def log(self) -> str:
         """Without what uvicorn writes of a text that is not UTF-8: a stack trace of its own."""
@@ -63,6 +63,6 @@ def _start(folder: Path, settings: dict[str, Any]) -> MountedHub:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-    hub = MountedHub(process, port, log_path)
+    hub = MountedHub(process, port, log_path, tls="HUB_TLS_CERT" in environment)
     assert server._wait_until_live(hub), hub.log()
     return hub

@@ -102,7 +102,10 @@ class Server:
         handshaker = SimpleNamespace(node=node, proxies=TrustedProxies(["10.0.0.0/8"]))
         self.config = SimpleNamespace(loaded_app=self.app, root_path="", asgi_version="3.0")
         self.state = SimpleNamespace(connections=set(), tasks=set(), default_headers=[], total_requests=0)
-        self.app_state = {"hub_handshaker": handshaker, "hub_is_service": lambda key: key == "service"}
+        self.app_state = {
+            "hub_handshaker": handshaker,
+            "hub_is_service": lambda key, _certificate: key == "service",
+        }
         self.requests: list[str] = []
         self.gate: asyncio.Event | None = None
 

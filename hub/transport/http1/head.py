@@ -47,6 +47,7 @@ class Head:
 
     `target` is as it was sent; `path` is decoded; `fields` have lower-case names. `length` is that of the body in
     bytes, None where chunks say it. `websocket`: it asks for the upgrade to one, and is to be answered by that.
+    `certificate` is the client's (PEM), where its connection has one.
     """
 
     method: str
@@ -60,6 +61,7 @@ class Head:
     keep_alive: bool
     expects_continue: bool
     websocket: bool
+    certificate: str | None = None
 
     def field(self, name: bytes) -> bytes | None:
         """The value of a field, its lines joined as RFC 9110 section 5.3 says."""

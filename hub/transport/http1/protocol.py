@@ -15,6 +15,7 @@ connection is kept. The first bytes of each wait their turn in the accept queue.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, cast
@@ -27,7 +28,7 @@ from ...connections.http_connections import Placement
 from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...runtime.first_step import rest_of
-from .. import upgrade_response
+from .. import tls, upgrade_response
 from ..websocket import WebSocketTransport
 from .deadlines import Deadlines
 from .direct import Routes, handler_of
@@ -51,6 +52,7 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_app_state",
+        "_certificate",
         "_client",
         "_config",
         "_deadlines",
@@ -58,6 +60,7 @@ class HttpProtocol(asyncio.Protocol):
         "_drained",
         "_dropped",
         "_ending",
+        "_ends",
         "_exchange",
         "_handshaker",
         "_head_due",
@@ -97,6 +100,8 @@ class HttpProtocol(asyncio.Protocol):
         self._server: tuple[str, int] | None = None
         self._client: tuple[str, int] | None = None
         self._scheme = "http"
+        self._certificate: str | None = None
+        self._ends = math.inf  # Unix seconds
         self._latest: Head | None = None  # of a request that is answered, or is being answered
         self._new = True
         self._dropped = 0
@@ -112,10 +117,12 @@ class HttpProtocol(asyncio.Protocol):
         self._server_state.connections.add(self)
         self._server = _address(transport.get_extra_info("sockname"))
         self._client = _address(transport.get_extra_info("peername"))
-        if transport.get_extra_info("ssl_object") is not None:
-            self._scheme = "https"
         if self._client is not None and not self._handshaker.proxies.trusts(self._client[0]):
             self.network = network_of(self._client[0])
+        if transport.get_extra_info("ssl_object") is not None:
+            self._scheme = "https"
+            if self.network is not None:  # a proxy's own is not that of those whose requests it brings
+                self._certificate, self._ends = tls.client_certificate(transport)
         if self._enter():
             self._expect_head()
 
@@ -189,6 +196,7 @@ class HttpProtocol(asyncio.Protocol):
         self._wake()
         self._head_due = False
         self._deadlines.expect_nothing()
+        head.certificate = self._certificate
         if self._reserved and not self._is_operator(head):
             self._turn_away(upgrade_response.problem(HTTPStatus.SERVICE_UNAVAILABLE, _full()))
         elif head.websocket:
@@ -256,13 +264,15 @@ class HttpProtocol(asyncio.Protocol):
     def _serve(self, head: Head) -> None:
         self._latest = head
         self._exchange = exchange = Exchange(head, self, self._server_state.default_headers)
-        if self._reserved:
+        if self._reserved or (self._certificate is not None and self._handshaker.node.wall() >= self._ends):
             exchange.keep_alive = False
         if head.length != 0:
             self._deadlines.expect(BODY_S)
+        settings = self._handshaker.node.settings
         if self._direct and not self._config.root_path:
-            most = self._handshaker.node.settings.max_body_bytes
-            exchange.handler = handler_of(self._direct, head, most)
+            exchange.handler = handler_of(self._direct, head, settings.max_body_bytes)
+            if settings.tls_client_header is not None and head.field(b"authorization") is None:
+                exchange.handler = None  # the app knows whose word counts on certificates
         if exchange.handler is None:
             self._ask_app(exchange)
 
@@ -286,6 +296,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _scope(self, head: Head) -> Scope:
         root: str = self._config.root_path
+        certificate = head.certificate
         return {
             "type": "http",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
@@ -300,6 +311,7 @@ class HttpProtocol(asyncio.Protocol):
             "query_string": head.query,
             "headers": list(head.fields),  # a head may serve again
             "state": self._app_state.copy(),
+            "extensions": {} if certificate is None else {"tls": tls.extension(certificate)},
         }
 
     def _upgrade(self, head: Head) -> None:
@@ -321,8 +333,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _is_service(self, head: Head) -> bool:
         scheme, _, credentials = (head.field(b"authorization") or b"").partition(b" ")
-        is_service: Callable[[str], object] = self._app_state["hub_is_service"]
-        return scheme.lower() == b"bearer" and bool(is_service(credentials.decode("latin-1").strip()))
+        key = credentials.decode("latin-1").strip() if scheme.lower() == b"bearer" else None
+        is_service: Callable[[str | None, str | None], bool] = self._app_state["hub_is_service"]
+        return is_service(key, head.certificate)
 
     # Reading
 
