@@ -119,5 +119,9 @@ class EmulatedConnection(CentrifugoConnection):
             self._waiting_bytes -= len(data)
             self._read(data)
 
+    def gone(self, code: int) -> None:
+        """Who lets go of the answer says goodbye in the only way that there is: they do not stay present."""
+        super().gone(CloseCode.NORMAL if code == CloseCode.ABNORMAL else code)
+
     def _welcome(self, result: dict[str, Any]) -> None:
         result["session"] = self._session

@@ -63,6 +63,18 @@ async def test_raw_line_ends_of_a_payload_break_no_line(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_who_lets_go_is_gone_at_once(hub: RunningHub, token: str, chat: str, kind: str) -> None:
+    async with connected(hub, "sse", token) as watcher:
+        await watcher.ask({"id": 2, "subscribe": {"channel": chat}})
+        await watcher.push("join")
+        async with connected(hub, kind, token) as answer:
+            await answer.ask({"id": 2, "subscribe": {"channel": chat}})
+            await watcher.push("join")
+        left = await watcher.push("leave")  # long before the grace is over
+        assert left["leave"]["info"]["user"] == "ann"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_pings_are_answered_by_emulation(hub: RunningHub, token: str, kind: str) -> None:
     async with connected(hub, kind, token) as answer:
         answer.pings = True
