@@ -216,6 +216,8 @@ RULES = {
     "presence": "Whether subscribers may see who is there.",
     "inbox": "Whether users have a read cursor, and unread counts.",
     "schema_": "The file of a JSON Schema that payloads must fit (its name is `schema`).",
+    "mask": "Paths (`payload.card.number`) whose values only subscribers see: no webhook, dead letter, console.",
+    "mask_how": "What is in their place: nothing (`drop`), or a digest that tells equal ones apart (`hash`).",
 }
 
 
@@ -254,7 +256,7 @@ def _kind(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         (inner,) = (each for each in get_args(annotation) if each is not type(None))
         return _kind(inner)
-    if origin is list:
+    if origin in (list, tuple):
         return "list"
     if origin is dict:
         return "table"
@@ -273,7 +275,7 @@ def _kind(annotation: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
-    return "" if value is None or value in ([], {}) else _value(value)
+    return "" if value is None or value in ([], {}, ()) else _value(value)
 
 
 def _value(value: Any) -> str:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .protocol.channels import RESERVED, namespace_of
 from .protocol.codes import ErrorCode
 from .protocol.errors import HubError
 from .protocol.fields import MAX_NAME
+from .protocol.masking import PATH, masked
 
 CLIENT_EVENT = "publication"
 """The type of events by clients that have no word for it."""
@@ -35,7 +37,8 @@ class Namespace(BaseModel):
     from one connection. `client_subscribe` and `client_event` are for clients that speak another protocol:
     whether their tokens, which grant nothing, open the channels, and the type of their events; `client_anonymous`
     beside `client_subscribe` opens them to who has no token too. `schema_` names a JSON Schema file (`schema` in
-    the settings) for payloads.
+    the settings) for payloads. The values at `mask` (``payload.card.number``) are for subscribers: webhooks, dead
+    letters and the console have them dropped, or as a digest (`mask_how`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -56,6 +59,8 @@ class Namespace(BaseModel):
     presence: bool = False
     inbox: bool = False
     schema_: Annotated[str | None, Field(alias="schema")] = None
+    mask: tuple[Annotated[str, Field(pattern=PATH)], ...] = ()
+    mask_how: Literal["drop", "hash"] = "drop"
 
     @model_validator(mode="after")
     def _check(self) -> "Namespace":
@@ -109,6 +114,22 @@ class Namespaces:
             known = ", ".join(sorted(self._table))
             raise HubError(ErrorCode.UNKNOWN_NAMESPACE, f"no namespace {name} here; known are {known}")
         return namespace
+
+    @property
+    def with_masks(self) -> frozenset[str]:
+        """The names of those that have a `mask`."""
+        return frozenset(name for name, namespace in self._table.items() if namespace.mask)
+
+    def shown(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An event's or a publication's fields as others than subscribers see them: without what its namespace's
+        `mask` names. The same object where it names nothing; the channel need not be a good one."""
+        namespace = self._table.get(str(event.get("channel")).partition(":")[0])
+        if namespace is None or not namespace.mask:
+            return event
+        document: dict[str, Any] = masked(
+            orjson.loads(orjson.dumps(event)), namespace.mask, namespace.mask_how
+        )
+        return document
 
     def items(self) -> list[tuple[str, Namespace]]:
         """All namespaces, by name."""

@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -233,7 +234,7 @@ class Node:
             HubError: exactly why not.
         """
         if token.startswith(admin_tickets.PREFIX):
-            identity = self.admin_tickets.read(token)
+            identity = replace(self.admin_tickets.read(token), hides=self.namespaces.with_masks)
         else:
             identity = await self._authenticator.verify(token)
         self.revocations.check(identity)

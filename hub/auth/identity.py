@@ -33,7 +33,8 @@ class Identity:
     presence shows. `name` is whom an `event_id` belongs to: the `sub` (``token:<sub>`` where that could be taken
     for a key), or ``key:<name>`` of an API key.
     `control` is what it may do with connections, tokens and the node: each service but one whose key names its
-    rights. `admin` is the right to what only people who run the hub may see, which must be named.
+    rights. `admin` is the right to what only people who run the hub may see, which must be named. `hides` are
+    namespaces whose events it is not shown whole, whatever its grants: those with a `mask`, for the console.
     """
 
     user: str
@@ -47,11 +48,14 @@ class Identity:
     name: str = field(default="")
     control: Level = Level.NONE
     admin: Level = Level.NONE
+    hides: frozenset[str] = frozenset()
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether a grant allows it; one's own ``user:<sub>`` is always allowed, compared literally."""
         if is_reserved(channel):
             return self.admin >= Level.READ
+        if self.hides and channel.partition(":")[0] in self.hides:
+            return False
         return (
             self.grants.subscribe.matches(channel) or channel == self.own_channel or channel in self.channels
         )

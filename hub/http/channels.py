@@ -1,6 +1,6 @@
 """Reading channels by HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ async def channel(context: HttpContext, request: Request) -> Response:
 
 async def history(context: HttpContext, request: Request) -> Response:
     """`GET /v1/channels/{channel}/history?since=&since_time=&limit=&wait=`."""
-    name, namespace, _ = await _readable(context, request)
+    name, namespace, identity = await _readable(context, request)
     command = ReadHistory(None, name, None, _limit(request))
     command = await _from(context, request, command, namespace)
     since = command.since
@@ -56,7 +56,14 @@ async def history(context: HttpContext, request: Request) -> Response:
         at = Position(fields["epoch"], fields["offset"])
         await long_poll.wait_for_more(context.node, request, context.address(request), name, at, wait)
         fields = await read_history(context.node.broker, namespace, command, room)
+    if identity.hides:
+        fields["events"] = _shown(context, orjson.dumps(fields["events"]))
     return answer({"channel": name, **fields})
+
+
+def _shown(context: HttpContext, events: bytes) -> list[Any]:
+    """A JSON list of events, as who is not to see them whole has it."""
+    return [context.node.namespaces.shown(event) for event in orjson.loads(events)]
 
 
 async def _from(
@@ -76,14 +83,18 @@ async def _from(
 
 async def snapshot(context: HttpContext, request: Request) -> Response:
     """`GET /v1/channels/{channel}/snapshot`."""
-    name, namespace, _ = await _readable(context, request)
+    name, namespace, identity = await _readable(context, request)
     if namespace.mode is not Mode.STATE:
         raise bad_channel(f"{name} is of mode {namespace.mode.value}: only state channels have a snapshot")
     snapshot = await context.node.channels.snapshots.now(name, namespace)
-    return StreamingResponse(_snapshot(snapshot), headers=NO_STORE, media_type="application/json")
+
+    def shown(events: bytes) -> bytes:
+        return orjson.dumps(_shown(context, b"[" + events + b"]"))[1:-1] if identity.hides else events
+
+    return StreamingResponse(_snapshot(snapshot, shown), headers=NO_STORE, media_type="application/json")
 
 
-async def _snapshot(snapshot: Snapshot) -> AsyncIterator[bytes]:
+async def _snapshot(snapshot: Snapshot, shown: Callable[[bytes], bytes]) -> AsyncIterator[bytes]:
     """The answer in pieces, at the pace of the reader: a snapshot may be thousands of events.
 
     Its fields are those of `hub.snapshot`, and the position at which it is complete. One that the node lets go of
@@ -94,7 +105,7 @@ async def _snapshot(snapshot: Snapshot) -> AsyncIterator[bytes]:
     yield head[:-1] + b',"events":['
     number = 0
     while number < len(snapshot.pages):
-        yield (b"," if number else b"") + snapshot.pages[number].events
+        yield (b"," if number else b"") + shown(snapshot.pages[number].events)
         number += 1
     if not snapshot.lost:
         yield b"]}"
@@ -119,7 +130,7 @@ async def _readable(context: HttpContext, request: Request) -> tuple[str, Namesp
     identity = await context.identity(request)
     name = request.path_params["channel"]
     namespace = context.node.namespaces.of(name)
-    check_subscribe(identity, name)
+    check_subscribe(replace(identity, hides=frozenset()) if identity.hides else identity, name)
     return name, namespace, identity
 
 

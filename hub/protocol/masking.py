@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 MAX_DEPTH = 64
-HOW = ("drop", "hash")
+PATH = r"^[A-Za-z_][\w-]*(\.[\w-]+)*$"
+"""What a masked path looks like: ``payload.card.number``."""
 
 
 def blanked(value: Any, depth: int = 0) -> Any:

@@ -8,8 +8,10 @@ import base64
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
@@ -44,8 +46,10 @@ class Courier:
         now: Callable[[], float],
         wall: Callable[[], float],
         tell_overflow: Callable[[str, str, int], None],
+        shown: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
         self._tell_overflow = tell_overflow
+        self._shown = shown
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._intents = intents
         self._letters = letters
@@ -91,7 +95,7 @@ class Courier:
     async def _shorten(self, endpoint: Endpoint, channel: str, over: int) -> None:
         try:
             most = min(over, _MOST_SHORTENED)
-            taken = await self._intents.take(channel, endpoint.name, most, MINE_S, early=True)
+            taken = await self._take(channel, endpoint, most, early=True)
             for intent in taken.intents:
                 await self._bury(endpoint, channel, intent, 0, "too many wait for this endpoint")
             count = len(taken.intents)
@@ -133,7 +137,7 @@ class Courier:
     async def _deliver_some(self, endpoint: Endpoint, channel: str) -> bool:
         """What is taken at once of a queue; whether there may be more now."""
         size = endpoint.settings.batch
-        taken = await self._intents.take(channel, endpoint.name, size * _TAKEN, MINE_S)
+        taken = await self._take(channel, endpoint, size * _TAKEN)
         if not taken.intents:
             return False
         told, tries, through = self._now(), taken.tries, 0
@@ -151,6 +155,17 @@ class Courier:
                 taken, through, told = Taken(taken.intents[through:]), 0, self._now()
         more = len(taken.intents) > 0
         return await self._intents.settle(channel, endpoint.name, through, 0.0, 0, 0.0) and more
+
+    async def _take(self, channel: str, endpoint: Endpoint, most: int, *, early: bool = False) -> Taken:
+        """What waits there, its events without what is for subscribers only."""
+        taken = await self._intents.take(channel, endpoint.name, most, MINE_S, early=early)
+        return replace(taken, intents=[self._as_shown(intent) for intent in taken.intents])
+
+    def _as_shown(self, intent: Intent) -> Intent:
+        event = intent.fields.get("event")
+        if event is None or (shown := self._shown(event)) is event:
+            return intent
+        return replace(intent, fields={**intent.fields, "event": shown})
 
     async def _try(self, endpoint: Endpoint, intents: Sequence[Intent]) -> Failed | None:
         wait = endpoint.breaker.enter(self._now())

@@ -230,7 +230,8 @@ def start(
         fields = {"endpoint": endpoint, "of": channel, "count": count}
         webhooks.tell(Kind.WEBHOOK_OVERFLOW, endpoint, fields)
 
-    courier = Courier(endpoints, broker.intents, broker.dead_letters, tasks, now, wall, tell_overflow)
+    shown = settings.table.shown
+    courier = Courier(endpoints, broker.intents, broker.dead_letters, tasks, now, wall, tell_overflow, shown)
     routes = routes_of(given)
     webhooks = Webhooks(courier, broker, http, tasks, routes, settings.presence_grace)
     broker.intents.route(Waiting(routes, courier.wake, courier.overflow, settings.webhook_waiting))

@@ -163,7 +163,7 @@ def ring_of(sites: Sequence[Site]) -> str:
     return "a cluster" if sites[0].kind is Kind.CLUSTER else "one server"
 
 
-_OF_CLIENTS = {"client_subscribe", "client_anonymous", "client_event"}
+_OF_CLIENTS = {"client_subscribe", "client_anonymous", "client_event", "mask", "mask_how"}
 """Rules that no publisher needs: a release that does not know them wrote the same."""
 
 
