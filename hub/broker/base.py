@@ -18,6 +18,7 @@ from ..protocol.errors import HubError
 from ..protocol.event import Event, Publication
 from ..protocol.position import Position, Top
 from .attendance import ConnectionLedger, Occupancy
+from .witness import Witness
 
 SOURCES = 1024
 """Names of sources that one channel keeps the positions of."""
@@ -356,6 +357,9 @@ class Broker(Protocol):
         than `snapshot_keys` is ``limit``. With `lease_ms`, unless the key is published again or made final in
         time, one event of type ``lease_expired`` follows with payload ``{"last": <event's fields>}``.
         """
+
+    def witness(self, channels: Collection[str]) -> Witness:
+        """Watches over what is published to `channels` from now on: whether it is on replicas too."""
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
         """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None.

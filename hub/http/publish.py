@@ -11,6 +11,7 @@ from ..commands.batch import publish_all
 from ..commands.publications import published_fields
 from ..protocol import fields
 from ..protocol.codec import describe
+from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.event import Publication
 from ..protocol.fields import bad
@@ -21,7 +22,8 @@ from .context import HttpContext
 from .whole_request import AnyRequest
 
 MAX_BATCH = 1000
-_BATCH = frozenset({"events", "ordered"})
+MAX_REPLICAS = 16
+_BATCH = frozenset({"events", "ordered", "replicas"})
 _BROADCAST = frozenset(
     {"channels", "event", "payload", "key", "final", "event_id", "event_id_ttl_ms", "meta", "source"}
 )
@@ -41,13 +43,41 @@ async def publish(context: HttpContext, request: AnyRequest) -> Response:
 
 
 async def batch(context: HttpContext, request: AnyRequest) -> Response:
-    """`POST /v1/batch`: many events, each with its own answer."""
+    """`POST /v1/batch`: many events, each with its own answer. `replicas`: those that so many replicas of the
+    storage do not have in time are answered ``unavailable``, though they are stored."""
     identity = await context.publisher(request)
     body = await context.publications(request, identity)
     entries = _list(body, "events")
     ordered = fields.flag(body, "ordered", False)
+    replicas = _replicas(body, identity)
     commands = await mapped(lambda entry: parse_entry(None, entry), entries)
-    return await _answer(context, identity, commands, ordered, unknown_fields(body, _BATCH))
+    warnings = unknown_fields(body, _BATCH)
+    if not replicas:
+        return await _answer(context, identity, commands, ordered, warnings)
+    channels = {command.channel for command in commands if isinstance(command, Publish)}
+    witness = context.node.broker.witness(channels)
+    results = await _published(context, identity, commands, ordered)
+    refused = await witness.unconfirmed(replicas)
+    results = [_confirmed(result, refused) for result in results]
+    return answer({"results": results, "replicas": replicas, **({"warnings": warnings} if warnings else {})})
+
+
+def _replicas(body: dict[str, Any], identity: Identity) -> int:
+    value = body.get("replicas", 0)
+    if type(value) is not int or not 0 <= value <= MAX_REPLICAS:
+        raise bad(f"replicas must be an integer from 0 to {MAX_REPLICAS}")
+    if value and not identity.service:
+        raise HubError(
+            ErrorCode.FORBIDDEN, "only services ask for replicas: it takes its time of the storage"
+        )
+    return value
+
+
+def _confirmed(result: dict[str, Any], refused: dict[str, HubError]) -> dict[str, Any]:
+    """The answer to an entry; where it was stored, and is not on the replicas for sure, that."""
+    if "code" in result or (error := refused.get(result["channel"])) is None:
+        return result
+    return error.fields()
 
 
 async def broadcast(context: HttpContext, request: AnyRequest) -> Response:
@@ -80,11 +110,17 @@ async def _answer(
     ordered: bool,
     warnings: tuple[str, ...],
 ) -> Response:
+    results = await _published(context, identity, commands, ordered)
+    return answer({"results": results, **({"warnings": warnings} if warnings else {})})
+
+
+async def _published(
+    context: HttpContext, identity: Identity, commands: Iterable[Publish | HubError], ordered: bool
+) -> list[dict[str, Any]]:
     def allow(command: Publish) -> Publication:
         return checked(context, identity, command)
 
-    results = await publish_all(context.node, commands, allow, ordered=ordered)
-    return answer({"results": results, **({"warnings": warnings} if warnings else {})})
+    return await publish_all(context.node, commands, allow, ordered=ordered)
 
 
 def checked(context: HttpContext, identity: Identity, command: Publish) -> Publication:

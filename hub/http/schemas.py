@@ -7,7 +7,7 @@ from ..protocol.commands import MAX_HISTORY
 from ..protocol.fields import MAX_NAME
 from ..protocol.position import MAX_OFFSET
 from ..protocol.publications import EVENT_ID_TTL_MS, LEASE_MS, MAX_SOURCE, META_ENTRIES, META_NAME
-from .publish import MAX_BATCH
+from .publish import MAX_BATCH, MAX_REPLICAS
 
 Schema = dict[str, Any]
 
@@ -292,12 +292,19 @@ SCHEMAS: dict[str, Schema] = {
         ordered=flag(
             "what is stored for a channel is a prefix of its entries that were not refused for good"
         ),
+        replicas=whole(
+            "of services: what so many replicas of the storage do not have in time is `unavailable`, though stored",
+            maximum=MAX_REPLICAS,
+        ),
     ),
     "Broadcast": _BROADCAST,
     "Published": _PUBLISHED,
     "Failed": _FAILED,
     "Results": record(
-        "results", results=array({"anyOf": [ref("Published"), ref("Failed")]}), warnings=WARNINGS
+        "results",
+        results=array({"anyOf": [ref("Published"), ref("Failed")]}),
+        replicas=whole("as asked for"),
+        warnings=WARNINGS,
     ),
     "Problem": _PROBLEM,
     "Event": _EVENT,

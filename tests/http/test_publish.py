@@ -252,3 +252,30 @@ def test_a_schema_of_the_namespace(tmp_path: Any) -> None:
         )
         problem = refused(answer, 400, "bad_message")
         assert "total" in problem["reason"]
+
+
+def test_a_storage_without_replicas_has_none_of_what_was_asked_for(hub: RunningHub) -> None:
+    entry = {"channel": "doc:replicas", **EVENT}
+    answer = hub.http().post("/v1/batch", json={"events": [entry, {**entry, "channel": "x"}], "replicas": 1})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["replicas"] == 1
+    stored, wrong = body["results"]
+    assert (stored["code"], stored["retry"], stored["outcome"]) == ("unavailable", True, "unknown")
+    assert stored["channel"] == "doc:replicas"
+    assert "no replicas" in stored["reason"]
+    assert wrong["code"] == "bad_channel"
+    assert hub.http().get("/v1/channels/doc:replicas").json()["offset"] == 1
+    assert "replicas" not in hub.http().post("/v1/batch", json={"events": [entry], "replicas": 0}).json()
+
+
+@pytest.mark.parametrize("wrong", [-1, 17, True, 1.0, "1"])
+def test_a_number_of_replicas_that_is_none(hub: RunningHub, wrong: Any) -> None:
+    body = {"events": [{"channel": "doc:wrong", **EVENT}], "replicas": wrong}
+    refused(hub.http().post("/v1/batch", json=body), 400, "bad_message")
+
+
+def test_replicas_are_for_services(hub: RunningHub) -> None:
+    body = {"events": [{"channel": "doc:wrong", **EVENT}], "replicas": 1}
+    token = hub.token("ann", publish=["doc:*"])
+    refused(hub.http(token).post("/v1/batch", json=body), 403, "forbidden")

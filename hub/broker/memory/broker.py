@@ -5,7 +5,7 @@ happen what is due (leases, expiries), so its answer is exact; the one timer is 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from random import getrandbits
 
@@ -33,6 +33,7 @@ from ..base import (
     no_keys,
     untried,
 )
+from ..witness import NoReplicas, Witness
 from .attendance import MemoryOccupancy, NoLedger
 from .dead_letters import MemoryDeadLetters
 from .intents import MemoryIntents
@@ -119,6 +120,11 @@ class MemoryBroker:
                 if ordered and error.retry:
                     held.add(publication.channel)
         return results
+
+    def witness(self, channels: Collection[str]) -> Witness:
+        """Watches over what is published to `channels` from now on: whether it is on replicas too. There are
+        none."""
+        return NoReplicas(channels)
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
         """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""

@@ -17,6 +17,7 @@ from ...protocol.errors import HubError
 from ...protocol.event import Publication
 from ...protocol.position import Position, Top
 from ..base import MAX_DEAD_LETTERS, Inbox, Listener, Page, Published, ShardHealth
+from ..witness import Witness
 from . import format as wire
 from .attendance import RedisConnections, RedisOccupancy
 from .channels import RedisChannels
@@ -32,6 +33,7 @@ from .presence import RedisPresence
 from .registry import RedisRegistry
 from .servers import make_topology
 from .store import Store
+from .witness import RedisWitnesses
 
 
 class RedisBroker:
@@ -97,6 +99,9 @@ class RedisBroker:
         at = (store, self._topology, self._keys, due_hooks, node_id)
         self.occupancy = RedisOccupancy(*at, self.intents)
         self.connections = RedisConnections(*at)
+        self._witnesses = RedisWitnesses(
+            self._topology, self._keys, f"hub-{node_id}", self._tuning, self.stats
+        )
         kept = (self.presence, self.occupancy, self.connections)
         self.registry = RedisRegistry(store, self._topology, self._keys, self._greeting, kept, self.stats)
 
@@ -136,6 +141,7 @@ class RedisBroker:
             await self._due.close()
             await self.intents.close()
             await self.connections.close()
+            await self._witnesses.close()
             await self._topology.close()
         self._listener = None
 
@@ -159,6 +165,10 @@ class RedisBroker:
         """Store and announce each, in order where the channel is the same; an error in one leaves the
         others."""
         return await self._leases.publish(publications, ordered=ordered)
+
+    def witness(self, channels: Collection[str]) -> Witness:
+        """Watches over what is published to `channels` from now on: whether it is on replicas too."""
+        return self._witnesses.witness(channels)
 
     async def read(self, channel: str, after: int | None, limit: int) -> Page:
         """Up to `limit` stored events with offsets above `after`, or the newest `limit` where it is None."""

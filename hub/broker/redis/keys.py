@@ -16,6 +16,7 @@
 | ``p:{c}:p`` · ``:n`` | hash | presence: member → packed; node → until when its members are present |
 | ``p:{c}:u`` | hash | node → until when it has subscribers; '' where that was told: only for webhooks |
 | ``p:{c}:e`` | pub/sub | announcements |
+| ``p:{c}:r`` | string | of no matter: a replica that has it has what was written before; for a second |
 | ``p:{c}:w:<endpoint>`` | list | what waits for a webhook: ms|number|announcement |
 | ``p:{c}:wl:<endpoint>`` | hash | who has that queue, until when, tries, when again, the last number |
 | ``p:{hooks-b}`` · ``p:{hooks}`` | zset · hash | which queues to look at, and when; what is kept of endpoints |
@@ -60,6 +61,10 @@ class KeyNames:
     def announcements(self, channel: str) -> str:
         """The pub/sub channel of a channel."""
         return self.base(channel) + "e"
+
+    def fence(self, channel: str) -> str:
+        """What is written behind publications, to see it arrive at replicas."""
+        return self.base(channel) + "r"
 
     def _stored(self, channel: str) -> tuple[str, ...]:
         """The keys that every script of a numbering takes, in this order."""

@@ -272,11 +272,20 @@ class Commander:
         facts = _info(replication)
         if facts.get("role", "master") != "master":
             raise LinkError(f"{self.name}: it is a replica now")
-        self.incarnation = f"{self._run_id[:16]}-{facts.get('master_replid', '')[:16]}"
+        self.incarnation = _incarnation(self._run_id, facts)
         # The reply is at most a round trip old, so the estimate errs to the early side.
         stepped = self.clock.learn(int(clock[0]) * 1000 + int(clock[1]) / 1000, now)
         if stepped:
             self._stats.note("clock_steps", "%s: its clock was stepped by %.0f s", self.name, stepped / 1000)
+
+
+def incarnation_of(server: Any, replication: Any) -> str:
+    """The server process and the lineage of its data, by its ``INFO`` of these two sections."""
+    return _incarnation(_info(server).get("run_id", ""), _info(replication))
+
+
+def _incarnation(run_id: str, replication: dict[str, str]) -> str:
+    return f"{run_id[:16]}-{replication.get('master_replid', '')[:16]}"
 
 
 def _info(text: Any) -> dict[str, str]:
