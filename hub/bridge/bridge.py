@@ -132,7 +132,12 @@ class Bridge:
             )
             worker.start()
             self._workers[batch.partition] = worker
+            self._share()
         return worker
+
+    def _share(self) -> None:
+        for worker in self._workers.values():
+            worker.share(len(self._workers))
 
     async def _watch(self, source: Source) -> None:
         while True:
@@ -147,6 +152,7 @@ class Bridge:
 
     async def _leave(self, partitions: Collection[str], within_s: float) -> None:
         workers = [worker for name in partitions if (worker := self._workers.pop(name, None)) is not None]
+        self._share()
         await asyncio.gather(*(worker.stop(within_s) for worker in workers))
 
     async def _let_go(self) -> None:

@@ -33,12 +33,10 @@ def read(kind: str, record: Record, partition: str) -> dict[str, Any]:
     Raises:
         Unreadable: its bytes are not of this format.
     """
-    document = FORMATS[kind](record)
-    document.setdefault("headers", record.headers)
-    document.setdefault("key", record.key)
-    document.setdefault("partition", partition)
+    document: dict[str, Any] = {"headers": record.headers, "key": record.key, "partition": partition}
     if record.time_ms is not None:
-        document.setdefault("time", record.time_ms)
+        document["time"] = record.time_ms
+    document.update(FORMATS[kind](record))
     return document
 
 

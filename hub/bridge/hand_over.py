@@ -64,6 +64,10 @@ class HubHandOver:
         self.problem = ""
         return results
 
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._delivery.close()
+
 
 class HubLetterbox:
     """``POST /v1/deadletters`` of a hub. It waits for one that is away: a letter lost is an event lost."""

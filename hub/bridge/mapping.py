@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jmespath
@@ -33,13 +32,6 @@ class Poison(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """The publications of one record: an event a channel, as ``POST /v1/batch`` takes them, without `source`."""
-
-    events: Sequence[dict[str, Any]]
-
-
 class Mapper:
     """Compiled once. `partition` of a call is the source's, for the settings of templates.
 
@@ -51,6 +43,7 @@ class Mapper:
         self._settings = settings
         texts = [settings.channel] if isinstance(settings.channel, str) else settings.channel
         self._channels = [template(text) for text in texts]
+        self._channel = self._channels[0] if len(texts) == 1 else None
         self._event = template(settings.event)
         self._optional: dict[str, Get] = {
             name: template(text)
@@ -60,23 +53,25 @@ class Mapper:
         self._version = template(settings.version) if settings.version is not None else None
         self._filter = _expression("filter", settings.filter) if settings.filter else None
         self._final = _expression("final", settings.final) if settings.final else None
-        self._whole = settings.payload == "data" and settings.format == "json"
+        self._json = settings.format == "json"
+        self._whole = settings.payload == "data" and self._json
         self._payload = _expression("payload", settings.payload)
 
-    def map(self, record: Record, partition: str) -> Mapped | None:
-        """The publications of a record; None where it is left out on purpose.
+    def map(self, record: Record, partition: str) -> list[dict[str, Any]]:
+        """The publications of a record: an event a channel, as ``POST /v1/batch`` takes them, without `source`.
+        None of them where it is left out on purpose.
 
         Raises:
             Poison: it can't be handed on.
         """
-        tombstone = not record.value and self._settings.format == "json"
+        tombstone = not record.value and self._json
         if tombstone and self._settings.tombstone == "skip":
-            return None
+            return []
         try:
             document = self._document(record, partition, tombstone)
             if self._filter is not None and not self._filter(document):
-                return None
-            return Mapped(self._events(record, document, tombstone))
+                return []
+            return self._events(record, document, tombstone)
         except (Missing, formats.Unreadable) as error:
             raise Poison("bad_message", str(error)) from None
         except HubError as error:
@@ -103,9 +98,17 @@ class Mapper:
             event["version"] = _version(version)
         if tombstone or (self._final is not None and self._final(document)):
             event["final"] = True
-        if meta := self._meta(record, document):
+        if self._settings.meta and (meta := self._meta(record, document)):
             event["meta"] = meta
         event["payload"] = self._body(record, document)
+        return self._addressed(event, document)
+
+    def _addressed(self, event: dict[str, Any], document: Document) -> list[dict[str, Any]]:
+        """To each channel that the message names; most settings name one."""
+        if self._channel is not None and type(name := self._channel(document)) is str and name:
+            namespace_of(name)
+            event["channel"] = name
+            return [event]
         return [{"channel": name, **event} for name in self._names(document)]
 
     def _names(self, document: Document) -> list[str]:

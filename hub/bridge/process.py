@@ -98,13 +98,18 @@ class Bridges:
             verify=verify,
             follow_redirects=False,
         )
-        client = None if tracer is None else traces.client(tracer, REQUEST_S, verify)
-        self._delivery = HttpDelivery(url, tokens, REQUEST_S, client, ordered=True, tls=tls)
         self.breaker = CircuitBreaker(failures=5, rest=5.0, trials=1)
         self._url = url
-        self._hub = HubHandOver(self._delivery, self.breaker, timing)
         self._letters = HubLetterbox(self._http, self.breaker, timing)
-        self.all = [Bridge(each, maker(each), self._hub, self._letters, timing, tracer) for each in settings]
+        self._hubs: dict[int, HubHandOver] = {}
+        for replicas in {each.replicas for each in settings}:
+            client = None if tracer is None else traces.client(tracer, REQUEST_S, verify)
+            delivery = HttpDelivery(url, tokens, REQUEST_S, client, ordered=True, replicas=replicas, tls=tls)
+            self._hubs[replicas] = HubHandOver(delivery, self.breaker, timing)
+        self.all = [
+            Bridge(each, maker(each), self._hubs[each.replicas], self._letters, timing, tracer)
+            for each in settings
+        ]
 
     async def start(self) -> None:
         """Begin."""
@@ -115,7 +120,8 @@ class Bridges:
         """Hand on what is in flight, within so many seconds, and end."""
         await asyncio.gather(*(bridge.stop(within_s) for bridge in self.all))
         await self._http.aclose()
-        await self._delivery.close()
+        for hub in self._hubs.values():
+            await hub.close()
         if self._tracer is not None:
             await self._tracer.close()
 
@@ -123,7 +129,8 @@ class Bridges:
     def problems(self) -> list[str]:
         """Why a bridge is not well, or the way to the hub; empty where all are."""
         found = [problem for bridge in self.all for problem in bridge.problems]
-        found += [each.problem for each in (self._hub, self._letters) if each.problem]
+        found += [problem for hub in self._hubs.values() if (problem := hub.problem)]
+        found += [self._letters.problem] if self._letters.problem else []
         if self.breaker.state is not BreakerState.CLOSED:
             found.append(f"the hub at {self._url} is not reached")
         return found

@@ -40,3 +40,21 @@ class Batch:
 
     partition: str
     records: Sequence[Record]
+
+
+class ReadSize:
+    """How many records to ask for, so that some megabytes come, however long they are: for systems that can't be
+    asked for bytes. `count` begins small, and grows as far as what came allows."""
+
+    FIRST = 64
+    BYTES = 2_097_152
+
+    def __init__(self, most: int) -> None:
+        self.count = min(most, self.FIRST)
+        self._most = most
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """These came at once."""
+        if records:
+            size = max(1, sum(len(record.value) for record in records))
+            self.count = max(1, min(self._most, 4 * self.count, self.BYTES * len(records) // size))

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from ..protocol.masking import PATH
 from .more_kinds import KINDS as OF_PLUGINS
 from .more_kinds import OWN as KINDS
 
@@ -34,7 +35,7 @@ class MappingSettings(BaseModel):
     filter: str | None = None
     final: str | None = None
     tombstone: Literal["skip", "final", "letter"] = "letter"
-    mask: list[Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")]] = Field(default_factory=list)
+    mask: list[Annotated[str, Field(pattern=PATH)]] = Field(default_factory=list)
     mask_how: Literal["drop", "hash"] = "drop"
     id_memory: Annotated[float, Field(ge=300, le=7 * 86_400)] = 86_400.0
 
@@ -44,7 +45,8 @@ class BridgeSettings(MappingSettings):
 
     `generation` tells one life of a source from the next where the source does not say so itself (Kafka): raise it
     when a topic was made anew. `dead_per_minute`: more dead letters stop the bridge. `entry_ttl` (s): what is older
-    when it is read is not handed on, but kept as a dead letter (streams of unequal priority).
+    when it is read is not handed on, but kept as a dead letter (streams of unequal priority). `replicas`: nothing
+    is acknowledged at the source before so many replicas of the hub's Redis have it.
     """
 
     kind: str
@@ -78,6 +80,7 @@ class BridgeSettings(MappingSettings):
     dead_per_minute: Count = 100
     divert_after: Seconds = 300.0
     dead_topic: bool = False
+    replicas: Annotated[int, Field(ge=0, le=16)] = 0
 
     @field_validator("kind")
     @classmethod

@@ -1,6 +1,7 @@
 """What a bridge counts: for ``/metrics`` and ``/readyz``."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from .records import Record
 
@@ -26,6 +27,12 @@ class BridgeStats:
         self.duplicates += duplicate
         if record.time_ms is not None:
             self.newest_ms = record.time_ms
+
+    def all_handed_on(self, records: Sequence[Record]) -> None:
+        """The hub has an event of each, and none is a repetition."""
+        self.events += len(records)
+        if records and records[-1].time_ms is not None:
+            self.newest_ms = records[-1].time_ms
 
     def settled(self, records: int) -> None:
         """A batch is acknowledged at the source."""

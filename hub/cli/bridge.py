@@ -21,6 +21,7 @@ from ..bridge.records import Record
 from ..bridge.settings import BridgeSettings, bridges
 from ..bridge.source import SourceError
 from ..bridge.templates import BadTemplate
+from ..runtime.gc_tuning import collect_rarely
 from ..tracing import start as tracing
 from ..tracing.base import Follower
 from . import configuration, logs, remote
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     except (NotInstalled, BadTemplate, tracing.NotInstalled) as error:
         raise Failure(str(error)) from None
     logs.set_up()
+    collect_rarely()
     with socket.create_server((args.host, args.port)) as listener:
         host, port = listener.getsockname()[:2]
         names = ", ".join(each.name for each in settings)
@@ -151,9 +153,9 @@ def mapped(mapper: Mapper, body: bytes) -> tuple[list[str], bool]:
         found = mapper.map(Record(body, (0, 1)), "sample/0")
     except Poison as poison:
         return [f"a dead letter, {poison.code}: {poison.reason}"], False
-    if found is None:
+    if not found:
         return ["left out by the filter"], True
-    events = ({**event, "payload": "…"} for event in found.events)
+    events = ({**event, "payload": "…"} for event in found)
     return [json.dumps(event, ensure_ascii=False) for event in events], True
 
 

@@ -41,7 +41,7 @@ class CloudEvents:
         events: list[dict[str, Any]] = []
         for record in records:
             try:
-                events += self._door.events(record, remember=identity.service) or []
+                events += self._door.events(record, remember=identity.service)
             except Poison as poison:
                 raise HubError(ErrorCode(poison.code), poison.reason) from None
         results = await publish(context, identity, events)

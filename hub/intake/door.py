@@ -46,22 +46,20 @@ class Door:
         name = f"hook:{settings.name}"
         self._identity = Identity(name, math.inf, grants((), ("*",), ()), service=True, name=f"key:{name}")
 
-    def events(self, record: Record, *, remember: bool = True) -> list[dict[str, Any]] | None:
-        """The publications of a message; None where the filter leaves it out. `remember`: its identity for
+    def events(self, record: Record, *, remember: bool = True) -> list[dict[str, Any]]:
+        """The publications of a message; none where the filter leaves it out. `remember`: its identity for
         `id_memory` seconds, which only services may ask for.
 
         Raises:
             Poison: it can't be handed on.
         """
-        mapped = self._mapper.map(record, self.origin)
-        if mapped is None:
-            return None
-        for event in mapped.events:
+        events = self._mapper.map(record, self.origin)
+        for event in events:
             if "event_id" not in event and record.id is not None:
                 event["event_id"] = event_id(record.id)
             if remember and "event_id" in event:
                 event["event_id_ttl_ms"] = int(self.settings.id_memory * 1000)
-        return list(mapped.events)
+        return events
 
     async def take(self, context: HttpContext, record: Record) -> Outcome:
         """Publish a message, or keep it.
@@ -74,7 +72,7 @@ class Door:
         except Poison as poison:
             await self.keep(context, record, poison.code, poison.reason)
             return Outcome.DEAD
-        if events is None:
+        if not events:
             return Outcome.LEFT_OUT
         results = await publish(context, self._identity, events)
         raise_first([result for result in results if result.get("retry")])

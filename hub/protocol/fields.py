@@ -93,10 +93,10 @@ def optional_moment(message: Mapping[str, Any], field: str) -> int | None:
 
 def pair(value: Any, field: str, first: str) -> tuple[int, int]:
     """A number n, which means (0, n), or two of them; `first` says what the first one is."""
-    parts = [0, value] if not isinstance(value, list) else value
-    if len(parts) != 2 or any(type(part) is not int or not 0 <= part <= MAX_OFFSET for part in parts):
+    major, number = value if type(value) is list and len(value) == 2 else (0, value)
+    if not (type(major) is type(number) is int and 0 <= major <= MAX_OFFSET and 0 <= number <= MAX_OFFSET):
         raise bad(f"{field} must be an integer from 0 to 2^53-1, or [{first}, number] of two such")
-    return parts[0], parts[1]
+    return major, number
 
 
 def found(message: Mapping[str, Any], field: str) -> str:

@@ -59,8 +59,10 @@ def keep_payloads(message: dict[str, Any], data: bytes) -> None:
     for place, (event, span) in enumerate(zip(events, spans, strict=True)):
         if isinstance(event, dict) and "payload" in event:
             try:
-                check_depth(event["payload"], span)
-                event["payload"] = _kept(span)
+                payload = bytes(span)
+                if len(payload) > 2 * MAX_DEPTH:
+                    check_depth(event["payload"], payload)
+                event["payload"] = _kept(payload)
             except HubError as error:
                 events[place] = error
 
@@ -116,7 +118,7 @@ def _read(decoder: Any, data: bytes | Raw) -> Any:
 def _kept(span: Raw | bytes) -> bytes:
     """A span as it is; only where line ends stand between its values, which no line of a text protocol may hold,
     without them and all other spaces."""
-    payload = bytes(span)
+    payload = span if type(span) is bytes else bytes(span)
     if b"\n" in payload or b"\r" in payload:
         payload = msgspec.json.format(payload, indent=-1)
     return payload

@@ -106,10 +106,14 @@ def parse_publish(id: CommandId, message: Mapping[str, Any]) -> Publish:
 
 def _add_unusual(command: Publish, message: Mapping[str, Any]) -> None:
     """What few publications bear, so that the others do not pay for it."""
-    command.lease_ms = _milliseconds(message.get("lease_ms"), "lease_ms", LEASE_MS, "1 s to 1 h")
-    command.event_id_ttl_ms = _remembered(message.get("event_id_ttl_ms"), command.event_id)
-    command.meta = parse_meta(message.get("meta"))
-    command.source = _source(message.get("source"))
+    if "source" in message:
+        command.source = _source(message["source"])
+    if "lease_ms" in message:
+        command.lease_ms = _milliseconds(message["lease_ms"], "lease_ms", LEASE_MS, "1 s to 1 h")
+    if "event_id_ttl_ms" in message:
+        command.event_id_ttl_ms = _remembered(message["event_id_ttl_ms"], command.event_id)
+    if "meta" in message:
+        command.meta = parse_meta(message["meta"])
     command.warnings = unknown_fields(message, _KNOWN)
 
 

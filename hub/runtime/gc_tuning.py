@@ -13,6 +13,14 @@ YOUNG = 10_000  # allocations between two ticks that are looked through all the 
 FULL_S = 6 * 3600.0  # so often all is looked through, for cycles of others that lived to be frozen
 
 
+def collect_rarely() -> None:
+    """For a process whose objects come and go in batches, some thousands at once: what is there stays, and a batch
+    is not looked through while it lives."""
+    gc.set_threshold(2 * YOUNG, 50, 100)
+    gc.collect()
+    gc.freeze()
+
+
 class GcTuner:
     """Freezes what is there when it is made, and at each `tick` what has come since. One a process."""
 

@@ -47,7 +47,7 @@ class HttpDelivery:
     """``POST /v1/batch`` of a hub at `url`, with a token of `tokens` or an API key as bearer, over `tls`.
 
     `ordered`: what is stored of a channel's events is a prefix of those not finally refused (docs/protocol.md,
-    section 10).
+    section 10). `replicas`: what so many replicas of the hub's storage do not have is not taken for stored.
     """
 
     def __init__(
@@ -59,10 +59,14 @@ class HttpDelivery:
         *,
         ordered: bool = False,
         tls: ClientTls | None = None,
+        replicas: int = 0,
     ):
         self._hub = url.rstrip("/")
         self._url = f"{self._hub}/v1/batch"
-        self._fields = {"ordered": True} if ordered else {}
+        self._fields: dict[str, Any] = {"ordered": True} if ordered else {}
+        self._replicas = replicas
+        if replicas:
+            self._fields["replicas"] = replicas
         self._tokens = tokens
         self._token: str | None = None
         self._tls = tls
@@ -88,7 +92,7 @@ class HttpDelivery:
                 f"HTTP {response.status_code} from {self._url}, and not by a hub: is it mounted elsewhere?",
                 outcome=Outcome.NOT_DONE,
             )
-        return _results(response, len(events))
+        return _results(response, len(events), self._replicas)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -118,7 +122,7 @@ class HttpDelivery:
         return self._token
 
 
-def _results(response: httpx.Response, count: int) -> list[dict[str, Any]]:
+def _results(response: httpx.Response, count: int, replicas: int) -> list[dict[str, Any]]:
     status = response.status_code
     if status in (429, 502, 503, 504):
         after = response.headers.get("Retry-After", "")
@@ -134,7 +138,8 @@ def _results(response: httpx.Response, count: int) -> list[dict[str, Any]]:
     if status != 200:
         raise _problem(response)
     try:
-        results = loads_json(response.content)["results"]
+        body = loads_json(response.content)
+        results = body["results"]
     except (HubError, KeyError, TypeError):
         raise TryAgain("HTTP 200 with a body that is no answer of the hub") from None
     if (
@@ -143,6 +148,8 @@ def _results(response: httpx.Response, count: int) -> list[dict[str, Any]]:
         or not all(isinstance(r, dict) for r in results)
     ):
         raise TryAgain("HTTP 200 with a number of results that does not fit")
+    if replicas and body.get("replicas") != replicas:
+        raise TryAgain("the hub did not ask for replicas: is it older than this?")
     return results
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from hub.bridge.hand_over import HubHandOver, HubLetterbox
@@ -11,11 +12,12 @@ from hub.bridge.letters import Letter
 from hub.bridge.process import Bridges
 from hub.runtime.backoff import Timing
 from hub.runtime.breaker import BreakerState, CircuitBreaker
-from hub.sdk.delivery import TryAgain
+from hub.sdk.delivery import HttpDelivery, TryAgain
 from hub.sdk.errors import TokenRefused
+from hub.sdk.tokens import TokenSource
 
 from .test_mapping import settings
-from .test_partition import Clock, Stand, batch
+from .test_partition import Clock, FakeHub, Stand, batch
 
 LETTER = Letter("1", "orders:orders/0@1", "forbidden", "no", 1, b"{}")
 
@@ -86,3 +88,34 @@ async def test_a_hub_that_is_away_turns_it_red() -> None:
     bridges.breaker.state = BreakerState.OPEN
     assert bridges.problems == ["the hub at http://hub is not reached"]
     await bridges.stop()
+
+
+async def test_a_hub_that_does_not_know_of_replicas_has_not_taken_it_for_sure() -> None:
+    asked: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = [{}, {"replicas": 1}]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(orjson.loads(request.content))
+        return httpx.Response(200, json={"results": [{"offset": 1}], **answers.pop(0)})
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    delivery = HttpDelivery("http://hub", TokenSource("key", 1.0), 1.0, client, ordered=True, replicas=1)
+    with pytest.raises(TryAgain):
+        await delivery.send([{}])
+    assert await delivery.send([{}]) == [{"offset": 1}]
+    assert asked == 2 * [{"events": [{}], "ordered": True, "replicas": 1}]
+
+
+async def test_what_is_waited_for_is_said_after_a_while() -> None:
+    def answer(event: dict[str, Any]) -> dict[str, Any]:
+        said.append(stand.worker.problem)
+        if len(said) < 12:
+            return {"code": "unavailable", "reason": "stored, but on 0 replicas", "retry": True}
+        return {"offset": 1}
+
+    said: list[str] = []
+    stand = Stand(FakeHub(answer))
+    await stand.run(batch(0, 1))
+    assert said[1] == ""
+    assert "s: stored, but on 0 replicas" in said[-1]
+    assert stand.worker.problem == ""

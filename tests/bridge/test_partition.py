@@ -9,8 +9,9 @@ import pytest
 
 from hub.bridge.letters import Letter, LetterRate
 from hub.bridge.mapping import Mapper
-from hub.bridge.partition import PartitionWorker
+from hub.bridge.partition import MOST_BYTES, PartitionWorker
 from hub.bridge.records import Batch, Record
+from hub.bridge.source import SourceError
 from hub.bridge.stats import BridgeStats
 from hub.runtime.backoff import Timing
 from hub.sdk.delivery import TryAgain
@@ -140,11 +141,83 @@ def batch(start: int, end: int, body: Callable[[int], bytes] | None = None) -> B
 
 
 async def test_all_is_handed_on_in_order_and_settled() -> None:
-    stand = Stand(FakeHub())
+    stand = Stand(FakeHub(), batch=2)
     await stand.run(batch(0, 5), batch(5, 9))
     assert stand.hub.taken == list(range(9))
     assert stand.source.settled == list(range(9))
-    assert stand.source.held == [True, False], "two batches are under way at the most"
+    assert stand.source.held == [True, False], "four times the batch is under way at the most"
+
+
+async def test_however_few_long_messages_hold_the_source() -> None:
+    stand = Stand(FakeHub())
+    long = orjson.dumps({"event_type": "e", "aggregate_id": "1", "n": "x" * (MOST_BYTES // 2)})
+    stand.worker.take(batch(0, 1, lambda number: long))
+    assert stand.source.held == []
+    stand.worker.take(batch(1, 2, lambda number: long))
+    assert stand.source.held == [True]
+    await stand.run()
+    assert stand.source.held == [True, False]
+
+
+async def test_what_comes_while_the_hub_is_busy_goes_on_in_one_request() -> None:
+    stand = Stand(FakeHub(), batch=10)
+    await stand.run(*(batch(number, number + 1) for number in range(25)))
+    assert stand.hub.taken == list(range(25))
+    assert stand.hub.calls == 3
+
+
+async def test_the_hub_has_the_next_batch_while_the_source_is_told_of_the_one_before() -> None:
+    stand = Stand(FakeHub(), batch=3)
+    told = asyncio.Event()
+    settle = stand.source.settle
+
+    async def slowly(batch: Batch) -> None:
+        await told.wait()
+        await settle(batch)
+
+    stand.source.settle = slowly  # type: ignore[method-assign]
+    stand.worker.start()
+    stand.worker.take(batch(0, 3))
+    stand.worker.take(batch(3, 6))
+    while stand.hub.calls < 2:
+        await asyncio.sleep(0)
+    assert stand.source.settled == []
+    told.set()
+    await stand.worker.stop(10.0)
+    assert stand.source.settled == list(range(6))
+
+
+async def test_what_the_source_is_not_told_of_is_told_again() -> None:
+    stand = Stand(FakeHub())
+    settle, failures = stand.source.settle, [SourceError("away"), SourceError("still away")]
+
+    async def at_last(batch: Batch) -> None:
+        if failures:
+            raise failures.pop()
+        await settle(batch)
+
+    stand.source.settle = at_last  # type: ignore[method-assign]
+    await stand.run(batch(0, 3), batch(3, 6))
+    assert stand.source.settled == list(range(6))
+    assert stand.worker.in_flight == 0
+
+
+async def test_what_is_behind_a_message_that_can_not_be_rejected_waits_for_it() -> None:
+    stand = Stand(FakeHub())
+    reject, failures = stand.source.reject, [SourceError("away"), SourceError("still away")]
+
+    async def at_last(record: Record, code: str, reason: str) -> None:
+        if failures:
+            assert stand.source.settled == []
+            raise failures.pop()
+        await reject(record, code, reason)
+
+    stand.source.reject = at_last  # type: ignore[method-assign]
+    poison = batch(0, 3, lambda number: b"{" if number == 1 else b'{"event_type":"e","aggregate_id":"1"}')
+    await stand.run(poison, batch(3, 6))
+    assert stand.hub.taken == [0, 2, 3, 4, 5]
+    assert stand.source.rejected == [1]
+    assert stand.source.settled == list(range(6))
 
 
 async def test_a_hub_that_is_away_is_waited_for() -> None:

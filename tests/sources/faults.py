@@ -15,31 +15,39 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import aiokafka
 
 from ..faults.table import write
 from .feeds import FEEDS, KafkaFeed
-from .stage import Orders, Stage, Verdict, stage
+from .stage import SETTLED_S, Orders, Stage, Verdict, stage
 
 POSITIONS = ("kafka", "redis_stream", "nats", "postgres")
 EVENTS = 10_000
 STILL_S = 20.0
 FORGOTTEN_S = 12.0
+LAG_S = 2.0
+LOST_S = 20.0  # after which what is not there is lost
 BEGIN, END = "<!-- bridges: begin -->", "<!-- bridges: end -->"
 HEAD = "| fault | source | rounds | events | lost | doubled | out of order | s |\n|---|---|---|---|---|---|---|---|"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`inflict` is called once a round, amid the flow. `most`: rounds that are worth their time."""
+    """`inflict` is called once a round, amid the flow. `most`: rounds that are worth their time. `replica`: the
+    hub's Redis has one; `settings` are the bridge's besides. `loses`: something has to be lost, or it shows
+    nothing."""
 
     name: str
     title: str
     inflict: Callable[[Stage], Awaitable[None]]
     kinds: Sequence[str] = tuple(FEEDS)
     most: int = 10
+    replica: bool = False
+    settings: str = ""
+    loses: bool = False
 
 
 async def kill_bridge(on: Stage) -> None:
@@ -125,6 +133,15 @@ async def anew(on: Stage) -> None:
         await on.start(on.bridge)
 
 
+async def fail_over(on: Stage) -> None:
+    """While the replica lags, the hub takes messages and the bridge reads on; then the master is gone."""
+    assert on.replicated is not None
+    await on.replicated.lag()
+    await on.produce(200)
+    await asyncio.sleep(LAG_S)
+    await on.replicated.fail_over()
+
+
 FAULTS = (
     Fault("kill-bridge", "kill -9 of the bridge", kill_bridge),
     Fault("kill-hub", "kill -9 of the node that it talks to, of two", kill_hub),
@@ -143,6 +160,22 @@ FAULTS = (
     Fault("absence", "kill -9 of the bridge, away for longer than ids are remembered", absence, POSITIONS, 3),
     Fault("rebalance", "a rebalance each second for ten", rebalances, ("kafka",), 6),
     Fault("anew", "topic, queue, stream or table deleted and made anew", anew, most=3),
+    Fault(
+        "failover-replicas",
+        "failover to a replica that lags, `replicas = 1`",
+        fail_over,
+        most=3,
+        replica=True,
+        settings="replicas = 1\n",
+    ),
+    Fault(
+        "failover",
+        "failover to a replica that lags, without `replicas`: what the replica had not is lost",
+        fail_over,
+        most=1,
+        replica=True,
+        loses=True,
+    ),
 )
 
 
@@ -160,7 +193,10 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return self.verdict.good and not self.trouble
+        v = self.verdict
+        if self.fault.loses:
+            return v.lost > 0 and not (v.doubled or v.disordered or self.trouble)
+        return v.good and not self.trouble
 
     def row(self) -> str:
         """As a line of the table."""
@@ -181,7 +217,7 @@ async def run(on: Stage, fault: Fault, events: int, rounds: int) -> Outcome:
     try:
         for _ in range(rounds):
             await on.amid(events // rounds, lambda: fault.inflict(on))
-        verdict = await on.verdict()
+        verdict = await on.verdict(LOST_S if fault.loses else SETTLED_S)
         await on.ready()
     except (AssertionError, OSError, TimeoutError) as error:
         trouble = f"{type(error).__name__}: {str(error)[:2000]}"
@@ -189,20 +225,21 @@ async def run(on: Stage, fault: Fault, events: int, rounds: int) -> Outcome:
 
 
 @contextlib.asynccontextmanager
-async def standing(kind: str) -> AsyncIterator[Stage]:
+async def standing(kind: str, *, replica: bool) -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="hub-bridge-fault-") as folder:
         os.chmod(folder, 0o755)  # PostgreSQL runs as another user
-        async with stage(kind, Path(folder)) as on:
+        async with stage(kind, Path(folder), replica=replica) as on:
             yield on
 
 
 async def _all(chosen: Sequence[tuple[str, Fault]], events: int, rounds: int, found: list[Outcome]) -> None:
-    for kind in FEEDS:
-        faults = [fault for which, fault in chosen if which == kind]
+    for kind, replica in product(FEEDS, (False, True)):
+        faults = [fault for which, fault in chosen if which == kind and fault.replica is replica]
         if not faults:
             continue
-        async with standing(kind) as on:
+        async with standing(kind, replica=replica) as on:
             for fault in faults:
+                await on.with_settings(fault.settings)
                 outcome = await run(on, fault, events, rounds)
                 found.append(outcome)
                 print(

@@ -81,8 +81,14 @@ class Feed(Protocol):
     async def up(self) -> None:
         """Wait until the server takes messages."""
 
+    vanished: str
+    """What is said of the topic, queue, stream or table where it is gone; '' where the bridge makes it."""
+
+    async def vanish(self) -> None:
+        """Delete the topic, queue, stream or table under whoever reads it."""
+
     async def anew(self) -> None:
-        """Delete the topic, queue, stream or table, and make it again, under whoever reads it."""
+        """The same, and make it again."""
 
 
 class RedisFeed:
@@ -96,6 +102,7 @@ class RedisFeed:
             {"redis://127.0.0.1:6379": self.url, "redis-cli": f"redis-cli -p {port}"},
         )
         self.wrong = ("redis://", "redis://nobody:wr0ng@", "Redis refuses orders")
+        self.vanished = ""
 
     def settings(self) -> str:
         return (
@@ -122,9 +129,12 @@ class RedisFeed:
         async with redis.asyncio.from_url(self.url) as client:
             await again(client.ping, redis.exceptions.RedisError)
 
-    async def anew(self) -> None:
+    async def vanish(self) -> None:
         async with redis.asyncio.from_url(self.url) as client:
             await client.delete("orders")
+
+    async def anew(self) -> None:
+        await self.vanish()
 
 
 class NatsFeed:
@@ -135,6 +145,7 @@ class NatsFeed:
         self.url = f"nats://127.0.0.1:{port}"
         self.page = ("NATS JetStream", {"nats://127.0.0.1:4222": self.url})
         self.wrong = ('stream = "orders"', 'stream = "nowhere"', "stream not found")
+        self.vanished = "stream not found"
 
     def settings(self) -> str:
         return (
@@ -171,10 +182,13 @@ class NatsFeed:
         await again(lambda: client.jetstream(timeout=5).stream_info("orders"), nats.errors.Error)
         await client.close()
 
-    async def anew(self) -> None:
+    async def vanish(self) -> None:
         client = await nats.connect(self.url)
         await client.jetstream(timeout=30).delete_stream("orders")
         await client.close()
+
+    async def anew(self) -> None:
+        await self.vanish()
         await self.make_stream()
 
 
@@ -186,6 +200,7 @@ class PostgresFeed:
         self.dsn = dsn
         self.page = ("PostgreSQL", {"postgresql://hub@127.0.0.1/shop": dsn})
         self.wrong = ("hub@", "nobody:wr0ng@", "PostgreSQL refuses orders")
+        self.vanished = "hub bridge --schema postgres"
 
     def settings(self) -> str:
         return (
@@ -218,10 +233,13 @@ class PostgresFeed:
         link = await again(lambda: asyncpg.connect(self.dsn), asyncpg.PostgresError)
         await link.close()
 
-    async def anew(self) -> None:
+    async def vanish(self) -> None:
         link = await asyncpg.connect(self.dsn)
         await link.execute("DROP TABLE hub_outbox, hub_outbox_life")
         await link.close()
+
+    async def anew(self) -> None:
+        await self.vanish()
         await _make_outbox(self.dsn)
 
 
@@ -234,6 +252,7 @@ class KafkaFeed:
         self._codecs = itertools.cycle((None, "gzip", "snappy", "lz4", "zstd"))  # of each hand-over another
         self.page = ("Kafka", {"127.0.0.1:9092": self.address})
         self.wrong = ('topics = ["orders"]', 'topics = ["nowhere"]', "there is no topic nowhere")
+        self.vanished = "there is no topic orders"
 
     def settings(self) -> str:
         return (
@@ -276,7 +295,7 @@ class KafkaFeed:
 
         await again(led, aiokafka.errors.KafkaError)
 
-    async def anew(self) -> None:
+    async def vanish(self) -> None:
         admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
@@ -285,6 +304,9 @@ class KafkaFeed:
                 await asyncio.sleep(0.1)
         finally:
             await admin.close()
+
+    async def anew(self) -> None:
+        await self.vanish()
         await self.make_topic()
 
 
@@ -296,6 +318,7 @@ class RabbitFeed:
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
         self.page = ("RabbitMQ", {"amqp://guest:guest@127.0.0.1/": self.url})
         self.wrong = ("guest:guest", "guest:wr0ng", "RabbitMQ refuses orders")
+        self.vanished = "no queue 'orders'"
 
     def settings(self) -> str:
         return (
@@ -331,9 +354,12 @@ class RabbitFeed:
 
         await again(led, aio_pika.exceptions.AMQPError)
 
-    async def anew(self) -> None:
+    async def vanish(self) -> None:
         async with await aio_pika.connect(self.url) as link:
             await (await link.channel()).queue_delete("orders")
+
+    async def anew(self) -> None:
+        await self.vanish()
         await self.make_queue()
 
     async def _publish(self, messages: Sequence[tuple[bytes, str | None]]) -> None:

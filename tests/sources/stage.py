@@ -2,6 +2,8 @@
 
 source's server ──▶ hub bridge ──▶ link (proxy) ──▶ node 0, or node 1 while it is gone
                                                       └──────── Redis, appendfsync always ────────┘
+
+or, where a failover is to be seen, ── front (proxy) ──▶ Redis ── between (proxy) ──▶ a replica
 """
 
 import asyncio
@@ -74,21 +76,76 @@ class Verdict:
         return f"lost {self.lost}, doubled {self.doubled}, out of order {self.disordered}"
 
 
+class Replicated:
+    """A master with a replica, on which nodes come by `front`."""
+
+    def __init__(self, folder: Path, master: RedisServer) -> None:
+        self.master = master
+        self.front = Proxy("127.0.0.1", master.port)
+        self.between = Proxy("127.0.0.1", master.port)
+        self.replica = RedisServer(folder / "replica", "appendonly yes", "appendfsync always")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.front.port}"
+
+    async def start(self) -> None:
+        await self.front.start()
+        await self.between.start()
+        await self.replica.start()
+        await self._follow()
+
+    async def close(self) -> None:
+        await self.front.close()
+        await self.between.close()
+        await self.replica.stop()
+
+    async def lag(self) -> None:
+        """From now on, what the master writes does not reach the replica."""
+        self.between.holding = True
+
+    async def fail_over(self) -> None:
+        """The master dies, and the replica takes over with what it has. Then what was the master follows it."""
+        await self.master.kill()
+        self.between.cut()
+        await self.replica.command("REPLICAOF", "NO", "ONE")
+        self.master, self.replica = self.replica, self.master
+        self.front.target = self.between.target = ("127.0.0.1", self.master.port)
+        self.front.cut()
+        self.between.heal()
+        await self.replica.start()
+        await self._follow()
+
+    async def _follow(self) -> None:
+        await self.replica.command("REPLICAOF", "127.0.0.1", self.between.port)
+        await self.master.replicated()
+
+
 class Stage:
     """Made by `stage`. `bridge` is the one whose health counts."""
 
-    def __init__(self, kind: str, feed: Feed, folder: Path, redis: RedisServer, link: Proxy) -> None:
+    def __init__(
+        self,
+        kind: str,
+        feed: Feed,
+        folder: Path,
+        redis: RedisServer,
+        link: Proxy,
+        replicated: Replicated | None = None,
+    ) -> None:
         self.kind = kind
         self.feed = feed
         self.folder = folder
         self.redis = redis
         self.link = link
+        self.replicated = replicated
         self.orders = Orders()
         self.generation = 0
         self.handed_in = 0
         self.hubs = contextlib.ExitStack()
         self.nodes: list[RunningHub] = []
         self.bridges = contextlib.ExitStack()
+        self._changes = ""
         self.bridge = self.make_bridge("bridge")
 
     # The nodes
@@ -96,7 +153,8 @@ class Stage:
     async def start_node(self) -> None:
         """One more; `link` leads to the oldest one that lives."""
         settings = {"order": {"mode": "log", "history_size": HISTORY}}
-        entering = running_hub(broker=self.redis.url, namespaces=settings)
+        url = self.redis.url if self.replicated is None else self.replicated.url
+        entering = running_hub(broker=url, namespaces=settings)
         self.nodes.append(await asyncio.to_thread(self.hubs.enter_context, entering))
         self.lead()
 
@@ -118,6 +176,15 @@ class Stage:
         """One more bridge process, not started; `changes` are further settings."""
         text = self.feed.settings() + changes
         return BridgeProcess(f"http://127.0.0.1:{self.link.port}", API_KEY, text, self.folder / name)
+
+    async def with_settings(self, changes: str) -> None:
+        """The bridge begins again with these settings besides, unless it has them."""
+        if changes != self._changes:
+            self.bridge.stop()
+            self._changes = changes
+            self.bridge = self.make_bridge("bridge", changes)
+            await self.start(self.bridge)
+            await self.ready()
 
     async def start(self, bridge: BridgeProcess) -> None:
         await asyncio.to_thread(bridge.start)
@@ -159,9 +226,9 @@ class Stage:
         await asyncio.sleep(random.random() * 0.3)
         await fault()
 
-    async def verdict(self) -> Verdict:
+    async def verdict(self, within_s: float = SETTLED_S) -> Verdict:
         """Wait until all have come, or for long; what is stored then."""
-        deadline = time.monotonic() + SETTLED_S * SCALE
+        deadline = time.monotonic() + within_s * SCALE
         found: list[list[int]] = []
         async with httpx.AsyncClient(
             base_url=self.nodes[0].url,
@@ -206,14 +273,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(kind: str, folder: Path) -> AsyncIterator[Stage]:
+async def stage(kind: str, folder: Path, *, replica: bool = False) -> AsyncIterator[Stage]:
     """All of it up, the bridge reading."""
     (folder / "source").mkdir()
     redis = RedisServer(folder / "redis", "appendonly yes", "appendfsync always")
     async with redis, FEEDS[kind](folder / "source") as feed:
         link = await Proxy("127.0.0.1", 1).start()
-        made = Stage(kind, feed, folder, redis, link)
+        made = Stage(kind, feed, folder, redis, link, Replicated(folder, redis) if replica else None)
         try:
+            if made.replicated is not None:
+                await made.replicated.start()
             for _ in range(2):
                 await made.start_node()
             await made.start(made.bridge)
@@ -223,3 +292,5 @@ async def stage(kind: str, folder: Path) -> AsyncIterator[Stage]:
             await asyncio.to_thread(made.bridges.close)
             await asyncio.to_thread(made.hubs.close)
             await link.close()
+            if made.replicated is not None:
+                await made.replicated.close()

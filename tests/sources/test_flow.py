@@ -74,6 +74,14 @@ async def arrived(orders: Orders, hub: RunningHub) -> None:
             assert [event["payload"] for event in events] == list(range(orders.of(which))), name
 
 
+async def well(bridge: BridgeProcess) -> None:
+    """Wait until it says that it is."""
+    deadline = asyncio.get_running_loop().time() + WITHIN_S * SCALE
+    while (answer := bridge.get("/readyz")).status_code != 200:
+        assert asyncio.get_running_loop().time() < deadline, answer.text
+        await asyncio.sleep(0.1)
+
+
 async def test_everything_once_and_in_order_after_a_kill(feed: Feed, hub: RunningHub, tmp_path: Path) -> None:
     orders = Orders(5)
     await feed.produce(orders.some(100))
@@ -84,7 +92,7 @@ async def test_everything_once_and_in_order_after_a_kill(feed: Feed, hub: Runnin
         bridge.kill()
         bridge.start()
         await arrived(orders, hub)
-        assert bridge.get("/readyz").status_code == 200, bridge.get("/readyz").text
+        await well(bridge)  # where all had come before the kill, it waits for the lease of the dead one
         metrics = bridge.get("/metrics").text
     assert 'hub_bridge_up{bridge="orders"' in metrics
 
@@ -169,3 +177,20 @@ async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on(
             await asyncio.sleep(0.1)
     (letter,) = letters()[before:]
     assert letter["origin"].startswith("orders:")
+
+
+async def test_what_vanishes_under_a_bridge_is_said_in_words(
+    feed: Feed, hub: RunningHub, tmp_path: Path
+) -> None:
+    """The last one: its topic, queue, stream or table is gone after it."""
+    orders = Orders(5)
+    await feed.produce(orders.some(50))
+    with bridge_of(feed, hub, tmp_path / "bridge") as bridge:
+        await arrived(orders, hub)
+        await feed.vanish()
+        deadline = asyncio.get_running_loop().time() + WITHIN_S * SCALE
+        while feed.vanished not in (answer := bridge.get("/readyz")).text or answer.status_code != 503:
+            if not feed.vanished:
+                break  # a stream is made by who reads it
+            assert asyncio.get_running_loop().time() < deadline, answer.text + bridge.log()
+            await asyncio.sleep(0.1)

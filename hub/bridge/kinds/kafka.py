@@ -28,7 +28,8 @@ from ..source import Revoked, SourceError
 LONGEST_WORK_MS = 300_000  # a batch that takes longer costs the partition: back-pressure pauses instead
 REQUEST_MS = 20_000
 METADATA_MS = 30_000  # within which new partitions are found
-FETCH_BYTES = 1_048_576  # of a partition at once: what bounds the memory of a bridge, whatever the lag
+FETCH_BYTES = 1_048_576  # of a partition at once, and of all of a broker's:
+MOST_BYTES = 16 * FETCH_BYTES  # what bounds the memory of a bridge, whatever the lag
 
 
 class KafkaSource:
@@ -79,6 +80,7 @@ class KafkaSource:
             isolation_level="read_committed",
             max_poll_interval_ms=LONGEST_WORK_MS,
             max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=MOST_BYTES,
             request_timeout_ms=REQUEST_MS,
             metadata_max_age_ms=METADATA_MS,
             **options,

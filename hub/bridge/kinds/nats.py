@@ -22,7 +22,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, KeyValueConfig, StreamInfo
 from nats.js.kv import KeyValue
 
-from ..records import Batch, Record
+from ..records import Batch, ReadSize, Record
 from ..settings import BridgeSettings
 from ..source import Revoked, SourceError
 
@@ -55,6 +55,7 @@ class NatsSource:
         self._generation = 0
         self._read = 0
         self._revision = 0
+        self._size = ReadSize(settings.batch)
 
     async def probe(self) -> str:
         """See that the stream is there."""
@@ -106,6 +107,7 @@ class NatsSource:
             records = [_record(message, self._generation) for message in found]
             records = [record for record in records if record.handle > self._read]
             if records:
+                self._size.learn(records)
                 self._read = records[-1].handle
                 return Batch(self._partition, records)
 
@@ -115,10 +117,16 @@ class NatsSource:
         assert self._positions is not None
         value = f"{self._generation}:{batch.records[-1].handle}".encode()
         with _in_words(self._settings):
-            if self._revision:
-                self._revision = await self._positions.update(self._name, value, self._revision)
-            else:
-                self._revision = await self._positions.create(self._name, value)
+            try:
+                if self._revision:
+                    self._revision = await self._positions.update(self._name, value, self._revision)
+                else:
+                    self._revision = await self._positions.create(self._name, value)
+            except nats.js.errors.KeyWrongLastSequenceError:
+                entry = await self._positions.get(self._name)
+                if entry.value != value:
+                    raise
+                self._revision = entry.revision or 0  # it was told, and the answer was lost
 
     async def reject(self, record: Record, code: str, reason: str) -> None:
         """The record can't be handed on; a dead letter has it. The dead letter is enough."""
@@ -171,11 +179,13 @@ class NatsSource:
         return await self._js.stream_info(self._settings.stream)
 
     async def _pull(self) -> list[Msg]:
-        """What has come, as soon as something has; empty where nothing did for a while."""
+        """What has come, as soon as something has; empty where nothing did for a while. More is asked for while
+        half of the last is on its way."""
         assert self._client is not None
-        if self._wanted <= 0:
-            self._wanted = self._settings.batch
-            request = {"batch": self._wanted, "expires": int(PULL_S * 1e9)}
+        if self._wanted <= self._size.count // 2:
+            more = self._size.count - max(0, self._wanted)
+            self._wanted += more
+            request = {"batch": more, "expires": int(PULL_S * 1e9)}
             subject = f"{PULL}.{self._settings.stream}.{self._consumer}"
             await self._client.publish(subject, json.dumps(request).encode(), reply=self._inbox)
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from ..records import Batch, Record
+from ..records import Batch, ReadSize, Record
 from ..settings import BridgeSettings
 from ..source import Revoked, SourceError
 
@@ -34,6 +34,7 @@ class PostgresSource:
         self._under_way: set[int] = set()
         self._generation = 0
         self._turn = asyncio.Lock()
+        self._size = ReadSize(settings.batch)
 
     async def probe(self) -> str:
         """See that the tables are there."""
@@ -69,7 +70,9 @@ class PostgresSource:
                 self._under_way.clear()
             if rows:
                 self._under_way |= {row["id"] for row in rows}
-                return Batch(self._partition, [self._record(row) for row in rows])
+                records = [self._record(row) for row in rows]
+                self._size.learn(records)
+                return Batch(self._partition, records)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._news.wait()
@@ -135,11 +138,11 @@ class PostgresSource:
             f"SELECT id, channel, event, payload, key, final, version, meta, "  # noqa: S608
             f"(extract(epoch FROM created_at) * 1000)::bigint AS time, "
             f"(SELECT generation FROM {self._life}) AS generation "
-            f"FROM {self._table} WHERE id <> ALL($1::bigint[]) ORDER BY id LIMIT $2"
+            f"FROM {self._table} WHERE id NOT IN (SELECT unnest($1::bigint[])) ORDER BY id LIMIT $2"  # hashed
         )
         with _in_words(self._settings):
             async with self._turn:
-                found: list[Any] = await self._link.fetch(query, list(self._under_way), self._settings.batch)
+                found: list[Any] = await self._link.fetch(query, list(self._under_way), self._size.count)
                 return found
 
     def _record(self, row: Any) -> Record:

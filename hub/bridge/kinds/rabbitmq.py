@@ -20,7 +20,7 @@ from ..source import Revoked, SourceError
 
 log = logging.getLogger("hub.bridge")
 
-IN_FLIGHT = 2  # batches that were delivered and are not acknowledged
+PREFETCH = 3  # times the batch: at the hub, behind that, and being acknowledged
 
 
 class RabbitSource:
@@ -52,7 +52,7 @@ class RabbitSource:
         with _in_words(self._settings):
             self._channel = await self._connect()
             self._channel.close_callbacks.add(lambda *_: self._closed.set())
-            await self._channel.set_qos(prefetch_count=IN_FLIGHT * self._settings.batch)
+            await self._channel.set_qos(prefetch_count=PREFETCH * self._settings.batch)
             self._queue = await self._channel.get_queue(self._settings.queue)
             underlay = await self._channel.get_underlay_channel()
             underlay.on_consumer_cancel_callbacks.add(lambda *_: self._closed.set())  # the queue was deleted

@@ -15,7 +15,7 @@ import orjson
 import redis.asyncio
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-from ..records import Batch, Record
+from ..records import Batch, ReadSize, Record
 from ..settings import BridgeSettings
 from ..source import Revoked, SourceError
 
@@ -42,6 +42,7 @@ class RedisStreamSource:
         self._held: set[str] = set()
         self._pending: dict[str, str] = dict.fromkeys(settings.streams, "0")  # where its own left-overs go on
         self._turns = _turns(settings)
+        self._size = ReadSize(settings.batch)
         self._redis: redis.asyncio.Redis | None = None
         self._lease: asyncio.Task[None] | None = None
         self._lost: asyncio.Event = asyncio.Event()
@@ -126,13 +127,16 @@ class RedisStreamSource:
 
     def _connect(self) -> redis.asyncio.Redis:
         assert self._settings.url is not None
-        return redis.asyncio.from_url(
+        client = redis.asyncio.from_url(
             self._settings.url.get_secret_value(),
             socket_connect_timeout=5.0,
             socket_timeout=BLOCK_MS / 1000 + 5.0,
             client_name=f"hub-bridge-{self._settings.name}",
             protocol=3,
         )
+        # Entries as the server sends them: the library's own form costs as much as all that is done with them here.
+        client.set_response_callback("XREADGROUP", _as_it_is)
+        return client
 
     @property
     def _key(self) -> str:
@@ -196,16 +200,14 @@ class RedisStreamSource:
             self._settings.group,
             CONSUMER,
             streams,  # type: ignore[arg-type]
-            count=most or self._settings.batch,
+            count=most or self._size.count,
             block=block_ms,
         )
-        items = answer.items() if isinstance(answer, dict) else answer or ()
         batches = []
-        for name, entries in items:
-            if entries and isinstance(entries[0], list):  # RESP3 wraps them once more
-                entries = [each for part in entries for each in part]
+        for name, entries in (answer or {}).items():
             if entries:
                 batches.append(Batch(_text(name), [_record(id, fields) for id, fields in entries]))
+                self._size.learn(batches[-1].records)
         # A stream that gave what it gave stays read: entries of the others wait in their own pending lists.
         for batch in batches[1:]:
             self._pending.setdefault(batch.partition, "0")
@@ -224,13 +226,15 @@ def _turns(settings: BridgeSettings) -> Iterator[Sequence[str]]:
     )
 
 
-def _record(id: bytes, fields: dict[bytes, bytes] | None) -> Record:
-    handle = _text(id)
+def _record(id: bytes, fields: list[bytes] | None) -> Record:
+    """Of an entry: names and values in turn; None where it was deleted while it was pending."""
+    handle = id.decode()
     milliseconds, _, sequence = handle.partition("-")
     place = (int(milliseconds), int(sequence))
-    if fields is not None and len(fields) == 1 and (body := fields.get(b"data")) is not None:
-        return Record(body, place, time_ms=place[0], handle=handle)  # what most producers write
-    values = {_text(name): value for name, value in (fields or {}).items()}
+    if fields is not None and len(fields) == 2 and fields[0] == b"data":
+        return Record(fields[1], place, time_ms=place[0], handle=handle)  # what most producers write
+    pairs = zip((fields or [])[::2], (fields or [])[1::2], strict=True)
+    values = {_text(name): value for name, value in pairs}
     body = next((values[name] for name in BODY_FIELDS if name in values), None)
     if body is None:
         body = orjson.dumps({name: value.decode("utf-8", "replace") for name, value in values.items()})
@@ -238,6 +242,10 @@ def _record(id: bytes, fields: dict[bytes, bytes] | None) -> Record:
         name: value.decode("utf-8", "replace") for name, value in values.items() if name not in BODY_FIELDS
     }
     return Record(body, place, headers=headers, time_ms=place[0], handle=handle)
+
+
+def _as_it_is(response: Any, **_: Any) -> Any:
+    return response
 
 
 def _text(value: bytes | str) -> str:
