@@ -195,6 +195,8 @@ class Handshaker:
     def _certified(self, handshake: UpgradeRequest) -> Identity | None:
         """The service whose certificate it is. That of anybody else says nothing: a token may follow."""
         named, headers = self._certificates.header, handshake.headers
+        if handshake.certificate is None and named is None:
+            return None
         shown = Shown(
             handshake.certificate,
             headers.get(named) if named is not None else None,
