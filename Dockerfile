@@ -21,7 +21,7 @@ WORKDIR /etc/hub
 EXPOSE 8000
 # The process lives. /readyz is for load balancers: a node that is deaf or drains has to stay up.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD \
-    ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['HUB_PORT'] + '/livez', timeout=2)"]
+    ["python", "-c", "import os, ssl, urllib.request as r; tls = 's' * bool(os.environ.get('HUB_TLS_CERT')); r.urlopen(f'http{tls}://127.0.0.1:' + os.environ['HUB_PORT'] + '/livez', timeout=2, context=ssl._create_unverified_context() if tls else None)"]
 # SIGTERM drains: no new connections, the old ones are asked to move. Give it more time than HUB_DRAIN_NOTICE
 # and HUB_DRAIN_SECONDS together: docker stop -t 45.
 STOPSIGNAL SIGTERM

@@ -62,7 +62,7 @@ test-long: $(STAMPS)/system $(STAMPS)/venv-dev
 
 ## test-sources: tests beside real servers of other makers, which are installed first
 .PHONY: test-sources
-test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider $(STAMPS)/guides $(STAMPS)/site
+test-sources: $(STAMPS)/system $(STAMPS)/source-servers $(STAMPS)/kafka $(STAMPS)/venv-dev $(STAMPS)/oidc-provider $(STAMPS)/guides $(STAMPS)/kubernetes $(STAMPS)/site
 	$(BIN)/python -m pytest -m sources
 
 ## keycloak: roles of a real Keycloak (170 MB, by Maven) give grants
@@ -237,6 +237,11 @@ $(STAMPS)/oidc-provider: tests/auth/provider/package-lock.json | $(STAMPS)/node
 	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/site: docs/requirements.txt | $(STAMPS)/venv
+	$(PIP) -r $<
+	@touch $@
+
+# The schemas that Kubernetes publishes: 108 MB.
+$(STAMPS)/kubernetes: tests/deploy/requirements.txt | $(STAMPS)/venv-dev
 	$(PIP) -r $<
 	@touch $@
 

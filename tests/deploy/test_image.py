@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from ..cli.readme import ROOT
+from ..support.certificates import Authority
 from ..support.server import free_port, running_hub
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -14,13 +16,13 @@ COMPOSE = (ROOT / "compose.yaml").read_text()
 NGINX = (ROOT / "deploy" / "nginx.conf").read_text()
 
 
-def health(port: int) -> int:
+def health(port: int, **settings: str) -> int:
     """The exit status of the image's health check."""
     found = re.search(r"^HEALTHCHECK .*?(\[.*?\])$", DOCKERFILE, re.M | re.S)
     assert found is not None
     program, *arguments = json.loads(found[1].replace("\\\n", ""))
     assert program == "python"
-    environment = {**os.environ, "HUB_PORT": str(port)}
+    environment = {**os.environ, "HUB_PORT": str(port), **settings}
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False
     )
@@ -31,6 +33,13 @@ def test_the_health_check_asks_whether_the_process_lives() -> None:
     with running_hub() as hub:
         assert health(hub.port) == 0
     assert health(free_port()) != 0
+
+
+def test_it_asks_a_hub_that_speaks_tls_too(tmp_path: Path) -> None:
+    own = str(Authority(tmp_path).issue("CN=hub", "DNS:hub.example"))
+    with running_hub(tls_cert=own) as hub:
+        assert health(hub.port, HUB_TLS_CERT=own) == 0
+        assert health(hub.port) != 0
 
 
 def test_the_image_runs_as_nobody_special_and_drains_when_stopped() -> None:
