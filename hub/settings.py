@@ -248,11 +248,15 @@ class Settings(BaseSettings):
         return Namespaces(self.namespaces) if self.namespaces else Namespaces.shipped()
 
     @property
+    def service_keys(self) -> list[str]:
+        """The API keys, in their order."""
+        keys = (each.key if isinstance(each, ApiKeyRules) else each for each in self.api_keys.values())
+        return [key.get_secret_value() for key in keys]
+
+    @property
     def service_key(self) -> str | None:
         """The first of the API keys."""
-        for entry in self.api_keys.values():
-            return (entry.key if isinstance(entry, ApiKeyRules) else entry).get_secret_value()
-        return None
+        return next(iter(self.service_keys), None)
 
     @property
     def hosts(self) -> list[str]:

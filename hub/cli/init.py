@@ -18,6 +18,13 @@ jwt_secret = "{secret}"  # tokens are signed with it
 
 [api_keys]  # of backend services
 backend = "{key}"
+
+[api_keys.ops]  # of who runs it: /console takes it, and `hub explain` finds it here
+key = "{ops}"
+admin = "write"
+subscribe = ["*"]
+publish = ["*"]
+presence = ["*"]
 """
 
 ENVIRONMENT = """\
@@ -37,7 +44,8 @@ Next, in three terminals:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
-    given = {"port": args.port, "secret": secrets.token_urlsafe(32), "key": secrets.token_urlsafe(24)}
+    keys = {name: secrets.token_urlsafe(24) for name in ("key", "ops")}
+    given = {"port": args.port, "secret": secrets.token_urlsafe(32), **keys}
     settings, environment = SETTINGS.format(**given), ENVIRONMENT.format(**given)
     if not _write(Path("hub.toml"), settings):
         raise Failure("hub.toml is there already: nothing was written")
@@ -50,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
         print("There is an .env already, which was left as it is. Your application needs:\n")
         print(environment, end="")
     print(NEXT, end="")
+    print(
+        f"\nhttp://127.0.0.1:{args.port}/console shows what goes on there; the key ops of hub.toml opens it."
+    )
     return 0
 
 

@@ -79,13 +79,11 @@ def verify(url: str) -> ssl.SSLContext | bool:
 
 
 def bearers(given: str | None) -> list[str]:
-    """Who may be asking, the likeliest first: by argument alone; else HUB_API_KEY, HUB_TOKEN, the hub's own key."""
+    """Who may be asking, the likeliest first: by argument alone; HUB_API_KEY, HUB_TOKEN; else the hub's keys."""
     if given:
         return [given]
     found = [value for name in ("HUB_API_KEY", "HUB_TOKEN") if (value := os.environ.get(name))]
-    if not found and (key := configuration.load().service_key) is not None:
-        found.append(key)
-    return found
+    return found or configuration.load().service_keys
 
 
 def service_bearer(given: str | None) -> str:

@@ -75,10 +75,9 @@ def open_to_pages(settings: Settings) -> Settings:
 def dev_lines(settings: Settings, given: Settings) -> list[str]:
     """What the person at the terminal needs to talk to this hub: what was made up beside what was `given`, and
     only that; a token by a secret that was set is made by ``hub token``."""
-    lines = ["", "Development mode: what was not set is made up, and another start makes up something else."]
+    open_to_all, made = [], []
     if settings.allowed_origins != given.allowed_origins:
-        lines += ["Pages from anywhere may connect: HUB_ALLOWED_ORIGINS is not set."]
-    made = []
+        open_to_all.append("Pages from anywhere may connect: HUB_ALLOWED_ORIGINS is not set.")
     if settings.api_keys != given.api_keys:
         made.append(f"  export HUB_API_KEY={settings.service_key}")
         made += ["", f"The console takes that key: {remote.local_url(settings)}/console", ""]
@@ -86,7 +85,12 @@ def dev_lines(settings: Settings, given: Settings) -> list[str]:
         made.append(f"  export HUB_JWT_SECRET={settings.jwt_secret.get_secret_value()}")
         made += ["", "A token for one day and all channels; type help, or sub job:42:", ""]
         made.append(f"  {wscat_line(settings)}")
-    return [*lines, "", *made, ""] if made else [*lines, ""]
+    if made:
+        made = [
+            "Development mode: what was not set is made up, and another start makes up something else.",
+            *made,
+        ]
+    return ["", *open_to_all, *made, ""] if open_to_all or made else []
 
 
 def wscat_line(settings: Settings) -> str:

@@ -35,6 +35,8 @@ def test_it_writes_settings_and_an_environment_that_fit(tmp_path: Path) -> None:
     for secret in (given["HUB_API_KEY"], given["HUB_JWT_SECRET"]):
         assert secret not in result.out
     assert hub("check", folder=tmp_path).status == 0
+    assert written["api_keys"]["ops"]["admin"] == "write"
+    assert written["api_keys"]["ops"]["key"] not in result.out
     for line in ("  hub dev", "  hub subscribe job:42", "  hub publish job:42 job_status "):
         assert line in result.out
 

@@ -122,7 +122,10 @@ def test_dev_prints_what_it_made_up_and_nothing_else() -> None:
     for word in (JWT_SECRET, "eyJ", "HUB_JWT_SECRET", "wscat", "HUB_ALLOWED_ORIGINS"):
         assert word not in text
     given = Settings(jwt_secret=JWT_SECRET, api_keys={"a": "k" * 16})
-    assert "export" not in "\n".join(dev_lines(open_to_pages(with_made_up_keys(given)), given))
+    pages = "Pages from anywhere may connect: HUB_ALLOWED_ORIGINS is not set."
+    assert dev_lines(open_to_pages(with_made_up_keys(given)), given) == ["", pages, ""]
+    given = given.model_copy(update={"allowed_origins": ["https://app.example.com"]})
+    assert dev_lines(open_to_pages(with_made_up_keys(given)), given) == []
 
 
 def test_dev_keeps_keys_that_are_set() -> None:
