@@ -30,7 +30,7 @@ try {
       const timer = setInterval(() => {
         const due = ((performance.now() - began) / 1000) * rate;
         const start = performance.now();
-        for (; told < due; told++) fake.tell(`j${(told * 7) % 2000}`, { name: `Job ${(told * 7) % 2000}`, state: states[told % 10], progress: told % 100, note: `row ${told}` });
+        for (; told < due; told++) fake.tell(`j${(told * 7) % 2000}`, { name: `Job ${(told * 7) % 2000}`, state: states[(told + 3 * Math.floor(told / 2000)) % 10], progress: told % 100, note: `row ${told}` }); // in the next round each job is in another state
         busy += performance.now() - start;
       }, 4);
       const frames = [];
