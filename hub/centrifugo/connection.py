@@ -78,10 +78,13 @@ class CentrifugoConnection(Connection):
             self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {error}")
 
     def _take(self, command: dict[str, Any]) -> None:
-        method = next((name for name in command if name in METHODS), None)
-        if method is None:
+        for method in command:
+            if method in METHODS:
+                break
+        else:
             self._pong(command)
-        elif not 0 < command.get("id", 0) < IDS and method != "send":
+            return
+        if not 0 < command.get("id", 0) < IDS and method != "send":
             self.close(CloseCode.PROTOCOL_ERROR, f"bad request: {method} needs an id")
         elif self.session.state is not SessionState.WAITING:
             if method == "connect":

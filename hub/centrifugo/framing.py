@@ -17,7 +17,7 @@ from .schema import INT_MAX, MESSAGES
 
 _SCALARS: dict[str, type] = {"string": str, "bool": bool}
 _KINDS = {
-    name: {key: (_SCALARS.get(kind), kind) for key, (_, kind) in fields.items()}
+    name: {key: (dict if kind in MESSAGES else _SCALARS.get(kind), kind) for key, (_, kind) in fields.items()}
     for name, fields in MESSAGES.items()
 }
 MAX_COMMANDS = 512  # of one frame, all of which are looked at in one go
@@ -93,13 +93,18 @@ def checked(name: str, value: Any) -> dict[str, Any]:
     kinds, found = _KINDS[name], {}
     for key, each in value.items():
         known = kinds.get(key)
-        if known is not None and each is not None:
-            found[key] = each if type(each) is known[0] else _value(key, known[1], each)
+        if known is None or each is None:
+            continue
+        type_, kind = known
+        if type(each) is not type_:
+            found[key] = _value(key, kind, each)
+        else:
+            found[key] = checked(kind, each) if type_ is dict else each
     return found
 
 
 def _value(key: str, kind: str, value: Any) -> Any:
-    """A value that is of no scalar type, or not of that which its field has."""
+    """A value that is neither of a scalar type nor an object, or not what its field has."""
     if kind in _SCALARS:
         raise Malformed(f"{key} is a {kind}")
     if kind == "int":

@@ -82,7 +82,8 @@ def parse(id: RequestId, names: HubNames, namespaces: Namespaces) -> Command:
 def _named(request: Mapping[str, Any], names: HubNames) -> Mapping[str, Any]:
     """The same with the hub's names of channels."""
     if "channel" in request:
-        return {**request, "channel": names.inward(request["channel"])}
+        channel = names.inward(request["channel"])
+        return request if channel == request["channel"] else {**request, "channel": channel}
     if "subs" in request:
         return {**request, "subs": {names.inward(name): each for name, each in request["subs"].items()}}
     return request

@@ -5,26 +5,25 @@ hub's own protocol has an `Encoding`, so that events and messages are written on
 are. Each hub of a process has its own: what clients call a channel is a setting.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 from .frames import Encoding
 
 
-class Dialect(ABC):
+class Dialect:  # no ABC: whether something is one is asked for each message, and that would make it slow
     """See the module's head. All that it says is a function of the message alone. `name` is for people; `is_text`:
     as `Encoding.is_text`."""
 
     name: str
     is_text: bool
 
-    @abstractmethod
     def frames(self, message: dict[str, Any]) -> bytes:
         """A message of the hub, or an event, as its receivers read it; empty where they have no word for it."""
+        raise NotImplementedError
 
-    @abstractmethod
     def ends(self, message: dict[str, Any]) -> bool:
         """Whether its receivers take the message for the end of the subscription that it speaks of."""
+        raise NotImplementedError
 
 
 AnyEncoding = Encoding | Dialect
