@@ -18,9 +18,7 @@ from collections.abc import Callable, Sequence
 
 from ..namespaces import Namespace
 from ..protocol import dialects
-from ..protocol.dialects import AnyEncoding
 from ..protocol.event import Burst, Event
-from ..protocol.frames import Encoding
 from ..protocol.position import Position
 from ..runtime.flush import FlushScheduler
 from .outbox import Outbox
@@ -295,22 +293,15 @@ class Channel:
     def _write(self, burst: Burst) -> None:
         """This loop is what a delivery costs; nothing in it awaits, encodes, or makes an object for a receiver."""
         plain = self.plain
-        json = packed = others = b""
-        other: AnyEncoding | None = None
+        frames, encoding = b"", None
         write = os.write
         for outbox in plain:
             if not outbox.clear:
                 outbox.deliver(burst, plain[outbox])
                 continue
-            if outbox.encoding is Encoding.JSON:
-                frames = json = json or burst.frames(Encoding.JSON)
-            elif outbox.encoding is Encoding.MSGPACK:
-                frames = packed = packed or burst.frames(Encoding.MSGPACK)
-            elif outbox.encoding is other:
-                frames = others
-            else:
-                other = outbox.encoding
-                frames = others = burst.frames(other)
+            if outbox.encoding is not encoding:
+                encoding = outbox.encoding
+                frames = burst.frames(encoding)
             try:
                 written = write(outbox.fd, frames)
             except OSError:
