@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from loadtest import growth, report, runner
 from loadtest.bench import Options
-from loadtest.commands import figures_cli, source_cli, sqlite_cli, storm_cli
+from loadtest.commands import beside_cli, figures_cli, source_cli, sqlite_cli, storm_cli
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 from loadtest.machine import Unfit
 from loadtest.redis_server import own_redis
@@ -37,8 +37,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     made.add_argument(
         "scenario",
-        choices=[*SCENARIOS, "growth", "storm", "figures", "source", "sqlite"],
-        help="storm, figures, source and sqlite have options of their own: storm --help",
+        choices=[*SCENARIOS, "growth", "storm", "figures", "source", "sqlite", "beside"],
+        help="storm, figures, source, sqlite and beside have options of their own: storm --help",
     )
     add = made.add_argument
     add("--clients", type=positive, default=0)
@@ -93,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return source_cli(words[1:], console)
     if words[:1] == ["sqlite"]:
         return sqlite_cli(words[1:], console)
+    if words[:1] == ["beside"]:
+        return beside_cli(words[1:], console)
     args = parser().parse_args(words)
     try:
         results = _measure(args, console)

@@ -1,4 +1,4 @@
-"""The commands that are more than one scenario: ``storm``, ``figures``, ``source`` and ``sqlite``."""
+"""The commands that are more than one scenario: ``storm``, ``figures``, ``source``, ``sqlite`` and ``beside``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from loadtest import figures, report, runner, source, sqlite, storm
+from loadtest import beside, figures, report, runner, source, sqlite, storm
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 
 if TYPE_CHECKING:
@@ -89,6 +89,30 @@ def sqlite_cli(words: Sequence[str], console: Console) -> int:
     rows = sqlite.measure(args.seconds, args.rounds, args.folder)
     figures.show(rows, console)
     return OK if all(row.held for row in rows) else FAILED
+
+
+def beside_cli(words: Sequence[str], console: Console) -> int:
+    """``beside``: what requests cost beside Centrifugo or another hub; exit code 1 when a bound is missed."""
+    made = argparse.ArgumentParser(prog="python -m loadtest beside", description=beside.__doc__)
+    made.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(beside.KINDS)} (default: all)")
+    made.add_argument("--redis", action="store_true", help="both over one Redis")
+    made.add_argument("--slices", type=positive, default=60, help="of each server (default 60)")
+    made.add_argument("--against", type=Path, help="another hub's executable, in place of Centrifugo")
+    args = made.parse_args(words)
+    if unknown := set(args.kinds) - set(beside.KINDS):
+        made.error(f"no such kind: {', '.join(sorted(unknown))}")
+    rows: list[beside.Compared] = []
+    code = OK
+    try:
+        for kind in args.kinds or beside.KINDS:
+            rows += beside.compare(kind, args.slices, args.against, redis=args.redis)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except TROUBLE as error:
+        console.print(f"beside: {error}", style="red", highlight=False, markup=False)
+        code = UNFIT
+    beside.show(rows, console)
+    return code or (OK if all(row.held for row in rows) else FAILED)
 
 
 def figures_cli(words: Sequence[str], console: Console) -> int:

@@ -15,6 +15,7 @@ from loadtest.scenarios import SCENARIOS
 from loadtest.server import running
 from loadtest.targets import BY_NAME, Hub
 from loadtest.targets.base import Target
+from loadtest.targets.centrifugo import Centrifugo
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -76,13 +77,15 @@ def in_turn(
 
 
 def prepare_hub(*, broker: str, workers: int, settings: dict[str, str]) -> Prepare:
-    """What applies to the hub alone."""
+    """What applies to the hub alone, but for the Redis that it is over."""
 
     def prepare(target: Target) -> None:
         if isinstance(target, Hub):
             target.broker = broker
             target.workers = workers
             target.settings.update(settings)
+        if isinstance(target, Centrifugo):
+            target.broker = broker
 
     return prepare
 

@@ -30,7 +30,8 @@ def resume(bench: Bench) -> None:
     for channel in range(1, channels + 1):
         bench.feed.emit(channel)
     bench.feed.settle()
-    _drop(bench, plan, epochs, target)
+    let_go(bench, plan, epochs, target)
+    bench.fleet.poll_for(0.5)
     for channel in range(1, channels + 1):
         bench.feed.emit(channel, -(-options.missed // _EACH))
     bench.fleet.poll_until(lambda: bench.publisher.idle, 30)
@@ -50,7 +51,7 @@ def resume(bench: Bench) -> None:
     bench.result.times(bench.fleet.join_latencies.summary())
 
 
-def _drop(bench: Bench, plan: Plan, epochs: dict[int, str], target: Target) -> None:
+def let_go(bench: Bench, plan: Plan, epochs: dict[int, str], target: Target) -> None:
     """Cut every link without a word; the client keeps the position of the last event it saw."""
     target.positions = {
         slot: {channel: (epochs[channel], bench.fleet.receivers[slot].last[channel]) for channel in channels}
@@ -59,7 +60,6 @@ def _drop(bench: Bench, plan: Plan, epochs: dict[int, str], target: Target) -> N
     for connection in list(bench.fleet.connections.values()):
         bench.fleet.close(connection)
     bench.feed.forget_listeners()
-    bench.fleet.poll_for(0.5)
 
 
 #: Reads of streams and snapshots, also those inside scripts. (Scripts themselves would count standing work.)

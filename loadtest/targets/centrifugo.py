@@ -15,12 +15,14 @@ _FIRST = 10  # the id of a subscribe is its channel's number and this: its answe
 
 class Centrifugo(Target):
     """As the hub is measured: tokens checked, every event numbered and kept (1,000 of them for an hour), positions
-    for recovery. It joins replies and pushes in one frame, and keeps no ids for repeats."""
+    for recovery. It joins replies and pushes in one frame, and keeps no ids for repeats. `broker`: a Redis that the
+    hub is measured over is its engine too."""
 
     name = "centrifugo"
     title = "Centrifugo"
     resumes = True
     replays_in_replies = True
+    broker = "memory://"
 
     def command(self, scratch: Path) -> Command:
         if not BINARY.exists():
@@ -46,10 +48,16 @@ class Centrifugo(Target):
                         ]
                     },
                     "log": {"level": "error"},
+                    "engine": self._engine(),
                 }
             )
         )
         return Command([str(BINARY.resolve()), "-c", str(config)], {"GOMAXPROCS": "1"}, scratch)
+
+    def _engine(self) -> dict[str, object]:
+        if self.broker.startswith("redis://"):
+            return {"type": "redis", "redis": {"address": self.broker}}
+        return {"type": "memory"}
 
     def channel(self, number: int) -> str:
         return f"doc:load-{number}"
