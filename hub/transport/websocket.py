@@ -1,6 +1,9 @@
-"""The fast lane: an `asyncio.Protocol` over websockets' sans-IO protocols, which takes a connection over from
-uvicorn's HTTP. No task, queue or ASGI cycle for an idle connection: bytes go straight from the loop into the
-parser, and frames that were built once go straight from the outbox into the transport.
+"""The fast lane: an `asyncio.Protocol` which takes a connection over from uvicorn's HTTP. No task, queue or ASGI
+cycle for an idle connection: bytes go straight from the loop into the parser, and frames that were built once go
+straight from the outbox into the transport.
+
+Whole messages and pongs are read here (`client_frames`). For the rest (fragments, pings, closes, errors) there is
+`websockets`' sans-IO protocol: made when the first such frame comes, fed whole frames, let go of after the last.
 """
 
 import asyncio
@@ -22,6 +25,7 @@ from ..protocol.frames import shortened
 from ..protocol.replies import Window
 from ..protocol.session import MAX_BEFORE_AUTH
 from . import upgrade_response
+from .client_frames import BINARY, PONG, TEXT, UNKNOWN, WRONG, payload_of, size_of
 from .frames import DROP_EVERY_S, FLOOD_CLOSE_S, SHARE_S, SLICE_BYTES, ClosesAnywhere, FrameRate
 from .http1.head import Head
 from .kernel import unacknowledged
@@ -60,6 +64,9 @@ class WebSocketTransport(asyncio.Protocol):
         "_fragments",
         "_full",
         "_handshaker",
+        "_most",
+        "_needed",
+        "_partial",
         "_paused",
         "_peer",
         "_pong",
@@ -70,6 +77,7 @@ class WebSocketTransport(asyncio.Protocol):
         "_text",
         "_tls",
         "_transport",
+        "_wrong",
         "_ws",
     )
 
@@ -83,7 +91,11 @@ class WebSocketTransport(asyncio.Protocol):
         self._handshaker: Handshaker = app_state["hub_handshaker"]
         self._settings = self._handshaker.node.settings
         self._connections: set[Any] = server_state.connections
-        self._ws = _Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_BEFORE_AUTH, logger=_quiet)
+        self._ws: _Protocol | None = None
+        self._most = MAX_BEFORE_AUTH
+        self._wrong = False  # it is closing, or a frame broke the protocol: nothing is told apart any more
+        self._partial: bytearray | None = None  # of a frame whose first `_needed` bytes are not there yet
+        self._needed = 0
         self._transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -126,16 +138,14 @@ class WebSocketTransport(asyncio.Protocol):
         # First, whatever else may fail: the descriptor will be somebody else's.
         connection, self._connection = self._connection, None
         if connection is not None:
-            received = self._ws.close_rcvd
+            received = None if self._ws is None else self._ws.close_rcvd
             connection.gone(received.code if received is not None else CloseCode.ABNORMAL)
         self._connections.discard(self)
         if self._counted:
             self._handshaker.node.admission.lost(self._peer)
         self._cancel_close_timer()
-        self._transport = None
-        # The parser's suspended generators refer to the protocol object: a cycle, broken here, because a full
-        # collection over many thousand connections stalls the loop.
-        self._ws.parser.close()
+        self._transport = self._partial = None
+        self._let_go()
 
     def pause_writing(self) -> None:
         """The transport's buffer is over its high-water mark."""
@@ -166,15 +176,16 @@ class WebSocketTransport(asyncio.Protocol):
 
     def ping(self) -> None:
         """Send a ping."""
-        if self._ws.state is State.OPEN:
+        if self._is_open:
             self.write(b"\x89\x00")
 
     def close(self, code: int, reason: str, _window: Window | None = None) -> None:
         """Begin the closing handshake, with a time limit."""
-        if self._ws.state is not State.OPEN:
+        if not self._is_open:
             return
-        self._ws.send_close(code, shortened(reason))
-        self._flush()
+        ws = self._protocol()
+        ws.send_close(code, shortened(reason))
+        self._flush(ws)
         self._connection = None
         self.resume_reading()
         loop = asyncio.get_running_loop()
@@ -199,7 +210,9 @@ class WebSocketTransport(asyncio.Protocol):
 
     def admitted(self) -> None:
         """From now on messages may be as large as the limits say."""
-        self._ws.max_message_size = self._settings.message_bytes
+        self._most = self._settings.message_bytes
+        if self._ws is not None:
+            self._ws.max_message_size = self._most
 
     # The handshake
 
@@ -336,16 +349,88 @@ class WebSocketTransport(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _parse(self, data: bytes) -> None:
+        if self._partial is not None:
+            self._partial += data
+            if len(self._partial) < self._needed and self._is_open:
+                return
+            data, self._partial = bytes(self._partial), None
+        at = self._each(data)
+        if at < len(data):
+            if self._wrong:
+                self._by_websockets(self._protocol(), data[at:])
+            else:
+                self._partial = bytearray(data[at:])
+        if self._ws is not None:
+            self._see_to(self._ws)
+
+    def _each(self, data: bytes) -> int:
+        """Take one whole frame after the other; where the last ends."""
+        at, end = 0, len(data)
+        while at < end and not self._wrong:
+            ws = self._ws
+            if ws is not None and ws.state is not State.OPEN:
+                self._wrong = True
+                break
+            open_size = 0 if ws is None else ws.current_size or 0
+            size = size_of(data, at, self._most - open_size)
+            if size == WRONG:
+                self._wrong = True
+            elif size == UNKNOWN or at + size > end:
+                self._needed = size or end - at + 1
+                break
+            else:
+                self._whole(ws, data, at, size)
+                at += size
+        return at
+
+    def _whole(self, ws: "_Protocol | None", data: bytes, at: int, size: int) -> None:
+        """The frame of `size` bytes at `at`."""
+        first = data[at]
+        if ws is None and first in (TEXT, BINARY):
+            connection = self._connection
+            if connection is not None:
+                self._message(connection, payload_of(data, at, size), first == TEXT)
+        elif ws is None and first == PONG:
+            self._frame(Frame(Opcode.PONG, payload_of(data, at, size)))
+        else:
+            self._by_websockets(ws or self._protocol(), data[at : at + size])
+
+    # What is odd
+
+    @property
+    def _is_open(self) -> bool:
+        return self._ws is None or self._ws.state is State.OPEN
+
+    def _protocol(self) -> _Protocol:
         ws = self._ws
+        if ws is None:
+            ws = self._ws = _Protocol(Side.SERVER, state=State.OPEN, max_size=self._most, logger=_quiet)
+        return ws
+
+    def _by_websockets(self, ws: _Protocol, data: bytes) -> None:
         ws.receive_data(data)
         for event in ws.events_received():
             self._frame(cast("Frame", event))
+
+    def _see_to(self, ws: _Protocol) -> None:
+        """What follows from the frames that it was fed."""
         if ws.writes:
-            self._answer()
+            self._answer(ws)
         if ws.parser_exc is not None:
             self._fail()
         elif ws.state is State.CLOSING and ws.close_rcvd is not None:
             self._peer_is_done()
+        elif ws.state is State.OPEN and ws.current_size is None and not self._wrong:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # The parser's suspended generators refer to the protocol object: a cycle, broken here, because a full
+        # collection over many thousand connections stalls the loop.
+        ws = self._ws
+        if ws is not None:
+            ws.parser.close()
+            if ws.state is State.OPEN:
+                self._ws = None
 
     # Frames
 
@@ -376,13 +461,18 @@ class WebSocketTransport(asyncio.Protocol):
         if self._fragments is not None:
             data = b"".join([*self._fragments, data])
             self._fragments = None
-        if self._text and not _is_utf8(data):
+        self._message(connection, data, self._text)
+
+    def _message(self, connection: Connection, data: bytes, text: bool) -> None:
+        """A whole message."""
+        if text and not _is_utf8(data):
             # Section 8.1: the connection fails.
-            self._ws.fail(CloseCode.INVALID_DATA, "a text message that is not UTF-8")
-            self._flush()
+            ws = self._protocol()
+            ws.fail(CloseCode.INVALID_DATA, "a text message that is not UTF-8")
+            self._flush(ws)
             self._fail()
             return
-        connection.receive(data, self._text)
+        connection.receive(data, text)
 
     def _is_flood(self, frame: Frame, connection: Connection) -> bool:
         """Whether there are too many frames that bring no message; then the connection is closed, and not read from
@@ -399,19 +489,19 @@ class WebSocketTransport(asyncio.Protocol):
         self._close_timer = asyncio.get_running_loop().call_later(FLOOD_CLOSE_S, self._abort)
         return True
 
-    def _flush(self) -> None:
-        data = b"".join(self._ws.data_to_send())
+    def _flush(self, ws: _Protocol) -> None:
+        data = b"".join(ws.data_to_send())
         if data:
             self.write(data)
 
-    def _answer(self) -> None:
+    def _answer(self, ws: _Protocol) -> None:
         """A pong, and the answer to a close. Of several pings the newest is answered (section 5.5.3), and while the
         peer does not read, its pong waits: who pings and never reads must not fill the memory."""
         connection = self._connection
-        if connection is None or self._ws.state is not State.OPEN:
-            self._flush()
+        if connection is None or ws.state is not State.OPEN:
+            self._flush(ws)
             return
-        pong = self._ws.data_to_send()[-1]
+        pong = ws.data_to_send()[-1]
         if connection.outbox.full:
             self._pong = pong
         else:
@@ -440,7 +530,8 @@ class WebSocketTransport(asyncio.Protocol):
     def _gone(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            close = self._ws.close_rcvd or self._ws.close_sent
+            ws = self._ws
+            close = None if ws is None else ws.close_rcvd or ws.close_sent
             connection.gone(close.code if close is not None else CloseCode.ABNORMAL)
 
     def _cancel_close_timer(self) -> None:
