@@ -127,7 +127,7 @@ def listen(host: str, port: int) -> socket.socket:
         # `socket` appends the address to the system's words
         why = (error.strerror or str(error)).partition(" (while ")[0].lower()
         other = (
-            "; --port takes another one, and --port 0 any that is free"
+            "; --port or HUB_PORT takes another one, and 0 any that is free"
             if error.errno == errno.EADDRINUSE
             else ""
         )

@@ -32,6 +32,7 @@ declare function showCursor(user: string | undefined, payload: any): void;
 declare function showMembers(members: import("notification-hub-client").Member[], type: string): void;
 declare function Job(props: any): any;
 declare function getToken(): string;
+interface ImportMeta { env: Record<string, string | undefined> }
 interface Job { progress: number }
 interface Cursor { x: number; y: number }
 declare module "centrifuge";

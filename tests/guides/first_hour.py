@@ -7,7 +7,6 @@ live board, by the guide for React. Each step is timed; what a person reads and 
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from pathlib import Path
 import httpx
 
 from ..cli.browser import browser
-from ..support.markdown import ROOT, blocks
-from ..support.server import API_KEY, free_port, running_hub
+from ..support.markdown import ROOT, blocks, placed
+from ..support.server import JWT_SECRET, free_port, running_hub
 
 SHOWS_S = 60.0
 
@@ -108,38 +107,30 @@ async def backend(folder: Path) -> None:
 
 
 async def frontend(folder: Path) -> None:
-    """The guide's way, beside a hub that runs."""
-    clock, port, board = Clock(), free_port(), folder / "board"
-    guide = next(block.text for block in blocks(ROOT / "docs/guides/react.md") if block.kind == "jsx")
+    """The way of the guide for React, beside a hub that runs."""
+    port, board = free_port(), folder / "board"
+    guide = ROOT / "docs" / "guides" / "react.md"
+    ((typed,), (app,)) = blocks(guide, "sh"), blocks(guide, "jsx")
+    create, enter, *install, serve = typed.text.splitlines()
+    assert (enter, serve) == ("cd board", "npm run dev")
+    assert app.file is not None
     with running_hub(allowed_origins=["*"]) as hub:
-        token = hub.token("ann", subscribe=["job:*"], publish=["doc:*"])
+        clock = Clock()
         with clock.step("npm create vite"):
-            sh("npm create -y vite@latest board -- --template react --no-interactive", folder)
-        with clock.step("npm install, with the client"):
-            npm = "npm install --no-audit --no-fund --loglevel=error"
-            sh(f"{npm} && {npm} {ROOT}/client_js", board)
-        (board / "src" / "App.jsx").write_text(
-            re.sub(r"const getToken = .*", f'const getToken = () => "{token}";', guide).replace(
-                '"/ws"', f'"{hub.ws_url}"'
-            )
-        )
-        with started(f"exec npx vite --port {port} --strictPort", board):
+            sh(create, folder)
+        with clock.step("npm install ../client_js"):
+            here = {"../client_js": str(ROOT / "client_js"), "http://127.0.0.1:8000": hub.url}
+            path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+            sh(placed("\n".join(install), here), board, HUB_JWT_SECRET=JWT_SECRET, PATH=path)
+        (board / app.file).write_text(app.text)
+        with started(f"exec {serve} -- --port {port} --strictPort", board):
             with clock.step("npm run dev"):
                 await until_it_answers(f"http://localhost:{port}/")
             async with browser() as chromium:
                 with clock.step("a live board"):
                     await chromium.open(f"http://localhost:{port}/")
-                    headers = {"Authorization": f"Bearer {API_KEY}"}
-                    event = {
-                        "channel": "job:team-a",
-                        "event": "job_status",
-                        "key": "7",
-                        "payload": {"state": "running"},
-                    }
-                    async with httpx.AsyncClient(trust_env=False) as http:
-                        (
-                            await http.post(f"{hub.url}/v1/publish", json=event, headers=headers)
-                        ).raise_for_status()
+                    event = {"key": "7", "payload": {"state": "running"}}
+                    await asyncio.to_thread(hub.publish, "job:team-a", "job_status", **event)
                     await chromium.until("document.body.innerText.includes('7: running')", SHOWS_S)
         clock.total("from npm create vite to the live board")
 
