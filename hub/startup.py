@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from starlette.types import ASGIApp
 
 from .assembly import (
@@ -96,6 +97,9 @@ class Startup:
         webhooks = self._make_webhooks()
         self._let_in(webhooks)
         self._answer_nodes()
+        # What streams an answer imports this at its first use: 100 ms, in which nobody else would be served.
+        async with anyio.create_task_group():
+            pass
         await self.node.start()
         self._stand(webhooks)
         await self._join_workers()

@@ -13,6 +13,7 @@ from .schema import INT_MAX, MESSAGES, Field
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _SCALARS = ("int", "bool")
 MAX_FIELDS = 256  # of one message: each costs a microsecond, and a frame may hold 30,000
+MAX_UNKNOWN = 16  # of them: a later version of an SDK has some
 
 _BY_NUMBER = {
     name: {number: (field, kind) for field, (number, kind) in fields.items()}
@@ -71,8 +72,12 @@ def decode(name: str, data: bytes) -> dict[str, Any]:
     """
     known = _BY_NUMBER[name]
     message: dict[str, Any] = {}
+    unknown = 0
     for number, wire, value in _fields(data):
         if number not in known:
+            unknown += 1
+            if unknown > MAX_UNKNOWN:
+                raise Malformed(f"more than {MAX_UNKNOWN} fields that {name} does not have")
             continue
         key, kind = known[number]
         if key in message and not kind.startswith("{"):

@@ -20,6 +20,7 @@ from ..protocol.errors import HubError
 from ..protocol.position import Position
 from ..recovery.by_time import position_at
 from ..recovery.history import read_history
+from ..runtime.slices import OneATurn
 from . import long_poll
 from .answers import NO_STORE, answer
 from .context import HttpContext
@@ -91,10 +92,14 @@ async def snapshot(context: HttpContext, request: Request) -> Response:
     def shown(events: bytes) -> bytes:
         return orjson.dumps(_shown(context, b"[" + events + b"]"))[1:-1] if identity.hides else events
 
-    return StreamingResponse(_snapshot(snapshot, shown), headers=NO_STORE, media_type="application/json")
+    return StreamingResponse(
+        _snapshot(snapshot, shown, context.pages), headers=NO_STORE, media_type="application/json"
+    )
 
 
-async def _snapshot(snapshot: Snapshot, shown: Callable[[bytes], bytes]) -> AsyncIterator[bytes]:
+async def _snapshot(
+    snapshot: Snapshot, shown: Callable[[bytes], bytes], pages: OneATurn
+) -> AsyncIterator[bytes]:
     """The answer in pieces, at the pace of the reader: a snapshot may be thousands of events.
 
     Its fields are those of `hub.snapshot`, and the position at which it is complete. One that the node lets go of
@@ -105,6 +110,7 @@ async def _snapshot(snapshot: Snapshot, shown: Callable[[bytes], bytes]) -> Asyn
     yield head[:-1] + b',"events":['
     number = 0
     while number < len(snapshot.pages):
+        await pages.turn()  # a socket takes megabytes at once: fifty askers would be served in one turn
         yield (b"," if number else b"") + shown(snapshot.pages[number].events)
         number += 1
     if not snapshot.lost:

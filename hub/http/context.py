@@ -24,6 +24,7 @@ from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
 from ..protocol.payloads import keep_payload, keep_payloads
 from ..runtime.histogram import Histograms
+from ..runtime.slices import OneATurn
 from ..tracing.base import Tracer
 from ..transport.tls import in_scope
 from .metrics import Counted, Exposition
@@ -77,6 +78,7 @@ class HttpContext:
         self.tls = tls
         self._proxies = proxies
         self._certificates = certificates
+        self.pages = OneATurn()  # of answers that are long
         self.rates = Rates(node)
         self.served: Counter[tuple[str, int]] = Counter()
         self.took = Histograms()

@@ -18,3 +18,16 @@ async def mapped(function: Callable[[A], B], items: Sequence[A]) -> list[B]:
             await asyncio.sleep(0)
         results += map(function, items[at : at + SLICE])
     return results
+
+
+class OneATurn:
+    """Who passes does so alone in a turn of the loop, in the order of coming: for pieces of work that take a
+    millisecond each, of any number of tasks."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for one's own."""
+        async with self._lock:
+            await asyncio.sleep(0)

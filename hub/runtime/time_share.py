@@ -7,6 +7,8 @@ from time import perf_counter
 
 PERIOD_S = 0.005
 SHORT_S = 0.001  # a turn in which the loop had hardly anything else to do
+LONG_S = 0.001  # work outside of the queue that counts towards the share
+MOST_OWED = 10  # slices, by such work
 
 
 class TimeShare:
@@ -55,9 +57,21 @@ class TimeShare:
         self._waiting.append(work)
         self._schedule()
 
+    @property
+    def open(self) -> bool:
+        """Whether more of it would be done at once."""
+        return not self._waiting and self._has_time()
+
+    def taken(self, seconds: float) -> None:
+        """Work outside of the queue that took so long; what is short is nobody's flood."""
+        if seconds > LONG_S:
+            self._has_time()
+            self._spent = min(self._spent + seconds, MOST_OWED * self._slice_s)
+
     def exhausted(self, owner: object, seconds: float) -> bool:
         """Whether `owner`, who has just worked for so long outside of the queue, has had a slice by that: what
         follows belongs into the queue. A socket's reads come one after the other, up to 32 in a turn."""
+        self.taken(seconds)
         now = self._clock()
         if owner is not self._owner or now - self._owner_since > PERIOD_S:
             self._owner, self._owner_since, self._owner_spent = owner, now, 0.0

@@ -65,7 +65,18 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self._rest is not None:
             self._rest += data  # uvicorn reads on when the app has taken a message
             self.transport.pause_reading()
-            return
+        elif len(data) > SLICE_BYTES and not self._queue.open:
+            self._wait(data)
+        else:
+            self._parse(data)
+
+    def _wait(self, rest: bytes) -> None:
+        """Read nothing more until `_read_on`, which begins with `rest`."""
+        self._rest = rest
+        self.transport.pause_reading()
+        self._queue.later(self._read_on)
+
+    def _parse(self, data: bytes) -> None:
         began = perf_counter()
         at, size = 0, len(data)
         while at < size and not self._deaf and (at == 0 or perf_counter() - began < SHARE_S):
@@ -73,9 +84,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             at += SLICE_BYTES
             self._answer_pings()
         if not self._deaf and (at < size or self._queue.exhausted(self, perf_counter() - began)):
-            self._rest = data[at:]
-            self.transport.pause_reading()
-            self._queue.later(self._read_on)
+            self._wait(data[at:])
 
     def handle_connect(self, event: Request) -> None:
         """The handshake: the app finds this protocol in its scope."""
@@ -129,7 +138,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.disconnected:
             return
         if rest:
-            self.data_received(rest)
+            self._parse(rest)
         if self._rest is None and not self._deaf and not self.read_paused:
             self.transport.resume_reading()
 

@@ -125,10 +125,13 @@ class WebSocketTransport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
-        if self._rest is None:
-            self._read(data)
-        else:
+        if self._rest is not None:
             self._rest += data
+        elif len(data) > SLICE_BYTES and not self._handshaker.node.admission.read_queue.open:
+            self._wait(data)  # many who send much have one share, also when each comes for the first time
+            self._queue()
+        else:
+            self._read(data)
 
     def eof_received(self) -> None:
         """The client's side of the TCP connection is closed; the transport closes ours."""
@@ -309,7 +312,7 @@ class WebSocketTransport(asyncio.Protocol):
             # It is closed, and nothing counts but the peer's close: the rest comes at a measured pace.
             self._wait(data[at:])
             self._queued = True
-            asyncio.get_running_loop().call_later(DROP_EVERY_S, self._read_on)
+            asyncio.get_running_loop().call_later(DROP_EVERY_S, self._drop_on)
         elif at < size or queue.exhausted(self, perf_counter() - began):
             self._wait(data[at:])
             self._queue()
@@ -324,6 +327,10 @@ class WebSocketTransport(asyncio.Protocol):
         if not self._queued and not self._paused & _BY_CONNECTION:
             self._queued = True
             self._handshaker.node.admission.read_queue.later(self._read_on)
+
+    def _drop_on(self) -> None:
+        self._queued = False
+        self._queue()
 
     def _read_on(self) -> None:
         """The next slice."""

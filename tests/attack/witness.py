@@ -16,6 +16,7 @@ EVENT_S = 0.02
 LIVEZ_S = 0.1
 GRACE_S = 10.0
 CHANNEL = "doc:witness"
+ADDRESS = ("127.0.0.2", 0)  # another than the attacker's, who may use up what one address may have
 
 
 @dataclass
@@ -47,9 +48,11 @@ def watch(target: Target, seconds: float, stage: Connection) -> None:
 
 
 async def _watch(target: Target, seconds: float, stage: Connection) -> Seen:
-    async with connect(f"ws://127.0.0.1:{target.port}/ws", target.token) as wire:
+    async with connect(f"ws://127.0.0.1:{target.port}/ws", target.token, local_addr=ADDRESS) as wire:
         await wire.ask("subscribe", channel=CHANNEL)
-        service = Service(target, *await asyncio.open_connection("127.0.0.1", target.port))
+        service = Service(
+            target, *await asyncio.open_connection("127.0.0.1", target.port, local_addr=ADDRESS)
+        )
         await _warm_up(wire, service, target.port)
         stage.send(None)
         await asyncio.to_thread(stage.recv)
@@ -124,7 +127,7 @@ async def _probe(port: int, seen: Seen, end: float) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(GRACE_S):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=ADDRESS)
                 writer.write(b"GET /livez HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
                 answer = await reader.read(65536)
                 writer.close()

@@ -265,7 +265,9 @@ async def test_who_pipelines_has_a_share_of_the_loop(server: Server, credentials
     node = server.hub.node
     assert node is not None
     slices: list[Any] = []
-    node.admission.read_queue = SimpleNamespace(later=slices.append)  # type: ignore[assignment]
+    node.admission.read_queue = SimpleNamespace(  # type: ignore[assignment]
+        later=slices.append, open=True, taken=lambda seconds: None
+    )
     connection, line = server.connect()
     connection.data_received(request("GET", "/livez", credentials=credentials) * 100)
     assert (len(line.writes), line.paused) == (IN_A_ROW, True)

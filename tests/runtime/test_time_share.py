@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.runtime.time_share import PERIOD_S, SHORT_S, TimeShare
+from hub.runtime.time_share import MOST_OWED, PERIOD_S, SHORT_S, TimeShare
 
 SLICE_S = 0.0015
 
@@ -150,3 +150,19 @@ def test_an_owner_has_one_slice_by_many_small_pieces(loop: Loop, share: TimeShar
     assert not share.exhausted("a", SLICE_S / 2), "another one worked in between"
     loop.now += 2 * PERIOD_S
     assert not share.exhausted("a", SLICE_S / 2), "that was long ago"
+
+
+def test_long_work_outside_of_the_queue_takes_of_the_share(loop: Loop, share: TimeShare) -> None:
+    assert share.open
+    share.taken(SLICE_S / 2)  # short: nobody's flood
+    assert share.open
+    share.taken(2 * SLICE_S)
+    assert not share.open
+    loop.now += 2 * PERIOD_S
+    assert share.open
+    for _ in range(100):
+        share.taken(1.0)
+    loop.now += (MOST_OWED + 1) * PERIOD_S
+    assert share.open, "nobody waits for longer than that"
+    share.later(loop.work(0))
+    assert not share.open, "others wait already"

@@ -145,6 +145,7 @@ async def connect(
     headers: Mapping[str, str] | None = None,
     origin: str | None = None,
     welcomed: bool = True,
+    local_addr: tuple[str, int] | None = None,
 ) -> AsyncIterator[Wire]:
     """A connection, its token in one of the five places (``ticket``: `token` is a ticket).
 
@@ -166,6 +167,7 @@ async def connect(
             parameters.append(("token" if place == "query" else "ticket", token))
     if parameters:
         url = f"{url}?{urlencode(parameters)}"
+    options: dict[str, Any] = {} if local_addr is None else {"local_addr": local_addr}
     async with websockets_connect(
         url,
         subprotocols=[Subprotocol(name) for name in protocols] or None,
@@ -174,6 +176,7 @@ async def connect(
         compression=None,
         max_size=None,
         proxy=None,
+        **options,
         open_timeout=DEADLINE_S * SCALE,
         close_timeout=DEADLINE_S * SCALE,
     ) as websocket:

@@ -18,6 +18,7 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, cast
 
 from starlette.types import Scope
@@ -29,6 +30,7 @@ from ...protocol.codes import ErrorCode
 from ...protocol.errors import HubError
 from ...runtime.first_step import rest_of
 from .. import tls, upgrade_response
+from ..frames import DROP_EVERY_S, SLICE_BYTES
 from ..websocket import WebSocketTransport
 from .deadlines import Deadlines
 from .direct import Routes, handler_of
@@ -38,7 +40,6 @@ from .reader import Reader
 
 BODY_S = 30.0
 RESERVE_S = 2.0  # for a head, in the reserve
-DROP_EVERY_S = 0.01  # a read of what is only dropped
 BODY_HIGH = 65_536  # bytes of a body that wait for the app
 IN_A_ROW = 16  # pipelined requests that are answered in one turn; all but services then wait for a slice
 REST_MOST = 262_144  # bytes of a body that nobody wants are read for the sake of the next request; not more
@@ -68,6 +69,7 @@ class HttpProtocol(asyncio.Protocol):
         "_in_step",
         "_latest",
         "_new",
+        "_previous",
         "_reader",
         "_reading_paused",
         "_reserved",
@@ -103,6 +105,7 @@ class HttpProtocol(asyncio.Protocol):
         self._certificate: str | None = None
         self._ends = math.inf  # Unix seconds
         self._latest: Head | None = None  # of a request that is answered, or is being answered
+        self._previous: Head | None = None
         self._new = True
         self._dropped = 0
         self._idle = self._head_due = self._reserved = self._ending = self._in_step = False
@@ -129,7 +132,7 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
         if not self._new:
-            self._take(data)
+            self._come(data)
             return
         self._new = False
         admission = self._handshaker.node.admission
@@ -345,6 +348,20 @@ class HttpProtocol(asyncio.Protocol):
             self._resume_reading()
             self._take(data)
 
+    def _come(self, data: bytes) -> None:
+        """Many who send much have one share, also by what they send after each slice of it."""
+        queue = self._handshaker.node.admission.read_queue
+        head = self._latest or self._previous
+        if len(data) <= SLICE_BYTES or (head is not None and self._is_service(head)):
+            self._take(data)
+        elif queue.open:
+            began = perf_counter()
+            self._take(data)
+            queue.taken(perf_counter() - began)
+        else:
+            self._pause_reading()
+            queue.later(lambda: self._go_on(data))
+
     def _take(self, data: bytes) -> None:
         reader = self._reader
         if reader is not None:
@@ -402,12 +419,12 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._resume_reading()  # for the rest of it, which nobody else would ask for
 
-    def _go_on(self) -> None:
+    def _go_on(self, data: bytes = b"") -> None:
         self._resume_reading()
-        self._take(b"")
+        self._take(data)
 
     def _await_head(self, reader: Reader) -> None:
-        self._latest = None
+        self._previous, self._latest = self._latest or self._previous, None
         self._resume_reading()
         if reader.kept:
             if not self._head_due:
