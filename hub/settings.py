@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     write_buffer_bytes: Annotated[int, Field(ge=1024)] = 65_536
     unsent_bytes: Annotated[int, Field(ge=4096)] = 131_072
     max_channels: Count = 128
-    max_pending_commands: Count = 256
+    max_pending_commands: Count = 64
     command_rate: Positive = 100.0
     command_burst: Count = 400
     service_command_rate: Positive = 10_000.0
