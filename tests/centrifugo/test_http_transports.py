@@ -282,7 +282,7 @@ class TestOneWay:
 async def test_the_way_up_by_another_node(redis: RedisServer, chat: str) -> None:
     with (
         running_hub(broker=redis.url, **SETTINGS) as one,
-        running_hub(broker=redis.url, **SETTINGS) as other,
+        running_hub(broker=redis.url, drain_notice=0, drain_seconds=2, **SETTINGS) as other,
     ):
         token = one.token("ann", subscribe=["chat:*"], publish=["chat:*"])
         for kind in KINDS:
@@ -298,7 +298,10 @@ async def test_the_way_up_by_another_node(redis: RedisServer, chat: str) -> None
                 await answer.ended()
                 late = await answer.send({"id": 5, "ping": {}}, base=other.url)
                 assert late.status_code == 404
-        other.http().post("/v1/drain")
+        async with connected(other, "sse", token) as answer, connected(other, "protobuf", token) as second:
+            assert (await asyncio.to_thread(other.http().post, "/v1/drain")).status_code == 202
+            for each in (answer, second):
+                assert (await each.ended())["push"]["disconnect"]["code"] == 3001
 
 
 async def message(answer: Answer, kind: str) -> dict[str, Any]:
