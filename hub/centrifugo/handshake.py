@@ -1,5 +1,6 @@
 """The door of the Centrifugo protocol: the token comes with `connect`, the encoding by subprotocol or query."""
 
+from collections.abc import Mapping
 from functools import partial
 from urllib.parse import parse_qs
 
@@ -11,6 +12,9 @@ from ..commands.host import Entrance
 from ..connections.connection import Connection
 from ..connections.transport import Transport
 from ..delivery.outbox import NO_FD, Sink
+from ..protocol.codes import ErrorCode
+from ..protocol.errors import HubError
+from ..settings import Settings
 from .connection import CentrifugoConnection
 from .dialect import JSON, ONE_WAY_JSON, PROTOBUF, CentrifugoDialect
 from .one_way import OneWayConnection
@@ -41,7 +45,7 @@ class CentrifugoHandshaker(Handshaker):
         form = PROTOBUF if binary else SUBPROTOCOLS.get(offered or "", JSON)
         return offered, self._terms.dialect(form)
 
-    async def identify(self, _request: UpgradeRequest, _query: object) -> None:
+    async def identify(self, _request: UpgradeRequest, _query: Mapping[str, list[str]]) -> None:
         """Not yet."""
 
     def connection(
@@ -62,6 +66,11 @@ class OneWayHandshaker(CentrifugoHandshaker):
         """JSON, and no subprotocol has a name for it."""
         return None, self._terms.dialect(ONE_WAY_JSON)
 
+    async def identify(self, _request: UpgradeRequest, query: Mapping[str, list[str]]) -> None:
+        """Not yet; but a token must not stand where none may."""
+        for first in query.get("cf_connect", ()):
+            in_query(first, self.node.settings)
+
     async def decide(self, handshake: UpgradeRequest) -> Upgrade:
         """See `Handshaker`."""
         entry = await super().decide(handshake)
@@ -75,6 +84,17 @@ class OneWayHandshaker(CentrifugoHandshaker):
             connection.receive(entry.first, True)
         else:
             await super().begin(connection, entry)
+
+
+def in_query(first: str | None, settings: Settings) -> bytes:
+    """What a client says first, in the query: its token is in it.
+
+    Raises:
+        HubError: ``unauthenticated``: the settings want no tokens there.
+    """
+    if first and not settings.query_token:
+        raise HubError(ErrorCode.UNAUTHENTICATED, "tokens in the query are switched off on this hub")
+    return (first or "").encode()
 
 
 def open_door(handshaker: Handshaker, terms: Terms) -> None:

@@ -3,15 +3,27 @@
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.centrifugo.emulated import REMEMBERED, SeenIds
+from hub.app import Hub
+from hub.centrifugo.dialect import LINES, CentrifugoDialect
+from hub.centrifugo.emulated import REMEMBERED, EmulatedConnection, Outcome, SeenIds
+from hub.centrifugo.names import HubNames
 from hub.centrifugo.streams.emulation import check_rate
 from hub.connections.user_rates import UserRates
 from hub.protocol.codes import ErrorCode
 from hub.protocol.errors import HubError
+from hub.testing import HubTestClient, _Wire
+
+
+class Lines(_Wire):
+    """What is written has no frames."""
+
+    def write(self, data: bytes) -> None:
+        self.messages += map(orjson.loads, data.splitlines())
 
 
 @given(st.lists(st.integers(1, 3 * REMEMBERED), max_size=60))
@@ -41,3 +53,21 @@ def test_a_session_has_the_rate_of_a_connection() -> None:
         check_rate(node, "c_1")
     assert refused.value.code is ErrorCode.RATE_LIMITED
     check_rate(node, "c_2")
+
+
+def test_what_waits_while_nothing_is_read_is_bounded() -> None:
+    with HubTestClient(Hub(jwt_secret="s" * 32, message_bytes=1024)) as client:
+
+        async def story() -> None:
+            node, dialect = client._node, CentrifugoDialect(LINES, HubNames())
+            connection = EmulatedConnection(node, Lines(), dialect, "test", executes=node)
+            connection._pause(1)
+            frame = b'{"id":2,"ping":{}}'.ljust(500)
+            assert [connection.deliver(frame, True) for _ in range(2)] == [Outcome.TAKEN] * 2
+            assert connection.deliver(frame, True) is Outcome.BUSY
+            assert connection.deliver(frame, False) is Outcome.GONE  # in the other of the two forms
+            connection._resume(1)
+            assert connection.closed  # read now: it begins without connect
+            assert connection.deliver(frame, True) is Outcome.GONE
+
+        client._run(story())

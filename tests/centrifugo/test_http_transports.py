@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ..broker.redis.servers import RedisServer
 from ..support.pace import patience
@@ -302,6 +302,23 @@ async def test_the_way_up_by_another_node(redis: RedisServer, chat: str) -> None
             assert (await asyncio.to_thread(other.http().post, "/v1/drain")).status_code == 202
             for each in (answer, second):
                 assert (await each.ended())["push"]["disconnect"]["code"] == 3001
+
+
+async def test_no_token_in_the_query_where_that_is_off() -> None:
+    with running_hub(query_token=False, **SETTINGS) as hub:
+        token = hub.token("ann", channels=["chat:1"])
+        async with httpx.AsyncClient() as client:
+            for path in ("sse", "uni_sse"):
+                query = {"cf_connect": json.dumps({"token": token})}
+                answer = await client.get(f"{hub.url}/connection/{path}", params=query)
+                assert answer.status_code == 401
+        with pytest.raises(InvalidStatus) as refused:
+            async with listening(hub, json.dumps({"token": token})):
+                pass
+        assert refused.value.response.status_code == 401
+        async with listening(hub, None) as socket:
+            await socket.send(json.dumps({"token": token}))
+            await said(socket, "connect")
 
 
 async def message(answer: Answer, kind: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ...protocol.session import MAX_BEFORE_AUTH
 from ...transport.stream import HEADERS, Make
 from ..dialect import EVENTS, LENGTHS, LINES, ONE_WAY_EVENTS, ONE_WAY_LINES, Form
 from ..emulated import EmulatedConnection
+from ..handshake import in_query
 from ..one_way import OneWayConnection
 from ..sessions import Sessions
 from ..terms import Terms
@@ -66,7 +67,7 @@ class Streams:
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=writing.media_type)
         if request.method == "GET":
-            first = request.query_params.get("cf_connect", "").encode()
+            first = in_query(request.query_params.get("cf_connect"), node.settings)
         else:  # of a stranger, as yet
             first = await context.body(request, most=MAX_BEFORE_AUTH)
         address = context.address(request)
