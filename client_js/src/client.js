@@ -16,6 +16,8 @@ import { askToken } from "./token.js";
 
 /** @param {string} url @param {HubOptions} options @returns {import("./types.js").Settings} */
 function settingsOf(url, { env, WebSocket, ...given }) {
+  const options = /** @type {Record<string, unknown>} */ (given);
+  for (const name in options) if (options[name] === undefined) delete options[name];
   return {
     url,
     getToken: () => null,
@@ -30,7 +32,7 @@ function settingsOf(url, { env, WebSocket, ...given }) {
     stableMs: 10_000,
     minBackoffMs: 500,
     maxBackoffMs: 20_000,
-    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    ...given,
     env: environment({ ...env, ...(WebSocket && { WebSocket }) }),
   };
 }
