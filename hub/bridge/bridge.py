@@ -49,6 +49,7 @@ class Bridge:
         self._rate = LetterRate(settings.dead_per_minute)
         self._workers: dict[str, PartitionWorker] = {}
         self._source: Source | None = None
+        self._lost: asyncio.Future[None] | None = None
         self._down = "not connected yet"
         self._task: asyncio.Task[None] | None = None
 
@@ -99,20 +100,33 @@ class Bridge:
             backoff.lived(self._timing.now() - began)
             await self._timing.sleep(0.1 + backoff.next())
 
-    async def _read(self) -> NoReturn:
+    async def _read(self) -> None:
         source = self._source = self._make()
         await source.start(self._revoked)
         self._down = ""
         log.info("%s is read", self.settings.name)
-        watch = asyncio.create_task(self._watch(source))
+        self._lost = asyncio.get_running_loop().create_future()
+        tasks = [asyncio.create_task(each) for each in (self._watch(source), self._take_all(source))]
         try:
-            while True:
-                batch = await source.next()
-                self.stats.received += len(batch.records)
-                self._worker(batch).take(batch)
+            ended, _ = await asyncio.wait([*tasks, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            for each in ended:
+                each.result()
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            self._lost.cancel()
+            await asyncio.gather(*tasks, self._lost, return_exceptions=True)
+
+    async def _take_all(self, source: Source) -> NoReturn:
+        while True:
+            batch = await source.next()
+            self.stats.received += len(batch.records)
+            self._worker(batch).take(batch)
+
+    def _is_lost(self, error: SourceError) -> None:
+        """What was read can't be acknowledged any more: it is read anew."""
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_exception(error)
 
     def _worker(self, batch: Batch) -> PartitionWorker:
         worker = self._workers.get(batch.partition)
@@ -129,6 +143,7 @@ class Bridge:
                 self.stats,
                 self._timing,
                 tracer=self._tracer,
+                lost=self._is_lost,
             )
             worker.start()
             self._workers[batch.partition] = worker

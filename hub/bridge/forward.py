@@ -24,7 +24,7 @@ from .letters import Letter, Letterbox, LetterRate, letter_id, publication
 from .masks import masker
 from .records import Record, where
 from .settings import BridgeSettings
-from .source import Source, SourceError
+from .source import LOST_S, Lost, Source, SourceError
 from .stats import BridgeStats
 
 log = logging.getLogger("hub.bridge")
@@ -80,6 +80,7 @@ class Forwarder:
         stats: BridgeStats,
         timing: Timing,
         tracer: Follower | None = None,
+        lost: Lost = lambda error: None,
     ) -> None:
         self.name = f"{settings.name}:{partition}"
         self.diverted: dict[str, None] = {}
@@ -94,6 +95,7 @@ class Forwarder:
         self._stats = stats
         self._timing = timing
         self._tracer = tracer
+        self._lost = lost
         self._mask = masker(settings)
         self._backoff = Backoff(timing, RETRY_LOW_S, RETRY_HIGH_S)
         self._repeated = 0  # duplicates in a row
@@ -240,11 +242,14 @@ class Forwarder:
 
     async def _reject(self, record: Record, code: str, reason: str) -> None:
         """Tell the source, which may be away: what is behind waits, as the next acknowledgement would cover it."""
+        began = self._timing.now()
         while True:
             try:
                 return await self._source.reject(record, code, reason)
             except SourceError as error:
                 log.warning("%s: not rejected: %s", self.name, error)
+                if self._timing.now() - began >= LOST_S:
+                    self._lost(error)
                 await self._pause(None, str(error))
 
     async def _pause(self, after: float | None, why: str) -> None:

@@ -22,7 +22,7 @@ from .letters import Letterbox, LetterRate, TooManyLetters
 from .mapping import Mapper, Poison, event_id
 from .records import Batch, Record
 from .settings import BridgeSettings
-from .source import Source, SourceError
+from .source import LOST_S, Lost, Source, SourceError
 from .stats import BridgeStats
 
 log = logging.getLogger("hub.bridge")
@@ -48,6 +48,7 @@ class PartitionWorker:
         timing: Timing,
         wall: Callable[[], float] = time.time,
         tracer: Follower | None = None,
+        lost: Lost = lambda error: None,
     ) -> None:
         self.partition = partition
         self._stands = ""
@@ -58,7 +59,10 @@ class PartitionWorker:
         self._stats = stats
         self._timing = timing
         self._wall = wall
-        self._forwarder = Forwarder(partition, settings, source, hub, letters, rate, stats, timing, tracer)
+        self._lost = lost
+        self._forwarder = Forwarder(
+            partition, settings, source, hub, letters, rate, stats, timing, tracer, lost
+        )
         self._waiting: deque[tuple[Batch, Steps]] = deque()
         self._arrived = asyncio.Event()
         self._handed_on: list[Batch] = []
@@ -183,13 +187,16 @@ class PartitionWorker:
                 self._source.release(self.partition)
 
     async def _acknowledge(self, batch: Batch) -> None:
-        """Until the source knows it; where the link is lost, who reads finds out, and all of this ends."""
+        """Until the source knows it, or is read anew."""
         backoff = Backoff(self._timing, RETRY_LOW_S, RETRY_HIGH_S)
+        began = self._timing.now()
         while True:
             try:
                 return await self._source.settle(batch)
             except SourceError as error:
                 log.warning("%s: not settled: %s", self.name, error)
+                if self._timing.now() - began >= LOST_S:
+                    self._lost(error)
                 await backoff.pause()
 
     @property

@@ -6,6 +6,9 @@ from typing import Protocol
 from .records import Batch, Record
 
 Revoked = Callable[[Collection[str]], Awaitable[None]]
+LOST_S = (
+    3.0  # a source that can't be told for so long is read anew: its link may be lost, and nobody reads of it
+)
 
 
 class SourceError(Exception):
@@ -17,6 +20,10 @@ class SourceError(Exception):
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.final = final
+
+
+Lost = Callable[[SourceError], None]
+"""The source could not be told of something for `LOST_S`."""
 
 
 class Source(Protocol):

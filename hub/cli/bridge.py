@@ -21,7 +21,7 @@ from ..bridge.records import Record
 from ..bridge.settings import BridgeSettings, bridges
 from ..bridge.source import SourceError
 from ..bridge.templates import BadTemplate
-from ..runtime.gc_tuning import collect_rarely
+from ..runtime.gc_tuning import leave_the_start_alone
 from ..tracing import start as tracing
 from ..tracing.base import Follower
 from . import configuration, logs, remote
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     except (NotInstalled, BadTemplate, tracing.NotInstalled) as error:
         raise Failure(str(error)) from None
     logs.set_up()
-    collect_rarely()
+    leave_the_start_alone()
     with socket.create_server((args.host, args.port)) as listener:
         host, port = listener.getsockname()[:2]
         names = ", ".join(each.name for each in settings)

@@ -13,10 +13,9 @@ YOUNG = 10_000  # allocations between two ticks that are looked through all the 
 FULL_S = 6 * 3600.0  # so often all is looked through, for cycles of others that lived to be frozen
 
 
-def collect_rarely() -> None:
-    """For a process whose objects come and go in batches, some thousands at once: what is there stays, and a batch
-    is not looked through while it lives."""
-    gc.set_threshold(2 * YOUNG, 50, 100)
+def leave_the_start_alone() -> None:
+    """For a process whose objects come and go in batches of thousands: each full collection would look through all
+    that was made at the start. Rarer ones would keep more: a request over HTTP leaves cycles, and its body."""
     gc.collect()
     gc.freeze()
 

@@ -278,11 +278,11 @@ class KafkaFeed:
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=self.address, acks="all") as producer:
             await producer.send_and_wait("orders", body)
 
-    async def make_topic(self) -> None:
+    async def make_topic(self, name: str = "orders", partitions: int = 3) -> None:
         admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
-            await admin.create_topics([aiokafka.admin.NewTopic("orders", 3, 1)])
+            await admin.create_topics([aiokafka.admin.NewTopic(name, partitions, 1)])
         finally:
             await admin.close()
 
@@ -450,6 +450,7 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
 """
 KAFKA_LOG = """
 Configuration:

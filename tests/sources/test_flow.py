@@ -179,6 +179,24 @@ async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on(
     assert letter["origin"].startswith("orders:")
 
 
+async def test_the_dead_topic_of_kafka_has_it_too(feed: Feed, hub: RunningHub, tmp_path: Path) -> None:
+    if not isinstance(feed, KafkaFeed):
+        pytest.skip("a topic of dead letters is Kafka's")
+    await feed.make_topic("orders.dlq", 1)
+    await feed.raw(b"not good either")
+    bridge = BridgeProcess(hub.url, hub.api_key, f"{feed.settings()}dead_topic = true\n", tmp_path / "bridge")
+    reader = aiokafka.AIOKafkaConsumer(
+        "orders.dlq", bootstrap_servers=feed.address, auto_offset_reset="earliest"
+    )
+    with bridge:
+        async with reader, asyncio.timeout(WITHIN_S * SCALE):
+            record = await reader.getone()
+    assert record.value == b"not good either"
+    headers = dict(record.headers)
+    assert headers["hub-error"].startswith(b"bad_message: ")
+    assert headers["hub-source"].startswith(b"orders/")
+
+
 async def test_what_vanishes_under_a_bridge_is_said_in_words(
     feed: Feed, hub: RunningHub, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ generation has a group of its own (``hub``, ``hub-1``), as what was committed be
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from ..source import Revoked, SourceError
 
 LONGEST_WORK_MS = 300_000  # a batch that takes longer costs the partition: back-pressure pauses instead
 REQUEST_MS = 20_000
+LOOK_S = 5.0
 METADATA_MS = 30_000  # within which new partitions are found
 FETCH_BYTES = 1_048_576  # of a partition at once, and of all of a broker's:
 MOST_BYTES = 16 * FETCH_BYTES  # what bounds the memory of a bridge, whatever the lag
@@ -101,9 +103,7 @@ class KafkaSource:
         assert self._consumer is not None
         while not self._ready:
             try:
-                found = await self._consumer.getmany(timeout_ms=1000, max_records=self._settings.batch)
-                if not found and not self._consumer.assignment():
-                    await self._known_topics()  # a topic that vanishes takes its partitions away in silence
+                found = await self._fetched()
                 for place, records in found.items():
                     if records:
                         await self._follow(place, records)
@@ -112,6 +112,23 @@ class KafkaSource:
             except KafkaError as error:
                 raise _in_words(error, self._settings) from None
         return self._ready.pop(0)
+
+    async def _fetched(self) -> "dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]":
+        """What has come. A topic that vanishes takes its partitions away in silence, and the library then waits for
+        an assignment for ever: so one looks where nothing is assigned, or nothing is heard of it.
+
+        Raises:
+            SourceError: there is no such topic any more.
+        """
+        assert self._consumer is not None
+        found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                found = await self._consumer.getmany(timeout_ms=1000, max_records=self._settings.batch)
+                if found or self._consumer.assignment():
+                    return found
+        await self._known_topics()
+        return found
 
     async def settle(self, batch: Batch) -> None:
         """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. The next
