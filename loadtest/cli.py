@@ -14,7 +14,14 @@ from rich.progress import Progress
 
 from loadtest import growth, report, runner
 from loadtest.bench import Options
-from loadtest.commands import beside_cli, figures_cli, source_cli, sqlite_cli, storm_cli
+from loadtest.commands import (
+    beside_cli,
+    figures_cli,
+    handlers_cli,
+    source_cli,
+    sqlite_cli,
+    storm_cli,
+)
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 from loadtest.machine import Unfit
 from loadtest.redis_server import own_redis
@@ -37,8 +44,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     made.add_argument(
         "scenario",
-        choices=[*SCENARIOS, "growth", "storm", "figures", "source", "sqlite", "beside"],
-        help="storm, figures, source, sqlite and beside have options of their own: storm --help",
+        choices=[*SCENARIOS, "growth", "storm", "figures", "source", "sqlite", "beside", "handlers"],
+        help="storm, figures, source, sqlite, beside and handlers have options of their own: storm --help",
     )
     add = made.add_argument
     add("--clients", type=positive, default=0)
@@ -91,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return figures_cli(words[1:], console)
     if words[:1] == ["source"]:
         return source_cli(words[1:], console)
+    if words[:1] == ["handlers"]:
+        return handlers_cli(words[1:], console)
     if words[:1] == ["sqlite"]:
         return sqlite_cli(words[1:], console)
     if words[:1] == ["beside"]:

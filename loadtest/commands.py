@@ -1,4 +1,5 @@
-"""The commands that are more than one scenario: ``storm``, ``figures``, ``source``, ``sqlite`` and ``beside``."""
+"""The commands that are more than one scenario: ``storm``, ``figures``, ``source``, ``sqlite``, ``beside``,
+``handlers``."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from loadtest import beside, figures, report, runner, source, sqlite, storm
+from loadtest import applications, beside, figures, report, runner, source, sqlite, storm
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 
 if TYPE_CHECKING:
@@ -113,6 +114,20 @@ def beside_cli(words: Sequence[str], console: Console) -> int:
         code = UNFIT
     beside.show(rows, console)
     return code or (OK if all(row.held for row in rows) else FAILED)
+
+
+def handlers_cli(words: Sequence[str], console: Console) -> int:
+    """``handlers``: what those cost who decide and are told; exit code 1 when a bound is missed."""
+    made = argparse.ArgumentParser(prog="python -m loadtest handlers", description=applications.__doc__)
+    made.add_argument("--rounds", type=positive, default=25, help="pairs of turns (default 25)")
+    args = made.parse_args(words)
+    try:
+        rows = applications.measure(args.rounds)
+    except TROUBLE as error:
+        console.print(f"handlers: {error}", style="red", highlight=False, markup=False)
+        return UNFIT
+    figures.show(rows, console)
+    return OK if all(row.held for row in rows) else FAILED
 
 
 def figures_cli(words: Sequence[str], console: Console) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from .lanes import Lanes
+
 
 class NoAnswer(Exception):
     """There was none that counts, and why, in words."""
@@ -21,11 +23,10 @@ class Answer:
 
 
 def client(at_once: int, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """Keeps connections alive; goes by no proxy that the environment names."""
-    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=30.0)
+    """Keeps `at_once` connections alive; goes by no proxy that the environment names. More requests than that at
+    once are for the caller to hold back."""
     return httpx.AsyncClient(
-        limits=limits,
-        transport=transport,
+        transport=transport or Lanes(at_once),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113  # `post` has a deadline for all of it

@@ -16,6 +16,7 @@ from ..broker.attendance import ConnectionLedger
 from ..broker.base import Broker, Kind, Route, Waiting
 from ..connections.observer import Ending, NoObserver, Observed
 from ..outgoing.addresses import Guard, GuardedTransport
+from ..outgoing.lanes import Lanes
 from ..outgoing.requests import client
 from ..protocol import codes
 from ..protocol.channels import is_reserved
@@ -219,10 +220,7 @@ def start(
     given = read(settings)
     guard = Guard(settings.webhook_allow)
     at_once = AT_ONCE * len(given)
-    inner = transport or httpx.AsyncHTTPTransport(
-        limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once), trust_env=False
-    )
-    http = client(at_once, GuardedTransport(guard, inner))
+    http = client(at_once, GuardedTransport(guard, transport or Lanes(at_once)))
     tasks = Tasks()
     endpoints = [Endpoint(each, http, now, wall, tracer) for each in given]
 
