@@ -9,6 +9,7 @@ from typing import Any
 from ..commands.application import FAILED
 from ..protocol.codes import ErrorCode, Outcome
 from ..protocol.errors import HubError
+from ..runtime.first_step import begun_in_task
 from .messages import Refuse
 from .registry import Handler
 from .threads import Threads
@@ -17,6 +18,7 @@ from .watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 RETRY_MS = 1000
+SELF_CANCELLED = "the handler cancelled itself"
 
 
 class Late(Exception):
@@ -72,9 +74,13 @@ class Runner:
         self._threads.close()
 
     async def _in_loop(self, handler: Handler, argument: Any, context: Context | None) -> Any:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-        task = loop.create_task(self._watched(handler, argument), context=context)
+        try:
+            result, task = begun_in_task(self._watched(handler, argument), context or copy_context())
+        except asyncio.CancelledError:
+            raise RuntimeError(SELF_CANCELLED) from None
+        if task is None:
+            return result  # most know by themselves, and need neither a time limit nor a turn of the loop
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tasks.add(task)
 
         def settle(task: asyncio.Task[Any]) -> None:
@@ -83,7 +89,7 @@ class Runner:
             if done.done():
                 return
             if task.cancelled():
-                done.set_exception(Late() if late else RuntimeError("the handler cancelled itself"))
+                done.set_exception(Late() if late else RuntimeError(SELF_CANCELLED))
             elif error is not None:
                 done.set_exception(error)
             else:

@@ -7,6 +7,7 @@ that one. What needs a task has one after `in_task`.
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # documented for those who step coroutines by themselves
 from collections.abc import Coroutine, Generator, Iterable
+from contextvars import Context
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -71,6 +72,66 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         for place, result in zip(waiting, results, strict=True):
             found[place] = result
     return found
+
+
+def begun_in_task(
+    work: Coroutine[Any, Any, T], context: Context
+) -> "tuple[T, None] | tuple[None, asyncio.Task[T]]":
+    """Run `work` in `context` until it waits: what it gives, or the task that goes on with it. That task is the
+    current one from the first step on, as for an eager task of Python 3.12: what binds to it may be used in `work`.
+
+    Raises:
+        Exception: what `work` raises before it waits.
+    """
+    loop = asyncio.get_running_loop()
+    begun = _Begun(work)
+    task = loop.create_task(begun, context=context)
+    caller = asyncio.current_task(loop)
+    if caller is not None:
+        _leave_task(loop, caller)
+    _enter_task(loop, task)
+    try:
+        begun.awaited = context.run(work.send, None)
+        return None, task
+    except StopIteration as end:
+        begun.through = True
+        return end.value, None
+    except BaseException:
+        begun.through = True
+        raise
+    finally:
+        _leave_task(loop, task)
+        if caller is not None:
+            _enter_task(loop, caller)
+
+
+class _Begun(Coroutine[Any, Any, Any]):
+    """Of a task whose work has had its first step: goes on with what that waits for, or is through."""
+
+    __slots__ = ("_work", "awaited", "through")
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+        self.awaited: Any = None
+        self.through = False
+
+    def send(self, value: Any) -> Any:
+        if self.through:
+            raise StopIteration
+        awaited, self.awaited = self.awaited, _BEGUN
+        return self._work.send(value) if awaited is _BEGUN else awaited
+
+    def throw(self, *error: Any) -> Any:
+        if self.through:
+            raise StopIteration
+        self.awaited = _BEGUN
+        return self._work.throw(*error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return cast("Generator[Any, None, Any]", self)
 
 
 async def in_task() -> None:

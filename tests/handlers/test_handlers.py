@@ -41,13 +41,14 @@ def both(hub: Hub, decorate: Callable[[Any], Any], function: Callable[[Any], Any
         return
 
     async def asynchronous(request: Any) -> Any:
-        await asyncio.sleep(0)
+        if kind == "async":
+            await asyncio.sleep(0)
         return function(request)
 
     decorate(asynchronous)
 
 
-@pytest.fixture(params=["async", "plain"])
+@pytest.fixture(params=["async", "at once", "plain"])
 def kind(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
@@ -386,3 +387,24 @@ def test_time_of_the_test_client_is_its_own() -> None:
         client.advance(6)
         assert ann.receive("lease_expired")["channel"] == "job:2"
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_handler_that_cancels_itself_is_internal_for_its_own_command(
+    waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = make()
+
+    @hub.on_publish("chat:*")
+    async def gone(_request: PublishRequest) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    with HubTestClient(hub) as client:
+        ann = client.connect("ann")
+        for _ in range(2):
+            with pytest.raises(HubError) as caught:
+                ann.publish("chat:1", "m", 1)
+            assert caught.value.code is ErrorCode.INTERNAL
+    assert "the handler cancelled itself" in caplog.text

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
 
-from hub.runtime.first_step import in_task, rest_of, together
+from hub.runtime.first_step import begun_in_task, in_task, rest_of, together
 
 
 async def nothing(log: list[str]) -> None:
@@ -129,3 +130,74 @@ async def test_one_that_fails_at_once_ends_those_that_wait() -> None:
     with pytest.raises(ValueError, match="no"):
         await together([wait(), fail(), wait()])
     assert log == ["ended"]
+
+
+# With a task from the first step on
+
+
+async def test_what_does_not_wait_is_through_at_once_and_has_a_task_of_its_own() -> None:
+    mine = asyncio.current_task()
+    seen: list[object] = []
+
+    async def work() -> int:
+        seen.append(asyncio.current_task())
+        return 7
+
+    assert begun_in_task(work(), copy_context()) == (7, None)
+    assert asyncio.current_task() is mine
+    assert isinstance(seen[0], asyncio.Task)
+    assert seen[0] is not mine
+    await asyncio.sleep(0)
+    assert seen[0].done()
+
+
+async def test_what_waits_goes_on_in_the_same_task_with_what_bound_to_it() -> None:
+    async def work() -> str:
+        begun_in = asyncio.current_task()
+        async with asyncio.timeout(20):
+            await asyncio.sleep(0.001)
+        assert asyncio.current_task() is begun_in
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(20)
+        except TimeoutError:
+            return "late"
+        return "never"
+
+    result, task = begun_in_task(work(), copy_context())
+    assert result is None
+    assert task is not None
+    assert await task == "late"
+
+
+async def test_in_its_own_context() -> None:
+    name: ContextVar[str] = ContextVar("name", default="nobody")
+
+    async def work() -> str:
+        name.set("ann")
+        await asyncio.sleep(0)
+        return name.get()
+
+    _, task = begun_in_task(work(), copy_context())
+    assert name.get() == "nobody"
+    assert task is not None
+    assert await task == "ann"
+    assert name.get() == "nobody"
+
+
+async def test_what_it_raises_is_the_callers_and_the_task_is_cancelled_like_any() -> None:
+    async def bad() -> None:
+        raise KeyError("a")
+
+    with pytest.raises(KeyError):
+        begun_in_task(bad(), copy_context())
+    await asyncio.sleep(0)
+
+    async def long() -> None:
+        await asyncio.sleep(3600)
+
+    _, task = begun_in_task(long(), copy_context())
+    assert task is not None
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
