@@ -14,6 +14,7 @@ import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from loadtest.server import running
 from loadtest.targets.hub import Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from loadtest.backend import Backend
 
@@ -89,7 +90,7 @@ class Asking:
 
 
 def _turns(
-    pid: int, rounds: int, kinds: dict[str, Callable[[], None]], first: str
+    pid: int, rounds: int, kinds: Mapping[str, Callable[[], None]], first: str
 ) -> Iterator[tuple[str, Spread, Spread]]:
     """For each kind its differences to `first`, µs: in CPU of the process, and by the clock."""
     cpu: dict[str, list[float]] = {name: [] for name in kinds}
@@ -158,8 +159,7 @@ def _deciding(rounds: int) -> Iterator[Row]:
         server = stack.enter_context(running(hub, cores()[1]))
         asking = Asking(hub)
         kinds = {
-            kind: lambda kind=kind: asking.publish(f"doc:{kind}-1")
-            for kind in ("free", "async", "waits", "plain")
+            kind: partial(asking.publish, f"doc:{kind}-1") for kind in ("free", "async", "waits", "plain")
         }
         words = {
             "async": ("a publication with an async handler", 25.0),
@@ -172,7 +172,7 @@ def _deciding(rounds: int) -> Iterator[Row]:
             yield Row(f"{what}: by the clock ({wall})", wall.median, bound, "µs")
         step = _subscribing(f"ws://{hub.host}:{hub.port}/ws", hub.token(1))
         step("doc:asked-1")
-        subscriptions = {kind: lambda kind=kind: step(f"doc:{kind}-1") for kind in ("free", "asked")}
+        subscriptions = {kind: partial(step, f"doc:{kind}-1") for kind in ("free", "asked")}
         for _, cpu, _wall in _turns(server.pid, rounds, subscriptions, "free"):
             yield Row(f"a subscription with a cached decision: CPU more ({cpu})", cpu.median, 10.0, "µs")
         assert app.count(b"/ask") == 1, "it was remembered"
