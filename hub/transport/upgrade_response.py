@@ -2,7 +2,10 @@
 
 import email.utils
 import logging
+import re
+import time
 from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 
 import orjson
@@ -10,6 +13,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHeaderValue
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
+from websockets.utils import accept_key
 
 from ..protocol.codes import ErrorCode
 from ..protocol.errors import HubError
@@ -17,14 +21,38 @@ from ..protocol.problem import MEDIA_TYPE, problem_fields, problem_headers
 from .http1.head import Head
 
 VERSION = "13"  # of the WebSocket protocol
+_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==")  # 16 bytes in base64
 _FOR_UPGRADE = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "origin")
 
 _quiet = logging.getLogger("hub.websockets")
 
 
-def accept(head: Head) -> Response:
-    """The answer to an upgrade request, 101 or what is wrong with it. What has checked it is not kept: frames need
-    no more than the half below it."""
+def refusal(head: Head) -> Response | None:
+    """What is wrong with an upgrade request; None where nothing is."""
+    key = head.field(b"sec-websocket-key")
+    if key is not None and _KEY.fullmatch(key) and head.field(b"sec-websocket-version") == VERSION.encode():
+        return None  # that it asks for the upgrade was seen already, and there is nothing else to check
+    response = _checked(head)
+    return None if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS else response
+
+
+def switching(head: Head, subprotocol: str | None) -> bytes:
+    """The answer to an upgrade request that is accepted."""
+    key = (head.field(b"sec-websocket-key") or b"").decode("latin-1")
+    chosen = "" if subprotocol is None else f"Sec-WebSocket-Protocol: {subprotocol}\r\n"
+    return (
+        f"HTTP/1.1 101 Switching Protocols\r\nDate: {_date(int(time.time()))}\r\n"
+        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n{chosen}\r\n"
+    ).encode()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return email.utils.formatdate(second, usegmt=True)
+
+
+def _checked(head: Head) -> Response:
+    """By `websockets`: 101, or what is wrong in its words."""
     try:
         request = _request(head)
     except InvalidHeaderValue as error:
@@ -58,7 +86,7 @@ def problem(status: int, error: HubError) -> Response:
     body = orjson.dumps(problem_fields(status, error))
     headers = Headers(
         {
-            "Date": email.utils.formatdate(usegmt=True),
+            "Date": _date(int(time.time())),
             "Connection": "close",
             "Content-Length": str(len(body)),
             "Content-Type": MEDIA_TYPE,
@@ -74,7 +102,7 @@ def plain_problem(status: int, reason: str) -> Response:
 
 
 def _request(head: Head) -> Request:
-    """What `websockets` checks; that it asks for the upgrade was seen already."""
+    """What `websockets` checks."""
     headers = Headers({"Upgrade": "websocket", "Connection": "Upgrade"})
     for name, value in joined(head.fields).items():
         if name in _FOR_UPGRADE:

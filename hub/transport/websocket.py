@@ -230,9 +230,8 @@ class WebSocketTransport(asyncio.Protocol):
             self._respond(upgrade_response.plain_problem(HTTPStatus.NOT_FOUND, why))
             return
         self._handshaker = handshaker
-        response = upgrade_response.accept(head)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._respond(response)
+        if (refusal := upgrade_response.refusal(head)) is not None:
+            self._respond(refusal)
             return
         self.pause_reading()
         headers = upgrade_response.joined(head.fields)
@@ -245,9 +244,9 @@ class WebSocketTransport(asyncio.Protocol):
             self._tls,
             head.certificate,
         )
-        self._handshaker.node.tasks.begin(self._decide(handshake, response, early))
+        self._handshaker.node.tasks.begin(self._decide(handshake, head, early))
 
-    async def _decide(self, handshake: UpgradeRequest, response: Response, early: bytes) -> None:
+    async def _decide(self, handshake: UpgradeRequest, head: Head, early: bytes) -> None:
         try:
             entry = await self._handshaker.decide(handshake)
         except UpgradeRefused as refused:
@@ -258,11 +257,9 @@ class WebSocketTransport(asyncio.Protocol):
             raise
         if self._transport is None or self._transport.is_closing():
             return
-        if entry.subprotocol is not None:
-            response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
-        await self._open(response, entry, early)
+        await self._open(upgrade_response.switching(head, entry.subprotocol), entry, early)
 
-    async def _open(self, response: Response, entry: Upgrade, early: bytes) -> None:
+    async def _open(self, answer: bytes, entry: Upgrade, early: bytes) -> None:
         node = self._handshaker.node
         self._peer, self._counted = entry.address, True
         node.admission.opened(entry.address)
@@ -274,10 +271,10 @@ class WebSocketTransport(asyncio.Protocol):
         self._connection = connection
         if self._full:
             connection.outbox.block()
-            self._transport.write(response.serialize())  # what is queued is given up where it has to close
+            self._transport.write(answer)  # what is queued is given up where it has to close
         else:
             # The answer to the handshake leaves in one write with the first words.
-            connection.outbox.push(response.serialize())
+            connection.outbox.push(answer)
         if early:  # it comes before whatever is received while the first words wait for the storage
             self._wait(early)
             self._queued = True
