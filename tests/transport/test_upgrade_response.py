@@ -16,7 +16,7 @@ def head(*fields: tuple[bytes, bytes]) -> Head:
 
 def fields(answer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     line, *lines = answer.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    return line, dict(each.split(b": ", 1) for each in lines)  # type: ignore[arg-type,misc]
+    return line, dict(each.split(b": ", 1) for each in lines)
 
 
 @pytest.mark.parametrize("subprotocol", [None, "hub.v1.json"])
