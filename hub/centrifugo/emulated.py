@@ -5,6 +5,7 @@ so a command whose id was here before is refused with the rest of its frame, as 
 """
 
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -55,7 +56,7 @@ class SeenIds:
 class EmulatedConnection(CentrifugoConnection):
     """See the module's head. What comes while nothing is to be read waits, as much as one message may be long."""
 
-    __slots__ = ("_ids", "_session", "_waiting", "_waiting_bytes")
+    __slots__ = ("_ids", "_issue", "_waiting", "_waiting_bytes")
 
     def __init__(
         self,
@@ -68,13 +69,14 @@ class EmulatedConnection(CentrifugoConnection):
     ) -> None:
         super().__init__(node, transport, dialect, address, executes=executes)
         self._ids = SeenIds()
-        self._session = ""
+        self._issue: Callable[[EmulatedConnection], str] | None = None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
 
-    def begin(self, data: bytes, session: str) -> None:
-        """The frame that came with the request, `connect` ahead. `session` is what later ones come under."""
-        self._session = session
+    def begin(self, data: bytes, issue: "Callable[[EmulatedConnection], str]") -> None:
+        """The frame that came with the request, `connect` ahead. `issue` makes the session under which later ones
+        come, once it is known whose it is."""
+        self._issue = issue
         try:
             self.receive(data, self._dialect.is_text)
         except Repeated:
@@ -124,4 +126,5 @@ class EmulatedConnection(CentrifugoConnection):
         super().gone(CloseCode.NORMAL if code == CloseCode.ABNORMAL else code)
 
     def _welcome(self, result: dict[str, Any]) -> None:
-        result["session"] = self._session
+        if self._issue is not None:
+            result["session"] = self._issue(self)

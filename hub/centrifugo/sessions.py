@@ -6,7 +6,7 @@ connection, so that who reads there can't speak for it.
 """
 
 import base64
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..auth.signing import Signer
 from ..cluster.commands import ClusterCommands
@@ -15,8 +15,16 @@ from .emulated import EmulatedConnection, Outcome
 
 EMULATION = "centrifugo_emulation"
 ANSWER_S = 3.0  # the SDKs wait 5 s for the answer to a command
-MAX_SESSION = 256  # characters
-_SEPARATOR = "\n"
+MAX_SESSION = 2048  # characters; a user's name has a quarter of it at most
+_SEPARATOR = "\n"  # which the first two have not
+
+
+class Session(NamedTuple):
+    """What a session says: the connection, the node that holds it, and its user."""
+
+    node: str
+    connection: str
+    user: str
 
 
 class Sessions:
@@ -32,29 +40,28 @@ class Sessions:
         cluster.answer(EMULATION, self._on_frame)
 
     def issue(self, connection: EmulatedConnection) -> str:
-        """The session of a connection of this node."""
-        return self._signer.sign(_SEPARATOR.join((self._node, connection.id)).encode())
+        """The session of a connection of this node, whose user is known."""
+        said = Session(self._node, connection.id, connection.who[0])
+        return self._signer.sign(_SEPARATOR.join(said).encode())
 
-    def read(self, session: str, node: str) -> str | None:
-        """The connection of a session that a node gave away; None where it did not."""
-        if len(session) > MAX_SESSION:
-            return None
-        payload = self._signer.verify(session)
+    def read(self, text: str, node: str) -> Session | None:
+        """The session that a node gave away; None where it did not."""
+        payload = None if len(text) > MAX_SESSION else self._signer.verify(text)
         if payload is None:
             return None
-        holder, _, connection = payload.decode().partition(_SEPARATOR)
-        return connection if holder == node else None
+        session = Session(*payload.decode().split(_SEPARATOR, 2))
+        return session if session.node == node else None
 
-    async def hand_on(self, node: str, connection: str, data: bytes, text: bool) -> Outcome | None:
+    async def hand_on(self, session: Session, data: bytes, text: bool) -> Outcome | None:
         """A frame to its connection; None where the node did not answer in time.
 
         Raises:
             HubError: the storage is away.
         """
-        if node == self._node:
-            return self._deliver(connection, data, text)
+        if session.node == self._node:
+            return self._deliver(session.connection, data, text)
         frame = data.decode() if text else base64.b64encode(data).decode()
-        fields = {"to": node, "connection": connection, "frame": frame, "text": text}
+        fields = {"to": session.node, "connection": session.connection, "frame": frame, "text": text}
         answer = await self._cluster.ask_one(EMULATION, ANSWER_S, **fields)
         return None if answer is None else Outcome(answer)
 

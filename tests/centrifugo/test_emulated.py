@@ -44,15 +44,15 @@ def test_a_huge_id_costs_nothing() -> None:
     assert seen.is_new(2**62 - 1)
 
 
-def test_a_session_has_the_rate_of_a_connection() -> None:
-    settings = SimpleNamespace(command_rate=1.0, command_burst=2)
+def test_a_users_frames_have_a_rate() -> None:
+    settings = SimpleNamespace(user_command_rate=1.0, user_command_burst=2)
     node: Any = SimpleNamespace(settings=settings, user_rates=UserRates(), now=lambda: 0.0)
     for _ in range(2):
-        check_rate(node, "c_1")
+        check_rate(node, "ann")
     with pytest.raises(HubError) as refused:
-        check_rate(node, "c_1")
+        check_rate(node, "ann")
     assert refused.value.code is ErrorCode.RATE_LIMITED
-    check_rate(node, "c_2")
+    check_rate(node, "bob")
 
 
 def test_what_waits_while_nothing_is_read_is_bounded() -> None:

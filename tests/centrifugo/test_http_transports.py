@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -219,6 +220,14 @@ async def test_an_answer_counts_as_a_connection(hub: RunningHub, token: str) -> 
         found = await asyncio.to_thread(lambda: hub.http().get("/v1/connections?user=ann").json())
         (one,) = [each for each in found["connections"] if each["encoding"] == "centrifugo_http_stream"]
         assert one["user"] == "ann"
+
+
+async def test_the_document_of_the_api_has_them(hub: RunningHub) -> None:
+    document = (await asyncio.to_thread(hub.http(None).get, "/openapi.json")).json()
+    OpenAPIV31SpecValidator(document).validate()
+    paths = document["paths"]
+    assert paths["/connection/sse"].keys() == {"get", "post"}
+    assert paths["/connection/http_stream"].keys() == paths["/emulation"].keys() == {"post"}
 
 
 class TestOneWay:

@@ -59,14 +59,14 @@ class Emulation:
         body = await context.body(request, most=2 * most + ROOM)  # of a stranger, as yet
         binary = request.headers.get("content-type") == BINARY
         asked = _protobuf(body) if binary else _json(body)
-        holder, session, data = asked.get("node", ""), asked.get("session", ""), asked.get("data", b"")
-        connection = self._sessions.read(session, holder)
-        if connection is None:
+        data = asked.get("data", b"")
+        session = self._sessions.read(asked.get("session", ""), asked.get("node", ""))
+        if session is None:
             raise HubError(ErrorCode.FORBIDDEN, "this session is none that this hub gave away")
         if len(data) > most:
             raise HubError(ErrorCode.TOO_LARGE, f"a frame of over {most} bytes")
-        check_rate(node, connection)
-        outcome = await self._sessions.hand_on(holder, connection, data, not binary)
+        check_rate(node, session.user)
+        outcome = await self._sessions.hand_on(session, data, not binary)
         if outcome is None:
             raise HubError(ErrorCode.UNAVAILABLE, "the node that holds the connection did not answer")
         if outcome is Outcome.TAKEN:
@@ -75,14 +75,15 @@ class Emulation:
         return refusal(error, status)
 
 
-def check_rate(node: Host, connection: str) -> None:
-    """Who has a session may have the nodes ask each other as often as a connection may command.
+def check_rate(node: Host, user: str) -> None:
+    """A user may have the nodes ask each other as often as all their connections may command, those that are over
+    too.
 
     Raises:
         HubError: ``rate_limited``.
     """
-    rate, burst = node.settings.command_rate, node.settings.command_burst
-    wait = node.user_rates.take(connection, "emulation", rate, burst, node.now())
+    rate, burst = node.settings.user_command_rate, node.settings.user_command_burst
+    wait = node.user_rates.take(user, "emulation", rate, burst, node.now())
     if wait:
         raise rate_limited("frames", wait)
 

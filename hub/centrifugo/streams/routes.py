@@ -95,7 +95,7 @@ class Streams:
 
     def _begin(self, connection: Connection, first: bytes) -> None:
         if isinstance(connection, EmulatedConnection):
-            connection.begin(first, self._sessions.issue(connection))
+            connection.begin(first, self._sessions.issue)
         else:
             connection.receive(first, True)
 
