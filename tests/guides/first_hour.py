@@ -1,7 +1,8 @@
-"""How long a newcomer waits for the machine: ``python -m tests.guides.first_hour backend|frontend``.
+"""How long a newcomer waits for the machine: ``python -m tests.guides.first_hour backend|frontend|nextjs``.
 
 backend: from a clone to an event of one's own in a page, by the README. frontend: from ``npm create vite`` to a
-live board, by the guide for React. Each step is timed; what a person reads and types comes on top.
+live board, by the guide for React. nextjs: the same by that for Next.js. Each step is timed; what a person reads
+and types comes on top.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from ..cli.browser import browser
-from ..support.markdown import ROOT, blocks, placed
+from ..support.markdown import ROOT, blocks, placed, write_files
 from ..support.server import JWT_SECRET, free_port, running_hub
 
 SHOWS_S = 60.0
@@ -107,24 +108,34 @@ async def backend(folder: Path) -> None:
 
 
 async def frontend(folder: Path) -> None:
-    """The way of the guide for React, beside a hub that runs."""
-    port, board = free_port(), folder / "board"
-    guide = ROOT / "docs" / "guides" / "react.md"
-    ((typed,), (app,)) = blocks(guide, "sh"), blocks(guide, "jsx")
+    """The way of the guide for React."""
+    await by_guide("react", folder, "-- --port {port} --strictPort")
+
+
+async def nextjs(folder: Path) -> None:
+    """The way of the guide for Next.js."""
+    await by_guide("nextjs", folder, "-- -p {port}")
+
+
+async def by_guide(name: str, folder: Path, at: str) -> None:
+    """The commands and files of a guide, beside a hub that runs, up to an event in the page that they make. `at`
+    has its server listen where nobody else does."""
+    guide, port, board = ROOT / "docs" / "guides" / f"{name}.md", free_port(), folder / "board"
+    (typed,) = blocks(guide, "sh")
     create, enter, *install, serve = typed.text.splitlines()
     assert (enter, serve) == ("cd board", "npm run dev")
-    assert app.file is not None
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    (folder / ".env").write_text(f"HUB_JWT_SECRET={JWT_SECRET}\n")
     with running_hub(allowed_origins=["*"]) as hub:
+        here = {"../client_js": str(ROOT / "client_js"), "http://127.0.0.1:8000": hub.url}
         clock = Clock()
-        with clock.step("npm create vite"):
+        with clock.step(create.partition(" board")[0]):
             sh(create, folder)
-        with clock.step("npm install ../client_js"):
-            here = {"../client_js": str(ROOT / "client_js"), "http://127.0.0.1:8000": hub.url}
-            path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        with clock.step("npm install, with the client"):
             sh(placed("\n".join(install), here), board, HUB_JWT_SECRET=JWT_SECRET, PATH=path)
-        (board / app.file).write_text(app.text)
-        with started(f"exec {serve} -- --port {port} --strictPort", board):
-            with clock.step("npm run dev"):
+        write_files(guide, board, {})
+        with started(f"exec {serve} {at.format(port=port)}", board):
+            with clock.step(serve):
                 await until_it_answers(f"http://localhost:{port}/")
             async with browser() as chromium:
                 with clock.step("a live board"):
@@ -132,12 +143,12 @@ async def frontend(folder: Path) -> None:
                     event = {"key": "7", "payload": {"state": "running"}}
                     await asyncio.to_thread(hub.publish, "job:team-a", "job_status", **event)
                     await chromium.until("document.body.innerText.includes('7: running')", SHOWS_S)
-        clock.total("from npm create vite to the live board")
+        clock.total("from an empty folder to the live board")
 
 
 def main() -> int:
     """The command."""
-    ways = {"backend": backend, "frontend": frontend}
+    ways = {"backend": backend, "frontend": frontend, "nextjs": nextjs}
     if len(sys.argv) != 2 or sys.argv[1] not in ways:
         print((__doc__ or "").partition("\n")[0], file=sys.stderr)
         return 2
