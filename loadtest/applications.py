@@ -104,6 +104,8 @@ def _turns(
             if number:  # the first round makes what is made once
                 cpu[name].append(spent / TURN * 1e6)
                 wall[name].append(took / TURN * 1e6)
+    alone = statistics.median(cpu[first]), statistics.median(wall[first])
+    print(f"{first}: {alone[0]:.0f} µs of CPU, {alone[1]:.0f} µs by the clock")
     for name in kinds:
         if name != first:
             yield name, _differences(cpu[name], cpu[first]), _differences(wall[name], wall[first])
@@ -164,7 +166,7 @@ def _deciding(rounds: int) -> Iterator[Row]:
         words = {
             "async": ("a publication with an async handler", 25.0),
             "plain": ("with a plain one", 150.0),
-            "waits": ("with an async one that waits once", 40.0),
+            "waits": ("with an async one that waits once", 25.0),
         }
         for kind, cpu, wall in _turns(server.pid, rounds, kinds, "free"):
             what, bound = words[kind]
