@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from hub.client import Client, Event
+from hub.protocol.codes import CloseCode
 from hub.protocol.errors import HubError
 from hub.publisher import Publisher, SyncPublisher, TokenRefused
 
@@ -380,3 +381,14 @@ async def test_workers_and_a_bridge(authority: Authority, worker: str, tmp_path:
 
 def history(client: httpx.Client, channel: str) -> Any:
     return client.get(f"/v1/channels/{channel}/history").json().get("events")
+
+
+def test_a_socket_ends_with_its_certificate(own_hub: tuple[RunningHub, Path], authority: Authority) -> None:
+    hub, _ = own_hub
+    mine = authority.issue("CN=any", "URI:spiffe://example/worker", ends=3 * SCALE, file="ending.pem")
+    with connect(hub.ws_url, ssl=client_context(authority, str(mine))) as ws:
+        assert '"user":"worker"' in str(ws.recv(10 * SCALE))
+        with contextlib.suppress(ConnectionClosed):
+            while ws.recv(30 * SCALE):
+                continue
+        assert ws.close_code == CloseCode.TOKEN_EXPIRED
