@@ -29,6 +29,7 @@ from ..source import Revoked, SourceError
 LONGEST_WORK_MS = 300_000  # a batch that takes longer costs the partition: back-pressure pauses instead
 REQUEST_MS = 20_000
 LOOK_S = 5.0
+WAIT_MS, HELD_MS = 1000, 20
 METADATA_MS = 30_000  # within which new partitions are found
 FETCH_BYTES = 1_048_576  # of a partition at once, and of all of a broker's:
 MOST_BYTES = 16 * FETCH_BYTES  # what bounds the memory of a bridge, whatever the lag
@@ -46,6 +47,8 @@ class KafkaSource:
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._ready: list[Batch] = []
+        self._held: set[str] = set()
+        self._released = asyncio.Event()
         self._next: dict[str, int] = {}  # the offset that has to come next, or a later one
 
     async def probe(self) -> str:
@@ -124,10 +127,27 @@ class KafkaSource:
         found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):
-                found = await self._consumer.getmany(timeout_ms=1000, max_records=self._settings.batch)
+                found = await self._of_those_that_are_open()
                 if found or self._consumer.assignment():
                     return found
         await self._known_topics()
+        return found
+
+    async def _of_those_that_are_open(self) -> "dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]":
+        assert self._consumer is not None
+        assigned = self._consumer.assignment()
+        wanted = [place for place in assigned if _name(place) not in self._held]
+        wait_ms = WAIT_MS if len(wanted) == len(assigned) else HELD_MS  # one may be released meanwhile
+        if assigned and not wanted:
+            self._released.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), WAIT_MS / 1000)
+            # Who asks for nothing leaves its group after `LONGEST_WORK_MS`; no names would mean all of them.
+            wanted, wait_ms = [TopicPartition(self._settings.topics[0], -1)], 0
+        most = self._settings.batch
+        found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = await self._consumer.getmany(
+            *wanted, timeout_ms=wait_ms, max_records=most
+        )
         return found
 
     async def settle(self, batch: Batch) -> None:
@@ -165,14 +185,14 @@ class KafkaSource:
             raise _in_words(error, self._settings) from None
 
     def hold(self, partition: str) -> None:
-        """Read no more of it for now: what it gave is still under way. Heartbeats go on."""
-        if (place := self._assigned(partition)) is not None and self._consumer is not None:
-            self._consumer.pause(place)
+        """Read no more of it for now: what it gave is still under way. Heartbeats go on. It is not asked for, where
+        the library's own `pause` throws away what has been fetched of it."""
+        self._held.add(partition)
 
     def release(self, partition: str) -> None:
         """Read on."""
-        if (place := self._assigned(partition)) is not None and self._consumer is not None:
-            self._consumer.resume(place)
+        self._held.discard(partition)
+        self._released.set()
 
     async def lag(self) -> Mapping[str, int]:
         """Records that wait, by partition, as far as the system tells."""
@@ -203,6 +223,7 @@ class KafkaSource:
         self._ready = [batch for batch in self._ready if batch.partition not in partitions]
         for name in partitions:
             self._next.pop(name, None)
+            self._held.discard(name)
 
     @property
     def _generation(self) -> int:
@@ -210,10 +231,6 @@ class KafkaSource:
 
     def _key(self, partition: str) -> tuple[str, int, str]:
         return self._settings.name, self._generation, partition
-
-    def _assigned(self, partition: str) -> TopicPartition | None:
-        assert self._consumer is not None
-        return next((place for place in self._consumer.assignment() if _name(place) == partition), None)
 
     async def _follow(self, place: TopicPartition, records: "list[ConsumerRecord[bytes, bytes]]") -> None:
         """See that a partition goes on where it was.
