@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from ..runtime.backoff import Backoff, Timing
+from ..runtime.tasks import ended
 from ..tracing.base import Follower
 from .hand_over import HandOver
 from .letters import Letterbox, LetterRate
@@ -60,8 +61,7 @@ class Bridge:
     async def stop(self, within_s: float = STOP_S) -> None:
         """Hand on what is in flight, within so many seconds, and let go."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended([self._task])
         await self._leave(list(self._workers), within_s)
         if self._source is not None:
             await self._source.close()
@@ -108,14 +108,13 @@ class Bridge:
         self._lost = asyncio.get_running_loop().create_future()
         tasks = [asyncio.create_task(each) for each in (self._watch(source), self._take_all(source))]
         try:
-            ended, _ = await asyncio.wait([*tasks, self._lost], return_when=asyncio.FIRST_COMPLETED)
-            for each in ended:
+            first, _ = await asyncio.wait([*tasks, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            for each in first:
                 each.result()
         finally:
-            for task in tasks:
-                task.cancel()
             self._lost.cancel()
-            await asyncio.gather(*tasks, self._lost, return_exceptions=True)
+            await ended(tasks)
+            await asyncio.gather(*tasks, self._lost, return_exceptions=True)  # their errors are seen
 
     async def _take_all(self, source: Source) -> NoReturn:
         while True:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..runtime.backoff import Backoff, Timing
+from ..runtime.tasks import ended
 from ..tracing.base import Follower
 from .forward import IN_FLIGHT, RETRY_HIGH_S, RETRY_LOW_S, Dead, Forwarder, Handing, Steps, Stopped
 from .hand_over import HandOver
@@ -124,9 +125,7 @@ class PartitionWorker:
                 await self._idle.wait()
         except TimeoutError:
             log.info("%s: %d batches were not handed on in time; they come again", self.name, self.in_flight)
-        for each in self._tasks:
-            each.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:

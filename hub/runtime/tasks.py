@@ -2,12 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from .first_step import rest_of
 
 log = logging.getLogger(__name__)
+
+
+CANCEL_AGAIN_S = 0.5
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel them until they have ended. A library that is just timing out may swallow a cancellation, and who
+    tries again and again, as one has to with a server that is away, would then never end."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 class Tasks:

@@ -322,6 +322,31 @@ async def test_a_body_that_the_hub_refuses_as_a_whole_is_halved() -> None:
     assert [letter.code for letter in stand.letters.letters] == ["too_large"]
 
 
+async def test_a_stop_ends_what_has_swallowed_its_cancellation() -> None:
+    """As a library does that is timing out at that moment."""
+    stand = Stand(FakeHub())
+
+    async def swallow(batch: Batch) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if not swallowed:
+                swallowed.append(True)
+                raise SourceError("no answer in time") from None
+            raise
+
+    swallowed: list[bool] = []
+    stand.source.settle = swallow  # type: ignore[method-assign]
+    stand.worker.start()
+    stand.worker.take(batch(0, 3))
+    while not stand.hub.taken:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await stand.worker.stop(0.0)
+    assert swallowed
+
+
 @pytest.mark.parametrize("within", [0.0, 0.01])
 async def test_a_stop_does_not_wait_for_ever(within: float) -> None:
     hub = FakeHub()

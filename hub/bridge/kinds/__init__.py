@@ -1,6 +1,6 @@
 """The systems that a bridge reads: a module each, imported when a bridge of that kind starts.
 
-May import: `bridge`, and the one library of its system.
+May import: `bridge`, `runtime`, and the one library of its system.
 """
 
 from importlib.resources import files

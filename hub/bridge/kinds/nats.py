@@ -22,6 +22,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, KeyValueConfig, StreamInfo
 from nats.js.kv import KeyValue
 
+from ...runtime.tasks import ended
 from ..records import Batch, ReadSize, Record
 from ..settings import BridgeSettings
 from ..source import Revoked, SourceError
@@ -148,8 +149,7 @@ class NatsSource:
     async def close(self) -> None:
         """Let go, within seconds."""
         if self._lease is not None:
-            self._lease.cancel()
-            await asyncio.gather(self._lease, return_exceptions=True)
+            await ended([self._lease])
         if self._client is not None:
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                 async with asyncio.timeout(5.0):

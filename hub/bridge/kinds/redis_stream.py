@@ -15,6 +15,7 @@ import orjson
 import redis.asyncio
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
+from ...runtime.tasks import ended
 from ..records import Batch, ReadSize, Record
 from ..settings import BridgeSettings
 from ..source import Revoked, SourceError
@@ -117,8 +118,7 @@ class RedisStreamSource:
     async def close(self) -> None:
         """Let go, within seconds."""
         if self._lease is not None:
-            self._lease.cancel()
-            await asyncio.gather(self._lease, return_exceptions=True)
+            await ended([self._lease])
         if self._redis is not None:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await self._redis.eval(_END, 1, self._key, self._me)
