@@ -68,7 +68,7 @@ GROUND = {"namespaces", "runtime", "protocol", ""}
 STANDS_ASIDE = {
     # A bridge talks to a hub over HTTP: it has no part of one.
     "bridge": {"bridge", "sdk", "tracing", *GROUND},
-    "bridge.kinds": {"bridge.kinds", "bridge"},
+    "bridge.kinds": {"bridge.kinds", "bridge", "runtime"},
     # A service's process has the SDK and no node.
     "sdk": {"sdk", "broker.redis", "broker", *GROUND},
     # Who stores events knows nothing of who is connected.
