@@ -276,8 +276,9 @@ async def test_a_client_whose_certificate_ends_meanwhile_shows_the_next_one(
 ) -> None:
     hub, _ = own_hub
     name = "URI:spiffe://example/worker"
-    mine = authority.issue("CN=any", name, ends=2.5, file="short.pem")
-    ended = time.monotonic() + 3
+    life = 1.5 * SCALE
+    mine = authority.issue("CN=any", name, ends=life, file="short.pem")
+    ended = time.monotonic() + life + 0.5
     async with Publisher(hub.url, ca=str(authority.ca), cert=str(mine)) as publisher:
         await publisher.publish("job:short", "tick", 1)
         authority.issue("CN=any", name, file="short.pem")
@@ -285,10 +286,11 @@ async def test_a_client_whose_certificate_ends_meanwhile_shows_the_next_one(
             await publisher.publish("job:short", "tick", 1)
             await asyncio.sleep(0.1)
         await publisher.publish("job:short", "tick", 2)
-    mine = authority.issue("CN=any", name, ends=2, file="short.pem")
+    life = 1.5 * SCALE
+    mine = authority.issue("CN=any", name, ends=life, file="short.pem")
     async with Publisher(hub.url, ca=str(authority.ca), cert=str(mine), deadline=3) as publisher:
         await publisher.publish("job:short", "tick", 1)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(life + 0.5)
         with pytest.raises(Exception, match=r"expired|can't be reached|gave no answer"):
             await publisher.publish("job:short", "tick", 1)
 
@@ -385,7 +387,7 @@ def history(client: httpx.Client, channel: str) -> Any:
 
 def test_a_socket_ends_with_its_certificate(own_hub: tuple[RunningHub, Path], authority: Authority) -> None:
     hub, _ = own_hub
-    mine = authority.issue("CN=any", "URI:spiffe://example/worker", ends=3 * SCALE, file="ending.pem")
+    mine = authority.issue("CN=any", "URI:spiffe://example/worker", ends=2 * SCALE, file="ending.pem")
     with connect(hub.ws_url, ssl=client_context(authority, str(mine))) as ws:
         assert '"user":"worker"' in str(ws.recv(10 * SCALE))
         with contextlib.suppress(ConnectionClosed):
