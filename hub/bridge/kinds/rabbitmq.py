@@ -20,6 +20,7 @@ from ..source import Revoked, SourceError
 
 log = logging.getLogger("hub.bridge")
 
+MOST_LINGERS, QUICK = 4, 5
 PREFETCH = 3  # times the batch: at the hub, behind that, and being acknowledged
 
 
@@ -64,11 +65,22 @@ class RabbitSource:
         await self._open.wait()
         first = await self._first()
         found = [first]
-        if self._settings.linger and self._arrived.qsize() < self._settings.batch - 1:
-            await asyncio.sleep(self._settings.linger)
+        if self._settings.linger:
+            await self._gather()
         while len(found) < self._settings.batch and not self._arrived.empty():
             found.append(self._arrived.get_nowait())
         return Batch(self._partition, [self._record(message) for message in found])
+
+    async def _gather(self) -> None:
+        """A moment; a few where many come in each, as of a queue that was full: a request for each few messages
+        would cost more than they do."""
+        for _ in range(MOST_LINGERS):
+            before = self._arrived.qsize()
+            if before >= self._settings.batch - 1:
+                return
+            await asyncio.sleep(self._settings.linger)
+            if self._arrived.qsize() - before < QUICK:
+                return
 
     async def settle(self, batch: Batch) -> None:
         """Every record of the batch was handed on, rejected or left out on purpose: acknowledge it. All up
