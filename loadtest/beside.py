@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from math import ceil, floor
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -198,7 +199,7 @@ class Compared:
         """The median of the ratios, and its interval: the order statistics that hold it 95 times of 100."""
         ratios = sorted(ours / theirs for ours, theirs in self.pairs)
         reach = 0.98 * len(ratios) ** 0.5
-        low, high = int(len(ratios) / 2 - reach), int(len(ratios) / 2 + reach)
+        low, high = floor(len(ratios) / 2 - reach) - 1, ceil(len(ratios) / 2 + reach)
         return median(ratios), ratios[max(0, low)], ratios[min(len(ratios) - 1, high)]
 
 

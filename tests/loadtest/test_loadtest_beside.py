@@ -21,7 +21,7 @@ def test_the_interval_holds_the_ratio_whatever_the_minute_costs() -> None:
         assert low <= ratio <= high
         assert high - low < 0.3
         held += low <= 0.8 <= high
-    assert held >= 185  # 95 of 100, and a little luck
+    assert held >= 180  # 95 of 100 are 190, and luck has its part
 
 
 def test_a_bound_is_held_by_the_median() -> None:
