@@ -155,7 +155,7 @@ def mapped(mapper: Mapper, body: bytes) -> tuple[list[str], bool]:
         return [f"a dead letter, {poison.code}: {poison.reason}"], False
     if not found:
         return ["left out by the filter"], True
-    events = ({**event, "payload": "…"} for event in found)
+    events = ({"channel": event["channel"], **event, "payload": "…"} for event in found)
     return [json.dumps(event, ensure_ascii=False) for event in events], True
 
 
