@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -55,7 +55,8 @@ test("publint finds nothing", () => {
 test("the types are right wherever an ES module is imported (attw)", () => {
   const report = run(bin("attw"), [tarball, "--profile", "esm-only", "--no-emoji", "--no-color"]); // a problem is an exit status
   const lines = report.split("\n").filter((line) => /^(node16 \(from ESM\)|bundler):/.test(line));
-  assert.equal(lines.length, 2 * 5, report);
+  const { exports } = JSON.parse(readFileSync(join(CLIENT, "package.json"), "utf8"));
+  assert.equal(lines.length, 2 * Object.keys(exports).length, report);
   for (const line of lines) assert.match(line, /: OK/);
 });
 
