@@ -26,7 +26,7 @@ ROLES = {"operator": {"subscribe": ["job:*", "doc:{org}-1"]}, "sre": {"admin": "
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A realm of the server in ``build/keycloak``, made anew."""
-    (home,) = (ROOT / "build" / "keycloak").glob("keycloak-*")
+    (home,) = (each for each in (ROOT / "build" / "keycloak").iterdir() if each.is_dir())
     shutil.rmtree(home / "data", ignore_errors=True)
     (home / "data" / "import").mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("realm.json"), home / "data" / "import")
