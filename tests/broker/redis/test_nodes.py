@@ -126,6 +126,22 @@ class TestPresence:
         members = await one.broker.presence.members("log:s")
         assert members == [member("user0", state=b"[2]"), member("user1", state=b"[2]")]
 
+    async def test_a_list_that_was_evicted_alone_comes_back_whole(
+        self, server: RedisServer, make_node: MakeNode
+    ) -> None:
+        """Who enters its own again first does not hide from the others that theirs are gone."""
+        one, two = await make_node(server.url), await make_node(server.url)
+        for node in (one, two):
+            await node.broker.registry.register_node(node.broker._node_id, b"{}", 60.0)
+        for name in ("ann", "bob"):
+            await one.broker.presence.enter("log:s", member(name))
+        await two.broker.presence.enter("log:s", member("cid"))
+        await server.command("DEL", one.broker._keys.present("log:s")[0])
+        for node in (two, one):
+            await node.broker.registry.register_node(node.broker._node_id, b"{}", 60.0)
+        found = [who.user for who in await two.broker.presence.members("log:s")]
+        assert sorted(found) == ["ann", "bob", "cid"]
+
     async def test_a_leave_while_the_storage_is_away_is_done_later(
         self, server: RedisServer, make_node: MakeNode
     ) -> None:

@@ -10,6 +10,11 @@ if not member then
   if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[13]) and #everybody() >= tonumber(ARGV[13]) then
     return {'limit'}
   end
+  if redis.call('EXISTS', KEYS[1]) == 0 then
+    -- The first, or what was there was lost alone (an eviction). Who else has members there learns it by being
+    -- unknown, and enters them again; the first of them would else hide the loss from the others.
+    redis.call('DEL', KEYS[2])
+  end
   change = 'join'
   local entries = (tonumber(redis.call('HGET', KEYS[2], ':entries') or '0') or 0) + 1
   redis.call('HSET', KEYS[2], ':entries', text(entries))
