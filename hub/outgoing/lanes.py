@@ -50,7 +50,7 @@ class Lanes(httpx.AsyncBaseTransport):
             raise
         stream = response.stream
         assert isinstance(stream, httpx.AsyncByteStream)
-        response.stream = _Stream(stream, lambda: self._give_back(lane))
+        response.stream = _Stream(stream, lambda: self._give_back(lane), lane.transport.aclose)
         return response
 
     async def aclose(self) -> None:
@@ -76,17 +76,27 @@ class Lanes(httpx.AsyncBaseTransport):
 
 
 class _Stream(httpx.AsyncByteStream):
-    """An answer's body; at its end the lane is free."""
+    """An answer's body; at its end the lane is free, or let go of where that fails."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, then: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        inner: httpx.AsyncByteStream,
+        then: Callable[[], Awaitable[None]],
+        broken: Callable[[], Awaitable[None]],
+    ) -> None:
         self._inner = inner
         self._then = then
+        self._broken = broken
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._inner.__aiter__()
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        try:
+            await self._inner.aclose()
+        except BaseException:
+            await self._broken()
+            raise
         await self._then()
 
 
