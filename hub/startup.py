@@ -77,11 +77,7 @@ class Startup:
         self._id = ids.node_id(secrets.randbits(ids.NODE_BITS))
         self._secret = node_secret(settings)
 
-    async def start(
-        self,
-        plugins: "Sequence[Plugin]",
-        redis: RedisAccess,
-    ) -> Node:
+    async def start(self, plugins: "Sequence[Plugin]", redis: RedisAccess) -> Node:
         """Bring up everything but the plugins' own tasks; `redis` is as whom, and where, Redis is reached.
 
         Raises:
@@ -130,11 +126,7 @@ class Startup:
                 "reach the subscribers of the other. Run one worker, or set HUB_BROKER=redis://…"
             )
 
-    def _make_storage(
-        self,
-        plugins: "Sequence[Plugin]",
-        redis: RedisAccess,
-    ) -> None:
+    def _make_storage(self, plugins: "Sequence[Plugin]", redis: RedisAccess) -> None:
         settings = self._settings
         self._keys = make_keys(settings, keys_of(plugins, settings))
         self._ending.push_async_callback(self._keys.close)

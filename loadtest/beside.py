@@ -23,14 +23,14 @@ from rich.table import Table
 
 from loadtest import machine
 from loadtest.accounting import cpu_seconds
-from loadtest.bench import Bench, Options, Plan
+from loadtest.bench import Bench, Options
 from loadtest.fleet import Fleet
 from loadtest.publishing import Publisher
 from loadtest.redis_info import redis_info
 from loadtest.redis_server import own_redis
 from loadtest.results import Result
 from loadtest.runner import prepare_hub
-from loadtest.scenarios.returning import let_go
+from loadtest.scenarios.returning import all_there
 from loadtest.server import running
 from loadtest.targets import Hub
 from loadtest.targets.base import Command, Target
@@ -114,21 +114,10 @@ def _resuming(clients: int, channels: int, missed: int) -> Callable[[Bench], Sli
 
     def begin(bench: Bench) -> Slice:
         target = bench.server.target
-        plan: Plan = [
-            (slot, tuple(1 + (slot * 7 + step * 13) % channels for step in range(3)))
-            for slot in range(clients)
-        ]
-        epochs: dict[int, str] = {}
-        bench.fleet.on_control = lambda connection, payload: epochs.update(
-            target.epochs(connection.channels, payload)
-        )
-        bench.connect(plan)
-        for channel in range(1, channels + 1):
-            bench.feed.emit(channel)
-        bench.feed.settle()
+        plan, let_go = all_there(bench, clients, channels)
 
         def miss() -> None:
-            let_go(bench, plan, epochs, target)
+            let_go()
             bench.fleet.poll_for(0.05)
             for channel in range(1, channels + 1):
                 bench.feed.emit(channel, missed)

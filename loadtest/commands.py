@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.progress import Progress
 
@@ -14,11 +14,13 @@ from loadtest import applications, beside, figures, report, runner, source, sqli
 from loadtest.exits import FAILED, INTERRUPTED, OK, TROUBLE, UNFIT, positive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console
 
     from loadtest.results import Result
+
+R = TypeVar("R")
 
 
 def storm_cli(words: Sequence[str], console: Console) -> int:
@@ -66,18 +68,30 @@ def source_cli(words: Sequence[str], console: Console) -> int:
     made.add_argument("--messages", type=positive, default=30_000, help="that wait before they are read")
     made.add_argument("--seconds", type=positive, default=10, help="of the flow that latency is taken of")
     args = made.parse_args(words)
-    rows: list[figures.Row] = []
-    code = OK
-    try:
-        for kind in args.kinds:
-            rows += asyncio.run(source.measure(kind, args.messages, args.seconds))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except TROUBLE as error:
-        console.print(f"source: {error}", style="red", highlight=False, markup=False)
-        code = UNFIT
+    rows, code = _of_each(
+        args.kinds,
+        lambda kind: asyncio.run(source.measure(kind, args.messages, args.seconds)),
+        "source",
+        console,
+    )
     figures.show(rows, console)
     return code or (OK if all(row.held for row in rows) else FAILED)
+
+
+def _of_each(
+    kinds: Iterable[str], measure: Callable[[str], Iterable[R]], command: str, console: Console
+) -> tuple[list[R], int]:
+    """The rows of all kinds until one is interrupted or can't be had, and the exit code for that."""
+    rows: list[R] = []
+    try:
+        for kind in kinds:
+            rows += measure(kind)
+    except KeyboardInterrupt:
+        return rows, INTERRUPTED
+    except TROUBLE as error:
+        console.print(f"{command}: {error}", style="red", highlight=False, markup=False)
+        return rows, UNFIT
+    return rows, OK
 
 
 def sqlite_cli(words: Sequence[str], console: Console) -> int:
@@ -102,16 +116,12 @@ def beside_cli(words: Sequence[str], console: Console) -> int:
     args = made.parse_args(words)
     if unknown := set(args.kinds) - set(beside.KINDS):
         made.error(f"no such kind: {', '.join(sorted(unknown))}")
-    rows: list[beside.Compared] = []
-    code = OK
-    try:
-        for kind in args.kinds or beside.KINDS:
-            rows += beside.compare(kind, args.slices, args.against, redis=args.redis)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except TROUBLE as error:
-        console.print(f"beside: {error}", style="red", highlight=False, markup=False)
-        code = UNFIT
+    rows, code = _of_each(
+        args.kinds or beside.KINDS,
+        lambda kind: beside.compare(kind, args.slices, args.against, redis=args.redis),
+        "beside",
+        console,
+    )
     beside.show(rows, console)
     return code or (OK if all(row.held for row in rows) else FAILED)
 

@@ -18,18 +18,18 @@ _BEGUN = object()
 class _Rest(Coroutine[Any, Any, T]):
     """What is left of a coroutine after its first step; it begins with what that waits for."""
 
-    __slots__ = ("_awaited", "_work")
+    __slots__ = ("_work", "awaited")
 
     def __init__(self, work: Coroutine[Any, Any, T], awaited: Any) -> None:
         self._work = work
-        self._awaited = awaited
+        self.awaited = awaited
 
     def send(self, value: Any) -> Any:
-        awaited, self._awaited = self._awaited, _BEGUN
+        awaited, self.awaited = self.awaited, _BEGUN
         return self._work.send(value) if awaited is _BEGUN else awaited
 
     def throw(self, *error: Any) -> Any:
-        self._awaited = _BEGUN
+        self.awaited = _BEGUN
         return self._work.throw(*error)
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ def begun_in_task(
     """
     loop = asyncio.get_running_loop()
     begun = _Begun(work)
-    task = loop.create_task(begun, context=context)
+    task: asyncio.Task[T] = loop.create_task(begun, context=context)
     caller = asyncio.current_task(loop)
     if caller is not None:
         _leave_task(loop, caller)
@@ -105,33 +105,24 @@ def begun_in_task(
             _enter_task(loop, caller)
 
 
-class _Begun(Coroutine[Any, Any, Any]):
+class _Begun(_Rest[Any]):
     """Of a task whose work has had its first step: goes on with what that waits for, or is through."""
 
-    __slots__ = ("_work", "awaited", "through")
+    __slots__ = ("through",)
 
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
-        self._work = work
-        self.awaited: Any = None
+        super().__init__(work, None)
         self.through = False
 
     def send(self, value: Any) -> Any:
         if self.through:
             raise StopIteration
-        awaited, self.awaited = self.awaited, _BEGUN
-        return self._work.send(value) if awaited is _BEGUN else awaited
+        return super().send(value)
 
     def throw(self, *error: Any) -> Any:
         if self.through:
             raise StopIteration
-        self.awaited = _BEGUN
-        return self._work.throw(*error)
-
-    def close(self) -> None:
-        self._work.close()
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return cast("Generator[Any, None, Any]", self)
+        return super().throw(*error)
 
 
 async def in_task() -> None:

@@ -8,29 +8,19 @@ from loadtest.accounting import command_calls
 from loadtest.redis_info import redis_info
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from loadtest.bench import Bench, Plan
-    from loadtest.targets.base import Target
 
 _EACH = 3
 
 
 def resume(bench: Bench) -> None:
     """``clients`` with three channels each out of ``channels``; each misses about ``missed`` events."""
-    options, target = bench.options, bench.server.target
+    options = bench.options
     clients, channels = options.clients or 1000, options.channels or 50
-    plan: Plan = [
-        (slot, tuple(1 + (slot * 7 + step * 13) % channels for step in range(_EACH)))
-        for slot in range(clients)
-    ]
-    epochs: dict[int, str] = {}
-    bench.fleet.on_control = lambda connection, payload: epochs.update(
-        target.epochs(connection.channels, payload)
-    )
-    bench.connect(plan)
-    for channel in range(1, channels + 1):
-        bench.feed.emit(channel)
-    bench.feed.settle()
-    let_go(bench, plan, epochs, target)
+    plan, let_go = all_there(bench, clients, channels)
+    let_go()
     bench.fleet.poll_for(0.5)
     for channel in range(1, channels + 1):
         bench.feed.emit(channel, -(-options.missed // _EACH))
@@ -51,9 +41,27 @@ def resume(bench: Bench) -> None:
     bench.result.times(bench.fleet.join_latencies.summary())
 
 
-def let_go(bench: Bench, plan: Plan, epochs: dict[int, str], target: Target) -> None:
-    """Cut every link without a word; the client keeps the position of the last event it saw."""
-    target.positions = {
+def all_there(bench: Bench, clients: int, channels: int) -> tuple[Plan, Callable[[], None]]:
+    """Connect `clients` with three channels each, an event in each channel; the plan, and what cuts every link
+    without a word, each client keeping the position of the last event that it saw."""
+    target = bench.server.target
+    plan: Plan = [
+        (slot, tuple(1 + (slot * 7 + step * 13) % channels for step in range(_EACH)))
+        for slot in range(clients)
+    ]
+    epochs: dict[int, str] = {}
+    bench.fleet.on_control = lambda connection, payload: epochs.update(
+        target.epochs(connection.channels, payload)
+    )
+    bench.connect(plan)
+    for channel in range(1, channels + 1):
+        bench.feed.emit(channel)
+    bench.feed.settle()
+    return plan, lambda: _let_go(bench, plan, epochs)
+
+
+def _let_go(bench: Bench, plan: Plan, epochs: dict[int, str]) -> None:
+    bench.server.target.positions = {
         slot: {channel: (epochs[channel], bench.fleet.receivers[slot].last[channel]) for channel in channels}
         for slot, channels in plan
     }

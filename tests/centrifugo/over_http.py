@@ -13,13 +13,13 @@ from hub.centrifugo import protobuf
 from ..support.pace import patience
 from ..support.server import RunningHub
 from . import their_protocol
+from .wire import Message, Receiver
 
-Message = dict[str, Any]
 JSON, BINARY = "application/json", "application/octet-stream"
 KINDS = ["sse", "http_stream", "protobuf"]
 
 
-class Answer:
+class Answer(Receiver):
     """What comes down an answer, message by message; pings are left out unless `pings`."""
 
     def __init__(self, client: httpx.AsyncClient, kind: str, response: httpx.Response) -> None:
@@ -38,17 +38,6 @@ class Answer:
                     self._data += await anext(self._chunks)
                 if found or self.pings:
                     return found
-
-    async def reply(self, id: int) -> Message:
-        while (message := await self.receive()).get("id") != id:
-            pass
-        return message
-
-    async def push(self, kind: str) -> Message:
-        while kind not in (message := await self.receive()).get("push", {}):
-            pass
-        found: Message = message["push"]
-        return found
 
     async def ended(self) -> Message:
         """The last message."""

@@ -24,7 +24,27 @@ def address(hub: RunningHub) -> str:
     return hub.ws_url.removesuffix("/ws") + "/connection/websocket"
 
 
-class Wire:
+class Receiver:
+    """What comes, message by message, however it does."""
+
+    async def receive(self) -> Message:
+        raise NotImplementedError
+
+    async def reply(self, id: int) -> Message:
+        """That to the command `id`; what came before it is passed over."""
+        while (message := await self.receive()).get("id") != id:
+            pass
+        return message
+
+    async def push(self, kind: str) -> Message:
+        """The next of a kind; what came before it is passed over."""
+        while kind not in (message := await self.receive()).get("push", {}):
+            pass
+        found: Message = message["push"]
+        return found
+
+
+class Wire(Receiver):
     """One socket. Replies and pushes come in order; pings are answered and left out, but for a `silent` one."""
 
     def __init__(self, socket: ClientConnection, binary: bool) -> None:
@@ -49,15 +69,7 @@ class Wire:
     async def ask(self, *commands: Message) -> Message:
         """The reply to the last of them; what came before it is passed over."""
         await self.send(*commands)
-        while (message := await self.receive()).get("id") != commands[-1]["id"]:
-            pass
-        return message
-
-    async def push(self, kind: str) -> Message:
-        while kind not in (message := await self.receive()).get("push", {}):
-            pass
-        found: Message = message["push"]
-        return found
+        return await self.reply(commands[-1]["id"])
 
     async def closed(self) -> tuple[int, str]:
         with pytest.raises(ConnectionClosed) as closed:

@@ -58,20 +58,15 @@ async def test_a_database_of_another_program(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_a_newer_version(harness: SqliteHarness) -> None:
+@pytest.mark.parametrize(
+    ("version", "told"), [(9, "newer"), (1, "move it away")], ids=["newer", "no-release-had-it"]
+)
+async def test_a_format_that_is_not_read(harness: SqliteHarness, version: int, told: str) -> None:
     await harness.sqlite.close()
     db = sqlite3.connect(harness.path)
-    db.execute("PRAGMA user_version=9")
+    db.execute(f"PRAGMA user_version={version}")
     db.close()
-    assert "newer" in await refused(harness.path)
-
-
-async def test_a_format_that_no_release_had(harness: SqliteHarness) -> None:
-    await harness.sqlite.close()
-    db = sqlite3.connect(harness.path)
-    db.execute("PRAGMA user_version=1")
-    db.close()
-    assert "move it away" in await refused(harness.path)
+    assert told in await refused(harness.path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
