@@ -43,10 +43,17 @@ async def test_events_come_signed_in_order_and_say_where_they_are_from(redis_url
         assert one.endpoint().delivered == 26
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch, pause_s: float, tries: int) -> None:
+    """So many tries more, after so long each; and the look at what waits, which no try of the real schedule comes
+    before, is as quick."""
+    monkeypatch.setattr(courier, "SCHEDULE_S", (pause_s,) * tries)
+    monkeypatch.setattr(courier, "_LOOK_AGAIN_S", pause_s)
+
+
 async def test_what_fails_is_tried_again_in_order_and_under_the_same_id(
     redis_url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "SCHEDULE_S", (0.05,) * 5)
+    hurry(monkeypatch, 0.05, 5)
     failures = iter([500, 302, 0, 429, 404])  # a reset among them
 
     async def moody(request: Request) -> support.Answer | None:
@@ -73,7 +80,7 @@ async def test_in_batches(redis_url: str | None) -> None:
 async def test_after_the_last_try_it_is_a_dead_letter_and_the_others_go_on(
     redis_url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "SCHEDULE_S", (0.02, 0.02))
+    hurry(monkeypatch, 0.02, 2)
 
     async def refuses_two(request: Request) -> support.Answer:
         return (400 if request.json["event"]["payload"] == 2 else 200), {}, b""
@@ -113,7 +120,7 @@ async def test_gone_is_disabled_and_enabled_by_hand(
         return next(statuses, 200), {}, b""
 
     monkeypatch.setattr(courier, "WHILE_DISABLED_S", 0.1)
-    monkeypatch.setattr(courier, "SCHEDULE_S", (0.02,))
+    hurry(monkeypatch, 0.02, 1)
     async with Backend(gone) as server, node(redis_url, table(server.url)) as one:
         await publish(one, "log:1", 1)
         await until(lambda: one.endpoint().standing.disabled is not None)
@@ -130,7 +137,7 @@ async def test_gone_is_disabled_and_enabled_by_hand(
 
 async def test_a_day_of_failure_disables_it(redis_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "DISABLE_AFTER_S", 0.2)
-    monkeypatch.setattr(courier, "SCHEDULE_S", (0.05,) * 50)
+    hurry(monkeypatch, 0.05, 50)
 
     async def broken(_: Request) -> support.Answer:
         return 400, {}, b""
